@@ -1,0 +1,1 @@
+"""Meta-learners, one short file each; every factory returns a MetaLearner."""

@@ -1,0 +1,30 @@
+"""Figures of merit: per-example metrics (outputs, targets) -> [N], and intervals over episodes."""
+
+from statistics import NormalDist
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmeta.types import Array
+
+
+def accuracy(outputs: Array, targets: Array) -> Array:
+    """1 where the largest of [N, C] logits is the target's, else 0; a row that is not finite scores 0."""
+    correct = (jnp.argmax(outputs, axis=-1) == targets) & jnp.all(jnp.isfinite(outputs), axis=-1)
+    return correct.astype(jnp.result_type(float))
+
+
+def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """Mean over episodes and the half width of its normal-theory confidence interval.
+
+    Args:
+      values: one figure per episode, [E] with E >= 2.
+      confidence: coverage in (0, 1).
+    Raises:
+      ValueError: fewer than two values.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or values.size < 2:
+        raise ValueError(f"mean_interval needs at least two values in one axis, got shape {values.shape}.")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    return float(values.mean()), float(z * values.std(ddof=1) / np.sqrt(values.size))

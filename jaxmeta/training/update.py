@@ -1,0 +1,147 @@
+"""The meta-training step and the evaluation, as pure functions of a batch of tasks."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmeta import tree
+from jaxmeta.losses import weighted_mean
+from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
+
+
+class TrainState(NamedTuple):
+    """Everything that training changes; a checkpoint is the whole of it."""
+
+    step: Array
+    """Scalar int32: updates made, and so the index of the next batch of tasks."""
+    key: Key
+    """Typed PRNG key; that of a step is fold_in(key, step)."""
+    params: PyTree
+    state: PyTree
+    optimizer: PyTree
+
+
+def init_state(
+    learner: MetaLearner, optimizer: optax.GradientTransformation, key: Key, inputs: PyTree
+) -> TrainState:
+    """Initial training state.
+
+    Args:
+      learner: what is trained.
+      optimizer: the outer optimizer.
+      key: typed PRNG key (jax.random.key).
+      inputs: inputs of one task, leaves [N, ...], for their shapes.
+    """
+    init_key, train_key = jax.random.split(key)
+    params, state = learner.init(init_key, inputs)
+    return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, optimizer.init(params))
+
+
+def make_update(
+    learner: MetaLearner, optimizer: optax.GradientTransformation, *, microbatch: int | None = None
+) -> Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]:
+    """A pure `update(train, episodes) -> (train, metrics)`; jit it.
+
+    The gradient is taken per task and averaged over the tasks whose loss and gradient are finite. If none is, params,
+    state and optimizer stay as they were and only the step counts.
+
+    Args:
+      learner: gives the loss of one task.
+      optimizer: the outer optimizer.
+      microbatch: how many tasks are in flight at once (vmapped); the chunks run in turn. None: all of them.
+    Returns:
+      update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
+        finite tasks, `masked`: the number of tasks left out.
+    Raises:
+      ValueError: microbatch below 1; episodes whose leaves disagree on B.
+    """
+    _check_microbatch(microbatch)
+
+    def gradient(train: TrainState, episode: Episode, key: Key):
+        value_and_grad = jax.value_and_grad(learner.meta_loss, has_aux=True)
+        (loss, state), gradients = value_and_grad(train.params, train.state, episode, key)
+        return tree.all_finite((loss, gradients)), (loss, gradients, state)
+
+    def update(train: TrainState, episodes: Episode) -> tuple[TrainState, dict[str, Array]]:
+        tasks = tree.leading_size(episodes)
+        keys = jax.random.split(jax.random.fold_in(train.key, train.step), tasks)
+        healthy, (loss, gradients, state) = _mean_over_finite(
+            lambda episode, key: gradient(train, episode, key), (episodes, keys), tasks, microbatch or tasks
+        )
+        updates, slots = optimizer.update(gradients, train.optimizer, train.params)
+        moved = (optax.apply_updates(train.params, updates), state, slots)
+        kept = (train.params, train.state, train.optimizer)
+        metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.global_norm(gradients)}
+        return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, kept)), metrics
+
+    return update
+
+
+def make_evaluate(
+    learner: MetaLearner, metrics: Mapping[str, Callable[[PyTree, PyTree], Array]], *, microbatch: int | None = None
+) -> Callable[[PyTree, PyTree, Episode, Key], dict[str, Array]]:
+    """A pure `evaluate(params, state, episodes, key) -> rows`: adapt to each support set, score each query set.
+
+    Args:
+      learner: may have another number of inner steps than the one that was trained.
+      metrics: name -> (outputs, targets) -> [N], as in `losses` and `metrics`.
+      microbatch: how many tasks are in flight at once. None: all of them.
+    Returns:
+      evaluate: rows[name] is [B], the weighted mean over each episode's query set.
+    """
+    _check_microbatch(microbatch)
+
+    def score(params: PyTree, state: PyTree, episode: Episode, key: Key) -> dict[str, Array]:
+        support_key, query_key = jax.random.split(key)
+        fast, _ = learner.adapt(params, state, episode.support, support_key)
+        outputs, _ = learner.predict(params, state, fast, episode.query.inputs, query_key, False)
+        query = episode.query
+        return {name: weighted_mean(metric(outputs, query.targets), query.weight) for name, metric in metrics.items()}
+
+    def evaluate(params: PyTree, state: PyTree, episodes: Episode, key: Key) -> dict[str, Array]:
+        tasks = tree.leading_size(episodes)
+        keys = jax.random.split(key, tasks)
+        return jax.lax.map(lambda task: score(params, state, *task), (episodes, keys), batch_size=microbatch or tasks)
+
+    return evaluate
+
+
+def _check_microbatch(microbatch: int | None) -> None:
+    if microbatch is not None and microbatch < 1:
+        raise ValueError(f"microbatch must be at least 1 task, got {microbatch}; use None for all tasks at once.")
+
+
+def _mean_over_finite(function: Callable, arguments: PyTree, tasks: int, chunk: int) -> tuple[Array, PyTree]:
+    """Mean of function(*task) -> (finite, value) over finite tasks, `chunk` tasks at a time.
+
+    Masks values, not losses: 0 * NaN is NaN. Integer leaves (counters) take the largest instead of the mean.
+    """
+    chunk = min(chunk, tasks)
+    # The last chunk is filled up with repetitions of the last task that count for nothing.
+    index = jnp.arange(-(-tasks // chunk) * chunk).reshape(-1, chunk)
+
+    def one(index: Array):
+        finite, value = function(*tree.take(arguments, jnp.minimum(index, tasks - 1)))
+        counts = finite & (index < tasks)
+        return counts, tree.where(counts, value, jax.tree.map(jnp.zeros_like, value))
+
+    def add(total: PyTree, index: Array):
+        # One task alone is not vmapped, so that its convolutions stay ordinary ones.
+        counts, values = jax.tree.map(lambda leaf: leaf[None], one(index[0])) if chunk == 1 else jax.vmap(one)(index)
+        count, value = total
+        return (count + counts.sum(dtype=count.dtype), jax.tree.map(_accumulate, value, values)), None
+
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, index[0, 0])[1])
+    (count, total), _ = jax.lax.scan(add, (jnp.zeros((), jnp.int32), zeros), index)
+    return count, jax.tree.map(lambda leaf: leaf / jnp.maximum(count, 1) if _is_float(leaf) else leaf, total)
+
+
+def _accumulate(total: Array, values: Array) -> Array:
+    return total + values.sum(0) if _is_float(total) else jnp.maximum(total, values.max(0))
+
+
+def _is_float(leaf: Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)

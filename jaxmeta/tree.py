@@ -1,0 +1,64 @@
+"""Operations on pytrees that more than one module needs."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.types import Array, PyTree
+
+
+def partition(tree: PyTree, predicate: Callable[[str], bool]) -> tuple[PyTree, PyTree]:
+    """Split a tree in two of the same structure, with None in the place of what the other half holds.
+
+    Args:
+      tree: any pytree without None leaves.
+      predicate: called with each leaf's path ("body/conv_0/kernel"); True puts the leaf in the first half.
+    """
+    chosen = jax.tree_util.tree_map_with_path(lambda path, _: predicate(leaf_path(path)), tree)
+    selected = jax.tree.map(lambda keep, leaf: leaf if keep else None, chosen, tree)
+    rest = jax.tree.map(lambda keep, leaf: None if keep else leaf, chosen, tree)
+    return selected, rest
+
+
+def merge(selected: PyTree, rest: PyTree) -> PyTree:
+    """Undo `partition`: every None of `selected` is filled from `rest`."""
+    return jax.tree.map(lambda a, b: b if a is None else a, selected, rest, is_leaf=lambda leaf: leaf is None)
+
+
+def paths(tree: PyTree) -> list[str]:
+    """The path of every leaf, as `partition` spells it."""
+    return [leaf_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def leaf_path(path: tuple) -> str:
+    """A key path of jax.tree_util as "outer/inner/leaf"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def all_finite(tree: PyTree) -> Array:
+    """Scalar bool: no leaf holds a NaN or an infinity."""
+    checks = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(checks)) if checks else jnp.array(True)
+
+
+def where(condition: Array, if_true: PyTree, if_false: PyTree) -> PyTree:
+    """Choose one of two trees of the same structure by a scalar condition."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
+
+
+def take(tree: PyTree, index: Array) -> PyTree:
+    """Index the leading axis of every leaf."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], tree)
+
+
+def leading_size(tree: PyTree) -> int:
+    """The common size of the leading axis of every leaf.
+
+    Raises:
+      ValueError: leaves disagree, or there is no leaf.
+    """
+    sizes = {jnp.shape(leaf)[0] if jnp.ndim(leaf) else None for leaf in jax.tree.leaves(tree)}
+    if len(sizes) != 1 or None in sizes:
+        raise ValueError(f"every leaf needs the same leading axis, got sizes {sorted(map(str, sizes))}.")
+    return sizes.pop()
