@@ -74,7 +74,7 @@ def make_update(
         updates, slots = optimizer.update(gradients, train.optimizer, train.params)
         moved = (optax.apply_updates(train.params, updates), state, slots)
         kept = (train.params, train.state, train.optimizer)
-        metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.global_norm(gradients)}
+        metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.tree.norm(gradients)}
         return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, kept)), metrics
 
     return update

@@ -1,0 +1,1 @@
+"""Networks, each returned as a jaxmeta Model."""
