@@ -1,0 +1,101 @@
+"""The map: what may import what, and what importing the package may do."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    {"jaxmeta.types"},
+    {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.metrics"},
+    {"jaxmeta.objective", "jaxmeta.estimators"},
+    {"jaxmeta.learners"},
+    {"jaxmeta.training"},
+    {"jaxmeta.cli", "experiments", "benchmarks"},
+]
+LEAVES = {"jaxmeta.models": {"jaxmeta.types"}, "jaxmeta.data": {"jaxmeta.types"}}
+"""Beside the stack, with all that they may import of jaxmeta besides themselves; only the last layer imports them."""
+
+
+def place(module):
+    """The entry of LAYERS or LEAVES that a module belongs to; None for the package itself."""
+    names = [name for layer in [*LAYERS, LEAVES] for name in layer if f"{module}.".startswith(f"{name}.")]
+    return names[0] if names else None
+
+
+def layer(name):
+    return next(index for index, names in enumerate(LAYERS) if name in names)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            # `from jaxmeta import tree` imports the module jaxmeta.tree.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def allowed(importer, imported):
+    if importer == imported and importer not in {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.metrics"}:
+        return True
+    if importer in LEAVES:
+        return imported in LEAVES[importer]
+    if imported in LEAVES:
+        return layer(importer) == len(LAYERS) - 1
+    return layer(imported) < layer(importer)
+
+
+FILES = sorted(path for top in ("jaxmeta", "experiments", "benchmarks") for path in (ROOT / top).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_from_the_layers_above_it(path):
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    importer = place(module)
+    found = {place(name) for name in imports(path)} - {None}
+    if importer is not None:
+        assert {name for name in found if not allowed(importer, name)} == set()
+
+
+def test_the_rule_notices_a_wrong_import():
+    assert not allowed("jaxmeta.tree", "jaxmeta.losses")
+    assert not allowed("jaxmeta.learners", "jaxmeta.training")
+    assert not allowed("jaxmeta.learners", "jaxmeta.models")
+    assert not allowed("jaxmeta.data", "jaxmeta.tree")
+    assert allowed("experiments", "jaxmeta.data") and allowed("jaxmeta.training", "jaxmeta.tree")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_importing_the_package_brings_in_jax_and_optax_only_and_configures_nothing():
+    script = """
+import sys, jax, optax
+before, config = set(sys.modules), dict(jax.config.values)
+opened = []
+sys.addaudithook(lambda event, args: opened.append((event, args)) if event in ("open", "socket.connect") else None)
+import jaxmeta
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+assert new == {"jaxmeta"}, new
+assert dict(jax.config.values) == config
+# The interpreter reads the modules themselves; nothing else is opened.
+files = [args[0] for event, args in opened if event == "open" and not str(args[0]).endswith((".py", ".pyc"))]
+assert not [f for f in files if "__pycache__" not in str(f)] and not [e for e, _ in opened if e == "socket.connect"]
+"""
+    subprocess.run([sys.executable, "-W", "error::ImportWarning", "-c", script], check=True, cwd=ROOT)
+
+
+def test_public_names():
+    import jaxmeta
+
+    for name in jaxmeta.__all__:
+        assert hasattr(jaxmeta, name)
+    wanted = "Batch Episode Ragged Model MetaLearner maml anil protonet unrolled first_order mixed_mode truncated"
+    assert set(wanted.split()) <= set(jaxmeta.__all__)
