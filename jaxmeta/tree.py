@@ -58,7 +58,7 @@ def leading_size(tree: PyTree) -> int:
     Raises:
       ValueError: leaves disagree, or there is no leaf.
     """
-    sizes = {jnp.shape(leaf)[0] if jnp.ndim(leaf) else None for leaf in jax.tree.leaves(tree)}
-    if len(sizes) != 1 or None in sizes:
-        raise ValueError(f"every leaf needs the same leading axis, got sizes {sorted(map(str, sizes))}.")
-    return sizes.pop()
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)]
+    if not shapes or len({shape[:1] for shape in shapes}) != 1 or not shapes[0]:
+        raise ValueError(f"every leaf needs the same leading axis, got shapes {shapes}.")
+    return shapes[0][0]

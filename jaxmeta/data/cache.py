@@ -1,0 +1,151 @@
+"""A cache of features, keyed by the content of the audio and by the config, memory-mapped and never half-written.
+
+`features/KEY/` in the cache folder holds `frames.npy`, `lengths.npy` and `meta.json`, and appears by one rename once
+everything is on the disk. Until then the chunks lie in `features/KEY.partial/`, where the next run finds them.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmeta.data.audio import AudioError
+from jaxmeta.data.contents import cache_home
+from jaxmeta.data.extraction import Chunk, Transform, extract_chunks, read_chunk
+from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
+from jaxmeta.data.manifest import Manifest
+
+_ATTEMPTS = 3
+_log = logging.getLogger("jaxmeta")
+
+
+class Features(NamedTuple):
+    """Features of all recordings of a manifest, one after another."""
+
+    frames: np.ndarray
+    """[total, F] float32, memory-mapped and read-only."""
+    lengths: np.ndarray
+    """[R * copies] int32, frames of each recording, copies of a recording side by side."""
+    mixed: int
+    """Recordings that had several channels and were mixed down."""
+
+
+def cached_features(
+    manifest: Manifest,
+    hashes: Sequence[str],
+    config: FeatureConfig,
+    *,
+    transform: Transform | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Features:
+    """Opens the features of a manifest, computing them where the cache does not hold them whole and unchanged.
+
+    Args:
+      hashes: SHA-256 of each file, from `content_hashes`.
+      config: `normalize="corpus"` is cached like "none", since the statistics may come from another corpus.
+      transform: change to the waveforms before the features are taken.
+      workers: processes to compute with; 1 computes in this one, None takes what the machine and the work allow.
+      progress: show progress on standard error.
+    Raises:
+      AudioError: a recording cannot be used; names manifest, row and file, and leaves nothing in the cache.
+    """
+    config = cached_form(config)
+    key = feature_key(hashes, config, transform)
+    entry = cache_home() / "features" / key
+    partial = entry.with_name(f"{key}.partial")
+    for _ in range(_ATTEMPTS):
+        found = _open(entry)
+        if found is not None:
+            return found
+        if entry.exists():
+            _log.warning("%s: damaged cache entry; computing the features again.", entry)
+        try:
+            paths = extract_chunks(partial, manifest, hashes, config, transform, workers, progress)
+            _publish(paths, entry, config)
+        except AudioError:
+            shutil.rmtree(partial, ignore_errors=True)  # The mended file will have another hash, and so another key.
+            raise
+        except FileNotFoundError:
+            continue  # Another process published the same features meanwhile and tidied the chunks away.
+        shutil.rmtree(partial, ignore_errors=True)
+    raise OSError(f"{entry}: written {_ATTEMPTS} times, and missing or damaged each time; check the disk.")
+
+
+def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: Transform | None = None) -> str:
+    """SHA-256 (hex) of all that the features depend on: contents in order, config, transform, version of the code."""
+    change = None if transform is None else [transform.name, transform.copies, transform.seed]
+    parts = {"version": VERSION, "config": asdict(config), "transform": change, "audio": list(hashes)}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _open(entry: Path) -> Features | None:
+    """The entry, or None where there is none or it is not what was written."""
+    try:
+        meta = json.loads((entry / "meta.json").read_bytes())
+        frames = np.load(entry / "frames.npy", mmap_mode="r")
+        lengths = np.load(entry / "lengths.npy")
+        # One flipped bit would load in silence. Hashing costs 50 ms for 10,000 words and warms the page cache.
+        whole = meta["frames"] == _digest(frames) and meta["lengths"] == _digest(lengths)
+        mixed = int(meta["mixed"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    return Features(frames, lengths, mixed) if whole else None
+
+
+def _digest(array: np.ndarray) -> str:
+    """Hash of an array's shape, type and values."""
+    digest = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
+    digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()
+
+
+def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
+    """Joins the chunks beside them, then moves the result to its place by a rename."""
+    folder = paths[0].parent / f"joined.{uuid.uuid4().hex}"
+    folder.mkdir()
+    lengths = np.concatenate([_chunk(path).lengths for path in paths])
+    shape = (int(lengths.sum()), config.size)
+    frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=np.float32, shape=shape)
+    start = mixed = 0
+    for path in paths:
+        chunk = _chunk(path)
+        frames[start : start + len(chunk.frames)] = chunk.frames
+        start, mixed = start + len(chunk.frames), mixed + chunk.mixed
+    frames.flush()
+    np.save(folder / "lengths.npy", lengths)
+    meta = {"frames": _digest(frames), "lengths": _digest(lengths), "mixed": mixed, "config": asdict(config)}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    for name in ("frames.npy", "lengths.npy", "meta.json", "."):
+        _sync(folder / name)
+    if _open(entry) is None and entry.exists():
+        entry.rename(folder.with_name(f"damaged.{uuid.uuid4().hex}"))
+    try:
+        folder.rename(entry)
+    except OSError:
+        if not entry.exists():  # Else another process was faster, and its features are the same.
+            raise
+    _sync(entry.parent)
+
+
+def _chunk(path: Path) -> Chunk:
+    chunk = read_chunk(path)
+    if chunk is None:
+        raise FileNotFoundError(f"{path}: gone or damaged while the features were joined; run again.")
+    return chunk
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,176 @@
+"""Log-mel and mel-cepstral features of a waveform, by librosa; every parameter is in one frozen config."""
+
+import functools
+import math
+import warnings
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import librosa
+import numpy as np
+from scipy.sparse import csr_array
+
+VERSION = 1
+"""Goes into the cache key: raise it whenever the same config and waveform would give other numbers."""
+
+_LEAST_FRAMES = 4
+"""Trimming never leaves fewer hops than this of a longer recording, so that a click does not become a word."""
+_DELTA_WIDTH = 9
+"""Frames that a difference is fitted over, librosa's default."""
+_LEAST_DEVIATION = 1e-5
+"""A feature that varies less than this is constant up to rounding; it is centred but not scaled."""
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Every parameter of the features. Raises ValueError where no features could come of it."""
+
+    kind: Literal["logmel", "mfcc"] = "logmel"
+    """Log-mel energies, or their first cepstral coefficients (orthonormal DCT-II of the log-mels)."""
+    sample_rate: int = 16_000
+    """Hz; recordings at other rates are resampled."""
+    n_fft: int = 512
+    """Samples of the Fourier transform, at least `win_length`."""
+    win_length: int = 400
+    """Samples of the Hann window."""
+    hop_length: int = 320
+    """Samples from one frame to the next; a recording of S samples has 1 + S // hop_length frames."""
+    n_mels: int = 40
+    """Mel bands (Slaney's scale and area normalisation)."""
+    n_mfcc: int = 13
+    """Cepstral coefficients, at most `n_mels`; used by "mfcc" only."""
+    deltas: int = 0
+    """Orders of differences appended to the features: 0, 1 or 2."""
+    fmin: float = 20.0
+    """Hz; lower edge of the lowest band."""
+    fmax: float = 7_600.0
+    """Hz; upper edge of the highest band, at most half the sample rate."""
+    floor: float = 1e-8
+    """Power below which bands are cut off before the logarithm; above the rounding noise of 16-bit audio (4e-10)."""
+    trim_db: float | None = None
+    """Cut leading and trailing frames this many dB below the loudest one; None keeps them."""
+    normalize: Literal["none", "utterance", "corpus"] = "utterance"
+    """Zero mean and unit variance of each feature over the recording, or over the corpus (see `load_corpus`)."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("kind", ("logmel", "mfcc")), ("normalize", ("none", "utterance", "corpus"))):
+            value = getattr(self, name)
+            _need(value in known, name, value, f"is one of {', '.join(known)}")
+        for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "n_mfcc"):
+            value = getattr(self, name)
+            _need(isinstance(value, int) and value >= 1, name, value, "is an integer of at least 1")
+        _need(self.win_length <= self.n_fft, "win_length", self.win_length, f"is at most n_fft={self.n_fft}")
+        _need(self.n_mfcc <= self.n_mels, "n_mfcc", self.n_mfcc, f"is at most n_mels={self.n_mels}")
+        _need(self.deltas in (0, 1, 2), "deltas", self.deltas, "is 0, 1 or 2")
+        _need(0 <= self.fmin < self.fmax, "fmin", self.fmin, f"lies in [0, fmax={self.fmax})")
+        half = self.sample_rate / 2
+        _need(self.fmax <= half, "fmax", self.fmax, f"is at most half the sample rate, {half:g} Hz")
+        _need(0 < self.floor < math.inf, "floor", self.floor, "is above 0 and finite")
+        _need(self.trim_db is None or 0 < self.trim_db < math.inf, "trim_db", self.trim_db, "is None or above 0")
+
+    @property
+    def size(self) -> int:
+        """Features in a frame, F."""
+        return (self.n_mels if self.kind == "logmel" else self.n_mfcc) * (1 + self.deltas)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.hop_length
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of each feature over a set of frames."""
+
+    mean: np.ndarray
+    """[F] float32."""
+    std: np.ndarray
+    """[F] float32; 1 for a constant feature."""
+
+
+def extract(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Turns a waveform [S] at `config.sample_rate` into features, float32 [T, F] with T >= 1.
+
+    `normalize="corpus"` is left undone here, since one recording does not know its corpus.
+    Raises:
+      ValueError: the waveform is empty or not one-dimensional, the features are not finite, or bands are empty.
+    """
+    waveform = np.asarray(waveform, dtype=np.float32)
+    if waveform.ndim != 1 or not waveform.size:
+        raise ValueError(f"extract needs a waveform [S] with S >= 1, got shape {waveform.shape}.")
+    if config.trim_db is not None:
+        waveform = _trim(waveform, config.trim_db, config)
+    features = np.log(np.maximum(_mel_power(waveform, config), config.floor))
+    if config.kind == "mfcc":
+        features = librosa.feature.mfcc(S=features, n_mfcc=config.n_mfcc)
+    if config.deltas:
+        # "nearest" repeats the edge frame, so that a recording may be shorter than the fit.
+        orders = range(1, config.deltas + 1)
+        slopes = [librosa.feature.delta(features, width=_DELTA_WIDTH, order=n, mode="nearest") for n in orders]
+        features = np.concatenate([features, *slopes])
+    if not np.isfinite(features).all():
+        peak = float(np.abs(waveform).max())
+        raise ValueError(f"the features are not finite; the largest sample is {peak:g}, scale it to about 1.")
+    features = np.ascontiguousarray(features.T, dtype=np.float32)
+    return normalized(features, statistics(features)) if config.normalize == "utterance" else features
+
+
+def statistics(frames: np.ndarray) -> Statistics:
+    """Mean and standard deviation of each feature over frames [T, F], computed in float64."""
+    mean = frames.mean(axis=0, dtype=np.float64)
+    std = frames.std(axis=0, dtype=np.float64)
+    return Statistics(mean.astype(np.float32), np.where(std < _LEAST_DEVIATION, 1.0, std).astype(np.float32))
+
+
+def normalized(frames: np.ndarray, stats: Statistics) -> np.ndarray:
+    """Frames [T, F] less the mean, over the standard deviation; float32."""
+    return ((frames - stats.mean) / stats.std).astype(np.float32, copy=False)
+
+
+def cached_form(config: FeatureConfig) -> FeatureConfig:
+    """The config of what the cache holds: corpus statistics are applied on loading."""
+    return replace(config, normalize="none") if config.normalize == "corpus" else config
+
+
+@functools.lru_cache(maxsize=16)
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> csr_array:
+    """Mel filterbank [M, 1 + n_fft // 2], made once for each setting; sparse, as 1 weight in 20 is not zero.
+
+    Raises ValueError where a band is narrower than the spacing of the Fourier bins and would be constant.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Empty filters detected")  # Raised as an error below.
+        filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    empty = int((filters.max(axis=1) == 0).sum())
+    if empty:
+        raise ValueError(f"{empty} of n_mels={n_mels} bands hold no bin of n_fft={n_fft}; lower n_mels or raise n_fft.")
+    # A dense product would go to a BLAS with threads of its own: 50 times slower where processes share the cores.
+    return csr_array(filters)
+
+
+def _mel_power(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Mel power [M, T] of Hann windows centred on multiples of the hop, zeros beyond the ends."""
+    frames = 1 + len(waveform) // config.hop_length
+    if len(waveform) < config.n_fft:
+        waveform = np.pad(waveform, (0, config.n_fft - len(waveform)))
+    spectrum = librosa.stft(
+        waveform, n_fft=config.n_fft, hop_length=config.hop_length, win_length=config.win_length, pad_mode="constant"
+    )[:, :frames]
+    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
+    with np.errstate(over="ignore"):  # `extract` refuses what is not finite, and says why.
+        return filters @ (spectrum.real**2 + spectrum.imag**2)
+
+
+def _trim(waveform: np.ndarray, trim_db: float, config: FeatureConfig) -> np.ndarray:
+    """Cuts silence at both ends, but keeps at least a few hops around what is left."""
+    _, (start, stop) = librosa.effects.trim(
+        waveform, top_db=trim_db, frame_length=config.n_fft, hop_length=config.hop_length
+    )
+    least = min(len(waveform), _LEAST_FRAMES * config.hop_length)
+    start = max(0, min(start, (start + stop - least) // 2, len(waveform) - least))
+    return waveform[start : max(stop, start + least)]
+
+
+def _need(condition: bool, name: str, value: object, rule: str) -> None:
+    if not condition:
+        raise ValueError(f"FeatureConfig.{name} {rule}, got {value!r}.")
