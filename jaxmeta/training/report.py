@@ -1,0 +1,182 @@
+"""Results that say where they come from: a stamp, a table, a JSON file and plots."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxmeta
+from jaxmeta.training.durable import write_json
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "librosa", "soundfile")
+_log = logging.getLogger("jaxmeta")
+
+Series = tuple[Any, Any, Any]
+"""x [P], y [P] and the half-width of y's interval [P] or scalar, or None for no interval."""
+
+
+def stamp(seed: int, argv: Sequence[str], data: Mapping[str, str | Path]) -> dict[str, Any]:
+    """What is needed to run this again: versions, device, seed, commit, data hashes, command and time.
+
+    Args:
+      seed: of the run.
+      argv: the command line, such as sys.argv.
+      data: name of a data set -> its hash, or a Path to a file, or to a folder with a metadata.csv, whose SHA-256 is
+        taken (of the list of recordings then, not of the recordings).
+    Raises:
+      FileNotFoundError: a Path does not exist.
+    """
+    devices = jax.devices()
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "argv": list(argv),
+        "seed": seed,
+        "commit": _commit(),
+        "data": {name: _hash(value) if isinstance(value, Path) else value for name, value in data.items()},
+        "packages": {"jaxmeta": jaxmeta.__version__} | _versions(),
+        "python": platform.python_version(),
+        "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
+        "host": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},
+    }
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:
+    """Rows as a Markdown table, numbers to the right; an absent or None entry is a dash.
+
+    Args:
+      rows: dicts from column to value.
+      columns: names in order, or name -> format specification of its numbers, such as ".1f".
+    Raises:
+      ValueError: a column that no row has.
+    """
+    formats = dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(columns, "")
+    unknown = [name for name in formats if rows and not any(name in row for row in rows)]
+    if unknown:
+        raise ValueError(f"markdown_table: no row has a column {unknown[0]!r}; rows have {sorted(rows[0])}.")
+    numeric = {name: all(row.get(name) is None or _is_number(row[name]) for row in rows) for name in formats}
+    lines = [list(formats), ["---:" if numeric[name] else "---" for name in formats]]
+    lines += [[_cell(row.get(name), spec) for name, spec in formats.items()] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> Path:
+    """Write `directory/results.json` at once: {"rows": rows, "run": run}.
+
+    Args:
+      directory: created if missing.
+      rows: one dict a result.
+      run: the stamp.
+    Returns:
+      The path of the file.
+    """
+    path = Path(directory) / "results.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"rows": rows, "run": run})
+    return path
+
+
+def plot_curves(
+    path: str | Path,
+    series: Mapping[str, Series],
+    xlabel: str,
+    ylabel: str,
+    title: str,
+    *,
+    points: Mapping[str, tuple[Any, Any]] | None = None,
+) -> Path | None:
+    """Draw curves with their intervals as a PNG.
+
+    Args:
+      path: of the picture; its folder is created.
+      series: name -> (x, y, half-width of the interval or None).
+      xlabel: of the horizontal axis, with its unit.
+      ylabel: of the vertical axis, with its unit.
+      title: of the picture.
+      points: name -> (x, y) of single points, such as the examples a curve was fitted to.
+    Returns:
+      The path, or None where matplotlib is not installed, which the logger "jaxmeta" notes.
+    Raises:
+      ValueError: x and y of a series differ in length.
+    """
+    for name, (x, y, _) in series.items():
+        if np.shape(x) != np.shape(y):
+            raise ValueError(f"plot_curves: series {name!r} has x of shape {np.shape(x)} but y of {np.shape(y)}.")
+    path = Path(path)
+    if importlib.util.find_spec("matplotlib") is None:
+        _log.warning("%s is not drawn: matplotlib is missing; pip install 'jaxmeta[plot]'.", path)
+        return None
+    from matplotlib.figure import Figure  # no pyplot: it would keep global state and may look for a screen
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    for name, (x, y, half) in series.items():
+        _draw_curve(axes, name, np.asarray(x), np.asarray(y, float), half)
+    for name, (x, y) in (points or {}).items():
+        axes.scatter(x, y, s=28, color="black", zorder=3, label=name)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    if len(series) + len(points or {}) > 1:
+        axes.legend(frameon=False, fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def _draw_curve(axes: Any, name: str, x: np.ndarray, y: np.ndarray, half: Any) -> None:
+    (line,) = axes.plot(x, y, label=name, linewidth=1.8, marker="o" if len(x) <= 20 else "", markersize=4)
+    if half is not None:
+        half = np.asarray(half, float)
+        axes.fill_between(x, y - half, y + half, color=line.get_color(), alpha=0.18, linewidth=0)
+
+
+def _cell(value: Any, spec: str) -> str:
+    if value is None:
+        return "–"
+    if _is_number(value):
+        return format(value, spec or (".4g" if isinstance(value, float) else ""))
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an optional one
+    return versions
+
+
+def _hash(path: Path) -> str:
+    with (path / "metadata.csv" if path.is_dir() else path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _commit() -> dict[str, Any] | None:
+    """Commit of the checkout that jaxmeta was imported from, and whether its Python files differ from it."""
+    source = Path(jaxmeta.__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(source.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", source.name)  # an installed copy may lie inside somebody else's checkout
+        return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", ":/*.py"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,167 @@
+"""What a run says while it trains: rows of metrics in a file, and how far it is on the screen."""
+
+import datetime
+import importlib.util
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from jaxmeta.training.durable import plain, write_text
+
+_LINE_EVERY = 10.0  # seconds
+
+
+class RunLog:
+    """A context that records metrics and shows progress.
+
+    Rows go to `directory/metrics.jsonl`, one JSON object a line: `step`, `seconds` of training so far (over all
+    processes that took part) and the metrics. Numbers that are not finite are the strings "NaN", "Infinity" and
+    "-Infinity". With tensorboardX installed the rows go to `directory/tensorboard` too. A terminal shows a bar with the
+    time left; anything else gets one line every ten seconds.
+
+    Args:
+      directory: folder of the run; created if missing.
+      total: steps of the whole run.
+      start: step from which training continues; rows after it are dropped, for they are about to be written again.
+      stream: where progress is shown; None: standard error.
+      clock: seconds that only ever grow.
+    Raises:
+      ValueError: total below 0, or start outside [0, total].
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        total: int,
+        *,
+        start: int = 0,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 0 <= start <= total:
+            raise ValueError(f"RunLog needs 0 <= start <= total, got start={start}, total={total}.")
+        self._directory, self._total, self._clock = Path(directory), total, clock
+        self._stream = sys.stderr if stream is None else stream
+        self._start = self._step = self._timed_step = start
+        self._loss = math.nan
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._directory / "metrics.jsonl"
+        rows = _rows_until(path, self._start)
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        self._file = path.open("a", encoding="utf-8")
+        self._began = self._clock() - (rows[-1]["seconds"] if rows else 0.0)
+        self._timed = self._shown = self._clock()
+        self._board = _open_board(self._directory / "tensorboard", self._start)
+        self._bar = _open_bar(self._stream, self._start, self._total)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is None and self._step > self._start:
+            self._line()
+        if self._bar is not None:
+            self._bar.stop()
+        if self._board is not None:
+            self._board.close()
+        self._file.close()
+
+    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append the row of one step, and hand it to the operating system before returning.
+
+        Args:
+          step: number of updates made.
+          metrics: name -> number or scalar array; `loss` is also what the progress shows.
+        """
+        values = {name: plain(value) for name, value in metrics.items()}
+        row = {"step": step, "seconds": round(self._clock() - self._began, 3), **values}
+        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        self._file.flush()
+        if "loss" in values:
+            self._loss = float(values["loss"])
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):  # TensorBoard draws nothing else
+                    self._board.add_scalar(name, value, step)
+
+    def progress(self, step: int) -> None:
+        """Show that `step` updates are made: at once in a terminal, at most every ten seconds elsewhere."""
+        if self._step == self._start:
+            # The first step compiles: it says nothing about how long the others take.
+            self._timed, self._timed_step = self._clock(), step
+        self._step = step
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=step, status=self._status())
+        elif self._clock() - self._shown >= _LINE_EVERY:
+            self._line()
+
+    def sync(self) -> None:
+        """Flush the rows to the disk, so that none is missing before the checkpoint that follows."""
+        os.fsync(self._file.fileno())
+
+    def _line(self) -> None:
+        self._shown = self._clock()
+        print(f"step {self._step}/{self._total}  {self._status()}", file=self._stream, flush=True)
+
+    def _status(self) -> str:
+        """Loss, steps a second since the first, and the time left at that rate."""
+        seconds, steps = self._clock() - self._timed, self._step - self._timed_step
+        if steps < 1 or seconds <= 0:
+            return f"loss {self._loss:.4g}"
+        left = datetime.timedelta(seconds=int((self._total - self._step) * seconds / steps))
+        return f"loss {self._loss:.4g}  {steps / seconds:.3g} steps/s  ETA {left}"
+
+
+def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
+    """Rows of a run's metrics.jsonl, oldest first; "NaN" and the infinities as floats.
+
+    Raises:
+      FileNotFoundError: no run has written there.
+    """
+    rows = [json.loads(line) for line in (Path(directory) / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{name: float(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+
+
+def _rows_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """The rows up to a step; a row that a killed process left half written ends them."""
+    rows: list[dict[str, Any]] = []
+    if not path.exists():
+        return rows
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if row["step"] > step:
+            break
+        rows.append(row)
+    return rows
+
+
+def _open_board(folder: Path, start: int) -> Any:
+    if importlib.util.find_spec("tensorboardX") is None:
+        return None
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+
+
+def _open_bar(stream: TextIO, start: int, total: int) -> Any:
+    if not stream.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+    bar = Progress(*columns, console=Console(file=stream), refresh_per_second=4, expand=True)
+    bar.add_task("", total=total, completed=start, status="compiling")
+    bar.start()
+    return bar

@@ -1,0 +1,132 @@
+import importlib.util
+import io
+import json
+import struct
+
+import jax.numpy as jnp
+import pytest
+
+from jaxmeta.training.runlog import RunLog, read_metrics
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class _Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def no_board(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboardX" else find(name))
+
+
+def _lines(folder):
+    return (folder / "metrics.jsonl").read_text().splitlines()
+
+
+@pytest.mark.usefixtures("no_board")
+def test_rows_are_json_lines_with_step_and_seconds_and_are_there_at_once(tmp_path):
+    clock = _Clock()
+    with RunLog(tmp_path / "run", 10, stream=io.StringIO(), clock=clock) as log:
+        clock.now += 1.5
+        log.write(1, {"loss": jnp.float32(0.25), "masked": jnp.int32(3)})
+        assert _lines(tmp_path / "run") == ['{"step": 1, "seconds": 1.5, "loss": 0.25, "masked": 3}']
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+@pytest.mark.usefixtures("no_board")
+def test_numbers_that_are_not_finite_are_strings_that_read_back(tmp_path):
+    with RunLog(tmp_path, 10, stream=io.StringIO(), clock=_Clock()) as log:
+        log.write(1, {"loss": jnp.float32("nan"), "up": float("inf"), "down": -jnp.inf})
+    assert json.loads(_lines(tmp_path)[0], parse_constant=pytest.fail) == {
+        "step": 1,
+        "seconds": 0.0,
+        "loss": "NaN",
+        "up": "Infinity",
+        "down": "-Infinity",
+    }
+    (row,) = read_metrics(tmp_path)
+    assert row["loss"] != row["loss"]
+    assert (row["up"], row["down"]) == (float("inf"), -float("inf"))
+
+
+@pytest.mark.usefixtures("no_board")
+def test_resuming_drops_later_and_half_written_rows_and_goes_on_counting_seconds(tmp_path):
+    clock = _Clock()
+    with RunLog(tmp_path, 10, stream=io.StringIO(), clock=clock) as log:
+        for step in range(1, 6):
+            clock.now += 1
+            log.write(step, {"loss": step})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "sec')
+    clock.now += 100
+    with RunLog(tmp_path, 10, start=3, stream=io.StringIO(), clock=clock) as log:
+        clock.now += 2
+        log.write(4, {"loss": 40})
+    assert [(row["step"], row["seconds"], row["loss"]) for row in read_metrics(tmp_path)] == [
+        (1, 1.0, 1),
+        (2, 2.0, 2),
+        (3, 3.0, 3),
+        (4, 5.0, 40),
+    ]
+
+
+@pytest.mark.usefixtures("no_board")
+def test_one_plain_line_every_ten_seconds_with_rate_and_time_left_since_the_first_step(tmp_path):
+    clock, stream = _Clock(), io.StringIO()
+    with RunLog(tmp_path, 10_000, stream=stream, clock=clock) as log:
+        clock.now += 50  # compiling
+        for step in range(1, 102):
+            log.write(step, {"loss": 0.5})
+            log.progress(step)
+            clock.now += 0.25
+    # 100 steps of 0.25 s after the first: the first line when it was made, then every 40 steps, and one at the end.
+    assert stream.getvalue().splitlines() == [
+        "step 1/10000  loss 0.5",
+        "step 41/10000  loss 0.5  4 steps/s  ETA 0:41:29",
+        "step 81/10000  loss 0.5  4 steps/s  ETA 0:41:19",
+        "step 101/10000  loss 0.5  3.96 steps/s  ETA 0:41:39",
+    ]
+
+
+@pytest.mark.usefixtures("no_board")
+def test_terminal_gets_a_bar_with_the_time_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    clock, stream = _Clock(), _Terminal()
+    with RunLog(tmp_path, 100, start=20, stream=stream, clock=clock) as log:
+        for step in (21, 31):
+            log.write(step, {"loss": 1.25})
+            log.progress(step)
+            clock.now += 5
+    assert "31/100" in stream.getvalue()
+    assert "loss 1.25  2 steps/s  ETA 0:00:34" in stream.getvalue()
+
+
+def test_rows_go_to_tensorboard_where_it_is_installed(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+
+    with RunLog(tmp_path, 10, stream=io.StringIO()) as log:
+        log.write(3, {"loss": 0.5, "broken": float("nan")})
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    content, found = file.read_bytes(), []
+    while content:  # records of length (8 bytes), its checksum (4), an event, its checksum (4)
+        (length,) = struct.unpack("<Q", content[:8])
+        event = Event.FromString(content[12 : 12 + length])
+        found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+        content = content[16 + length :]
+    assert found == [("loss", 3, 0.5)]
+
+
+@pytest.mark.parametrize("start", [-1, 11])
+def test_start_outside_the_run_is_refused(tmp_path, start):
+    with pytest.raises(ValueError, match=rf"start={start}, total=10"):
+        RunLog(tmp_path, 10, start=start)
