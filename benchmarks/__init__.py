@@ -1,0 +1,1 @@
+"""What things cost; README.md is the table."""

@@ -1,0 +1,1 @@
+"""One script a question; README.md is the table of results."""

@@ -1,0 +1,124 @@
+"""The sinusoid experiment: its tasks, its compiled loop, its errors and what it writes."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from experiments import sinusoid
+from experiments.sinusoid import Config
+from jaxmeta.training import init_state, make_update
+
+
+def coefficients(x, y):
+    """Amplitude and phase of the least-squares a sin(x - p), in float64."""
+    x, y = np.asarray(x, np.float64)[:, 0], np.asarray(y, np.float64)[:, 0]
+    sine, cosine = np.linalg.lstsq(np.stack([np.sin(x), -np.cos(x)], 1), y, rcond=None)[0]
+    return np.hypot(sine, cosine), np.arctan2(cosine, sine)
+
+
+def test_support_and_query_of_a_task_lie_on_one_sinusoid_within_the_published_ranges():
+    support, query = jax.tree.map(np.asarray, sinusoid.sample_tasks(jax.random.key(0), 400, 10, 30))
+    assert support.inputs.shape == (400, 10, 1) and query.targets.shape == (400, 30, 1)
+    assert np.all(support.weight == 1) and np.all(query.weight == 1)
+    found = np.array([coefficients(x, y) for x, y in zip(query.inputs, query.targets, strict=True)])
+    amplitude, phase = found[:, 0, None], found[:, 1, None]
+    expected = amplitude * np.sin(np.asarray(support.inputs, np.float64)[..., 0] - phase)
+    np.testing.assert_allclose(support.targets[..., 0], expected, atol=1e-5)  # float32 sine of arguments up to 8
+    for values, low, high in ((amplitude, 0.1, 5), (phase, 0, np.pi), (np.asarray(query.inputs), -5, 5)):
+        assert low - 1e-4 < values.min() and values.max() < high + 1e-4
+        # Mean of a uniform variable: standard deviation (high - low) / sqrt(12 n); points of a task are independent.
+        assert abs(values.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * values.size)
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    learner = sinusoid.make_learner(Config(), 1)
+    return init_state(learner, optax.adam(1e-3), jax.random.key(3), jnp.zeros((10, 1)))
+
+
+def test_the_compiled_loop_is_the_update_again_and_again_whatever_its_chunks(untrained):
+    config = Config(shots=5, tasks=3)
+    advance, key, train = sinusoid.make_advance(config), jax.random.key(1), untrained
+    update = jax.jit(make_update(sinusoid.make_learner(config, 1), optax.adam(1e-3)))
+    expected, losses = train, []
+    for step in range(7):
+        expected, metrics = update(expected, sinusoid.sample_tasks(jax.random.fold_in(key, step), 3, 5, 5))
+        losses.append(float(metrics["loss"]))
+    whole, loss = advance(train, key, 7)
+    halves, _ = advance(advance(train, key, 3)[0], key, 4)
+    assert int(whole.step) == 7
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+    for got, other, want in zip(*map(jax.tree.leaves, (whole.params, halves.params, expected.params)), strict=True):
+        assert np.array_equal(got, other)
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)  # float32, fused in another way
+
+
+def test_the_error_before_adaptation_is_that_of_the_network_in_numpy(untrained):
+    evaluate = {0: sinusoid.make_evaluations(Config())[0]}
+    (row,) = sinusoid.test(Config(), evaluate, untrained, 50, seed=3)
+    query = sinusoid.sample_tasks(jax.random.key(2**31 - 1), 50, 10, 100).query
+    hidden = np.asarray(query.inputs, np.float64)
+    for layer in ("Dense_0", "Dense_1", "head"):
+        weights = untrained.params[layer]
+        hidden = hidden @ np.asarray(weights["kernel"]) + np.asarray(weights["bias"])
+        hidden = hidden if layer == "head" else np.maximum(hidden, 0)
+    errors = np.square(hidden - query.targets).mean(axis=(1, 2))
+    assert row["mse"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert row["ci95"] == pytest.approx(1.96 * errors.std(ddof=1) / np.sqrt(50), rel=1e-3)
+    assert (row["steps"], row["seed"], row["tasks"], row["diverged"]) == (0, 3, 50, 0.0)
+
+
+def test_tasks_that_are_not_finite_or_beyond_100_count_as_diverged(untrained):
+    errors = np.array([0.5, 99.0, 101.0, np.nan, np.inf])
+    rows = sinusoid.test(Config(), {10: lambda *arguments: {"mse": errors}}, untrained, 5, seed=0)
+    assert rows[0]["diverged"] == pytest.approx(3 / 5)
+
+
+def test_one_exploded_seed_does_not_move_the_median():
+    rows = [
+        {"steps": steps, "mse": mse, "ci95": 0.1, "diverged": diverged}
+        for steps in sinusoid.TESTED_STEPS
+        for mse, diverged in ((0.3, 0.0), (0.5, 0.0), (float("nan"), 0.3))
+    ]
+    for row in sinusoid.summarise(rows):
+        assert (row["mse"], row["lowest"], row["highest"], row["seeds"]) == (0.5, 0.3, float("inf"), 3)
+        assert row["diverged"] == pytest.approx(0.1)
+
+
+def test_a_run_writes_rows_with_a_stamp_a_table_and_fits(tmp_path):
+    size = {"iterations": 2, "seeds": 2, "test_tasks": 3, "tasks": 2}
+    result = sinusoid.main(Config(preset="quick", workdir=tmp_path, seed=4, **size))
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert [(row["seed"], row["steps"]) for row in written["rows"]] == [(s, k) for s in (4, 5) for k in (0, 1, 5, 10)]
+    assert written["rows"] == result["rows"]
+    assert written["run"]["seed"] == 4 and written["run"]["config"]["iterations"] == 2
+    assert (tmp_path / "results.md").read_text().startswith("| steps | mse |")
+    assert (tmp_path / "fits_0.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"iterations": 0}, "iterations must be at least 1, got 0"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"test_tasks": 1}, "test_tasks must be at least 2, got 1"),
+        (
+            {"learner": "fomaml", "estimator": "mixed_mode"},
+            "fomaml is maml with first_order, got estimator='mixed_mode'",
+        ),
+    ],
+)
+def test_a_config_that_cannot_run_is_an_error(change, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        sinusoid.main(Config(workdir=tmp_path, **change))
+
+
+def test_help_imports_no_jax():
+    code = "import sys, experiments.sinusoid; sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
