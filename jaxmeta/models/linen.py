@@ -25,12 +25,12 @@ def from_linen(module: nn.Module) -> Model:
         return variables.pop("params", {}), variables
 
     def apply(params, state, inputs, key, train):
-        variables = {"params": params, **state}
-        if not (train and state):
-            return module.apply(variables, inputs, **options(train), rngs={"dropout": key}), state
+        # Mutable in prediction too: a layer may insist on the statistics of the batch, which are dropped then.
         outputs, changed = module.apply(
-            variables, inputs, **options(train), rngs={"dropout": key}, mutable=list(state)
+            {"params": params, **state}, inputs, **options(train), rngs={"dropout": key}, mutable=list(state)
         )
+        if not train:
+            return outputs, state
         # Linen keeps batch statistics in float32 even under x64, which would change the type of a scan's carry.
         return outputs, jax.tree.map(lambda new, old: new.astype(old.dtype), dict(changed), state)
 

@@ -58,7 +58,9 @@ class _Words(nn.Module):
         clips = standardise(segment_pool(inputs.values, inputs.lengths, self.frames))
         hidden = self.body(clips[..., None], train)
         lengths = jnp.full(hidden.shape[0], hidden.shape[1])
-        embedding = segment_pool(hidden, lengths, 4).reshape(hidden.shape[0], -1) / 2
+        embedding = segment_pool(hidden, lengths, 4).reshape(hidden.shape[0], -1)
+        # Squared distances start at about 10, where a softmax over them neither saturates nor is flat.
+        embedding *= (20 / embedding.shape[1]) ** 0.5
         return embedding if self.outputs is None else nn.Dense(self.outputs, name="head")(embedding)
 
 
