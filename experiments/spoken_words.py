@@ -19,6 +19,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -42,22 +43,27 @@ class Recipe(NamedTuple):
     batches: tuple[tuple[int, int, int], ...]
     """(shots, queries, tasks) of the batches, taken in turn."""
     rate: float
+    """Peak learning rate."""
+    width: int
+    """Of the residual network."""
 
 
 _METRIC = ((1, 3, 2), (5, 3, 1))
 _GRADIENT = ((1, 5, 4), (5, 5, 4))
 PRESETS = {
     "quick": {
-        "protonet": Recipe(400, 400, 300, 20, _METRIC, 2e-3),
-        **dict.fromkeys(("maml", "fomaml", "anil"), Recipe(300, 400, 300, None, _GRADIENT, 1e-3)),
+        "protonet": Recipe(500, 500, 300, 20, _METRIC, 2e-3, 64),
+        **dict.fromkeys(("maml", "fomaml", "anil"), Recipe(300, 500, 300, None, _GRADIENT, 1e-3, 64)),
     },
     "full": {
-        "protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3),
-        **dict.fromkeys(("maml", "fomaml", "anil"), Recipe(2000, 2500, 3000, None, _GRADIENT, 1e-3)),
+        "protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128),
+        **dict.fromkeys(("maml", "fomaml", "anil"), Recipe(2000, 2500, 3000, None, _GRADIENT, 1e-3, 128)),
     },
 }
 SETTINGS = ("preset", "learner", "estimator", "ways", "steps", "norm", "updates", "seed")
 """What decides the weights, besides the data."""
+BASELINE_SETTINGS = ("preset", "norm", "updates", "seed", "data")
+BASELINE_RATE = 2e-3
 STEPS_CURVE = (0, 1, 2, 5, 10)
 COLUMNS = {
     "corpus": "", "method": "", "shots": "d", "steps": "d", "accuracy": ".1f", "ci95": ".1f", "episodes": "d",
@@ -170,22 +176,25 @@ def _methods(
     """The trained learner, the fine-tuned classifier and the floor."""
     from experiments.words_methods import Method, classifier, fine_tuned, floor, learners
     from experiments.words_training import train
+    from jaxmeta import first_order, mixed_mode, unrolled
+    from jaxmeta.models.words import residual
 
     recipe = _recipe(config)
-    build = learners(config.estimator, config.norm)[config.learner]
-    shared = {"rate": recipe.rate, "noise": noise, "seed": config.seed}
+    network = partial(residual, width=recipe.width, norm=config.norm)
+    estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
+    build = learners(network, estimators[config.estimator])[config.learner]
     learner = train(
-        build(run["training_ways"], config.steps), sampler, recipe.updates,
-        directory=config.workdir / "learner", config=run, **shared,
+        build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate,
+        noise, config.seed, config.workdir / "learner", config=run,
     )  # fmt: skip
     baseline = train(
-        classifier(run["words"], config.norm), words, recipe.baseline_updates,
-        directory=config.workdir / "baseline", config={name: run[name] for name in ("norm", "seed", "data")}, **shared,
+        classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE,
+        noise, config.seed, config.workdir / "baseline", config={name: run[name] for name in BASELINE_SETTINGS},
     )  # fmt: skip
     steps = 0 if config.learner == "protonet" else config.steps  # Prototypes take no steps.
     return [
         Method(config.learner, build, learner.params, learner.state, steps),
-        fine_tuned(baseline.params, baseline.state, config.ways, config.norm),
+        fine_tuned(network, baseline.params, baseline.state, config.ways),
         floor(),
     ]
 
