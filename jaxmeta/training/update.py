@@ -36,7 +36,7 @@ def init_state(
       inputs: inputs of one task, leaves [N, ...], for their shapes.
     """
     init_key, train_key = jax.random.split(key)
-    params, state = learner.init(init_key, inputs)
+    params, state = jax.jit(learner.init)(init_key, inputs)  # One compilation instead of one for each operation.
     return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, optimizer.init(params))
 
 
