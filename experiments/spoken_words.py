@@ -132,7 +132,7 @@ def _evaluate_elsewhere(config: Config) -> dict:
     """The rows of a finished run on another manifest, in a folder of their own under the run's."""
     import numpy as np
 
-    from experiments.words_data import FEATURES, rows
+    from experiments.words_data import FEATURES, rows, with_splits
     from jaxmeta.data.corpus import load_corpus
 
     assert config.evaluate is not None
@@ -143,6 +143,8 @@ def _evaluate_elsewhere(config: Config) -> dict:
     trained = replace(config, **{name: run[name] for name in SETTINGS})
     corpus = load_corpus(config.evaluate, FEATURES)
     name = config.evaluate.resolve().name
+    if corpus.fingerprint in run["data"].values():  # trained on: what was held out then is held out now
+        corpus = with_splits(corpus, name, run["seed"])
     methods = _methods(trained, run, np.zeros((1, 1, FEATURES.n_mels)), _unfinished(path), _unfinished(path))
     fingerprints = run["data"] | {name: corpus.fingerprint}
     return _report(trained, methods, {name: rows(corpus, "test")}, fingerprints, config.workdir / f"on_{name}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def load_data(corpora: Sequence[Path], pseudo: int, seed: int) -> Data:
       pseudo: number of invented words to synthesise for training.
       seed: of the synthesised speech.
     """
-    real = {folder.name: load_corpus(folder, FEATURES) for folder in corpora}
+    real = {folder.name: with_splits(load_corpus(folder, FEATURES), folder.name, seed) for folder in corpora}
     heldout = sorted({*SPELLINGS, *_test_words(real.values())})
     invented = load_corpus(_synthesise(pseudo, heldout if real else (), seed), FEATURES)
     invented = invented.with_column("corpus", "synthesised")
@@ -78,6 +79,29 @@ def load_data(corpora: Sequence[Path], pseudo: int, seed: int) -> Data:
     test = {name: rows(corpus, "test") for name, corpus in real.items()} or {"synthesised": rows(invented, "test")}
     fingerprints = {name: corpus.fingerprint for name, corpus in real.items()} | {"synthesised": invented.fingerprint}
     return Data(concatenate(parts), test, load_noise(seed), fingerprints)
+
+
+def with_splits(corpus: Corpus, name: str, seed: int) -> Corpus:
+    """The corpus with a third of its speakers and half of its words held out for testing, where it does not say which.
+
+    Raises:
+      ValueError: the corpus has no labels, or a split column without "train" or "test".
+    """
+    if "label" not in corpus.columns:
+        raise ValueError(f"corpus {name!r} has no column 'label' (the word); its columns are {list(corpus.columns)}.")
+    rng = np.random.default_rng(seed)
+    for split, column, share in (("split", "speaker", 3), ("word_split", "label", 2)):
+        if split in corpus.columns:
+            if missing := {"train", "test"} - set(corpus.columns[split]):
+                raise ValueError(
+                    f"corpus {name!r}: no row has {split}={missing.pop()!r}; mark some, or drop the column."
+                )
+        elif column in corpus.columns:
+            values = rng.permutation(np.unique(corpus.columns[column]))
+            heldout = sorted(values[: len(values) // share].tolist())
+            print(f"{name} has no column {split!r}: the test has {column} {', '.join(heldout)}", file=sys.stderr)
+            corpus = corpus.with_column(split, np.where(np.isin(corpus.columns[column], heldout), "test", "train"))
+    return corpus
 
 
 def load_noise(seed: int) -> np.ndarray:

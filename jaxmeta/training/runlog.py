@@ -3,7 +3,6 @@
 import datetime
 import importlib.util
 import json
-import math
 import os
 import sys
 import time
@@ -49,7 +48,7 @@ class RunLog:
         self._directory, self._total, self._clock = Path(directory), total, clock
         self._stream = sys.stderr if stream is None else stream
         self._start = self._step = self._timed_step = start
-        self._loss = math.nan
+        self._loss: float | None = None  # not known before the first row
 
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -114,10 +113,11 @@ class RunLog:
     def _status(self) -> str:
         """Loss, steps a second since the first, and the time left at that rate."""
         seconds, steps = self._clock() - self._timed, self._step - self._timed_step
+        loss = "" if self._loss is None else f"loss {self._loss:.4g}  "
         if steps < 1 or seconds <= 0:
-            return f"loss {self._loss:.4g}"
+            return loss.rstrip()
         left = datetime.timedelta(seconds=int((self._total - self._step) * seconds / steps))
-        return f"loss {self._loss:.4g}  {steps / seconds:.3g} steps/s  ETA {left}"
+        return f"{loss}{steps / seconds:.3g} steps/s  ETA {left}"
 
 
 def read_metrics(directory: str | Path) -> list[dict[str, Any]]:

@@ -56,6 +56,19 @@ def test_rows_of_a_split_agree_in_speaker_and_word():
     assert len(words_data.rows(corpus(label=["a", "b"]), "test")) == 2
 
 
+def test_a_corpus_without_splits_has_words_and_speakers_held_out_for_good():
+    plain = corpus(label=list("aabbccdd"), speaker=list("xyzxyzxy"))
+    split, again = (words_data.with_splits(plain, "plain", 0) for _ in range(2))
+    for name, column, heldout in (("split", "speaker", 1), ("word_split", "label", 2)):
+        np.testing.assert_array_equal(split.columns[name], again.columns[name])
+        parts = [set(split.columns[column][split.columns[name] == part]) for part in ("test", "train")]
+        assert len(parts[0]) == heldout and not parts[0] & parts[1]
+    with pytest.raises(ValueError, match="no column 'label'"):
+        words_data.with_splits(corpus(speaker=["x"]), "plain", 0)
+    with pytest.raises(ValueError, match="no row has word_split='test'"):
+        words_data.with_splits(corpus(label=["a"], word_split=["train"]), "plain", 0)
+
+
 def test_word_batches_give_recorded_speech_half_and_every_word_of_a_pool_alike():
     pools = ["recorded"] * 4 + ["synthesised", "invented", "invented"]
     words = words_data.WordBatches(corpus(corpus=["c"] * 7, label=list("aaabxyz"), pool=pools), size=8, seed=0)
