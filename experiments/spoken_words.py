@@ -62,9 +62,8 @@ PRESETS = {
         **dict.fromkeys(("maml", "anil"), Recipe(1000, 2500, 3000, None, _GRADIENT, 1e-3, 128)),
     },
 }
-SETTINGS = ("preset", "learner", "estimator", "ways", "steps", "norm", "updates", "seed")
-"""What decides the weights, besides the data."""
-BASELINE_SETTINGS = ("preset", "norm", "updates", "seed", "data")
+SETTINGS = ("learner", "estimator", "ways", "steps", "norm", "seed")
+"""What decides the weights, besides the recipe and the data."""
 BASELINE_RATE = 2e-3
 STEPS_CURVE = (0, 1, 2, 5, 10)
 COLUMNS = {
@@ -104,7 +103,7 @@ class Config:
     workdir: Path = Path("runs/spoken_words")
     """Checkpoints, logs and results; the same command resumes there."""
     evaluate: Path | None = None
-    """Evaluate the finished run in the working directory on this manifest, and train nothing."""
+    """Evaluate the finished run in the working directory on this manifest, by its own ways, and train nothing."""
 
 
 def main(config: Config) -> dict:
@@ -124,7 +123,12 @@ def _train_and_evaluate(config: Config) -> dict:
     print(f"training on {data.train.describe()}", file=sys.stderr)
     ways = min(recipe.ways, most_ways(data.train)) if recipe.ways else config.ways
     words = WordBatches(data.train, 160, config.seed)
-    run = _settings(config) | {"training_ways": ways, "words": len(words.names), "data": data.fingerprints}
+    run = {name: getattr(config, name) for name in SETTINGS} | {
+        "recipe": recipe._asdict(),
+        "training_ways": ways,
+        "words": len(words.names),
+        "data": data.fingerprints,
+    }
     sampler = task_sampler(data.train, ways, recipe.batches, config.seed)
     methods = _methods(config, run, data.noise, sampler, words)
     return _report(config, methods, data.test, data.fingerprints, config.workdir)
@@ -166,10 +170,6 @@ def _recipe(config: Config) -> Recipe:
     return recipe._replace(updates=config.updates, baseline_updates=config.updates)
 
 
-def _settings(config: Config) -> dict:
-    return {name: getattr(config, name) for name in SETTINGS}
-
-
 def _methods(
     config: Config,
     run: dict,
@@ -183,7 +183,7 @@ def _methods(
     from jaxmeta import first_order, mixed_mode, unrolled
     from jaxmeta.models.words import residual
 
-    recipe = _recipe(config)
+    recipe = Recipe(**run["recipe"])
     network = partial(residual, width=recipe.width, norm=config.norm)
     estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
     build = learners(network, estimators[config.estimator])[config.learner]
@@ -191,9 +191,11 @@ def _methods(
         build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate,
         noise, config.seed, config.workdir / "learner", config=run,
     )  # fmt: skip
+    shared = {"updates": recipe.baseline_updates, "width": recipe.width}  # whatever the learner
     baseline = train(
         classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE,
-        noise, config.seed, config.workdir / "baseline", config={name: run[name] for name in BASELINE_SETTINGS},
+        noise, config.seed, config.workdir / "baseline",
+        config=shared | {name: run[name] for name in ("norm", "seed", "words", "data")},
     )  # fmt: skip
     steps = 0 if config.learner == "protonet" else config.steps  # Prototypes take no steps.
     return [
