@@ -1,5 +1,6 @@
 """Training in the spoken-words experiment: the meta-learner and the classifier that it is compared with."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def train(
       directory: of the checkpoints and the log.
       config: what determines the result; a run with another one is not resumed.
     """
+    print(f"training {directory}: {updates} updates", file=sys.stderr)
     optimizer = make_optimizer(updates, rate)
     microbatch = 1 if jax.default_backend() == "cpu" else None
     update = make_update(augmented(learner, augment_episode(augmentation(noise))), optimizer, microbatch=microbatch)
