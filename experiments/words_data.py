@@ -50,12 +50,15 @@ def find_corpora(names: Sequence[str]) -> list[Path]:
     """Folders of manifests: paths as they are, names under JAXMETA_DATA; with no names, the default ones if present.
 
     Raises:
-      ValueError: a named corpus is in neither place.
+      ValueError: a named corpus is in neither place, or two have the same name.
     """
     home = os.environ.get("JAXMETA_DATA")
     if not names:
         return [Path(home, name) for name in CORPORA] if home and all(Path(home, n).is_dir() for n in CORPORA) else []
-    return [_find(name, home) for name in names]
+    folders = [_find(name, home).resolve() for name in names]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"corpora={tuple(names)} name a folder twice; results are told apart by its last part.")
+    return folders
 
 
 def load_data(corpora: Sequence[Path], pseudo: int, seed: int) -> Data:

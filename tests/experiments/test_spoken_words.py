@@ -171,6 +171,9 @@ def test_an_unknown_corpus_is_named(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="corpora='nowhere'"):
         words_data.find_corpora(("nowhere",))
     assert words_data.find_corpora(()) == []
+    (tmp_path / "here").mkdir()
+    with pytest.raises(ValueError, match="twice"):
+        words_data.find_corpora(("here", str(tmp_path / "here")))
 
 
 def test_every_learner_has_a_recipe_in_every_preset():
