@@ -65,8 +65,8 @@ def test_batch_norm_predicts_from_running_averages_and_transductive_from_the_bat
 def test_gradients_are_finite_for_silence(name):
     model = NETWORKS[name](4, frames=16)
     silence = Ragged(jnp.zeros((2, 8, 12)), jnp.array([8, 0]))
-    params, state = model.init(KEY, silence)
-    gradient = jax.grad(lambda p: jnp.square(model.apply(p, state, silence, KEY, True)[0]).sum())(params)
+    params, state = jax.jit(model.init)(KEY, silence)
+    gradient = jax.jit(jax.grad(lambda p: jnp.square(model.apply(p, state, silence, KEY, True)[0]).sum()))(params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
