@@ -1,9 +1,11 @@
 """What is minimised: the loss of a model on a batch, and the loss of a learner on an episode."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 
+from jaxmeta import tree
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Batch, Episode, Key, Loss, Model, PyTree
 
@@ -16,6 +18,50 @@ def supervised(model: Model, loss: Loss) -> Callable[..., tuple[Array, PyTree]]:
         return weighted_mean(loss(outputs, batch.targets), batch.weight), state
 
     return objective
+
+
+class Adapting(NamedTuple):
+    """A model of which some leaves adapt: fast holds those, with None in the place of the others."""
+
+    start: Callable[[PyTree], PyTree]
+    """params -> fast, the adapting leaves as they are in params."""
+    loss: Callable[..., tuple[Array, PyTree]]
+    """(fast, params, state, batch, key) -> (scalar, state): an `Inner.loss`."""
+    predict: Callable[..., tuple[PyTree, PyTree]]
+    """(params, state, fast, inputs, key, train) -> (outputs, state)."""
+
+
+def adapting(model: Model, loss: Loss, adapt_only: Callable[[str], bool] = tree.everything) -> Adapting:
+    """Which leaves adapt is a predicate on their paths, and nothing that a learner need know.
+
+    Args:
+      model: the network.
+      loss: (outputs, targets) -> [N].
+      adapt_only: path of a leaf ("body/conv_0/kernel") -> whether it adapts.
+    Raises:
+      ValueError: at trace time, if a predicate other than `tree.everything` selects no leaf or every leaf.
+    """
+    objective = supervised(model, loss)
+
+    def split(params: PyTree) -> tuple[PyTree, PyTree]:
+        fast, rest = tree.partition(params, adapt_only)
+        if adapt_only is not tree.everything and not (jax.tree.leaves(fast) and jax.tree.leaves(rest)):
+            raise ValueError(
+                f"adapt_only={adapt_only} must select some but not all of the params; their paths are "
+                f"{tree.paths(params)}."
+            )
+        return fast, rest
+
+    def join(fast: PyTree, params: PyTree) -> PyTree:
+        return tree.merge(fast, split(params)[1])
+
+    return Adapting(
+        start=lambda params: split(params)[0],
+        loss=lambda fast, params, state, batch, key: objective(join(fast, params), state, batch, key),
+        predict=lambda params, state, fast, inputs, key, train: model.apply(
+            join(fast, params), state, inputs, key, train
+        ),
+    )
 
 
 def after_adaptation(adapt: Callable, predict: Callable, loss: Loss) -> Callable[..., tuple[Array, PyTree]]:

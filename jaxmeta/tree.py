@@ -1,6 +1,7 @@
 """Operations on pytrees that more than one module needs."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,29 @@ def partition(tree: PyTree, predicate: Callable[[str], bool]) -> tuple[PyTree, P
     selected = jax.tree.map(lambda keep, leaf: leaf if keep else None, chosen, tree)
     rest = jax.tree.map(lambda keep, leaf: None if keep else leaf, chosen, tree)
     return selected, rest
+
+
+class Under(NamedTuple):
+    """A predicate for `partition`: leaves with `name` among the components of their path."""
+
+    name: str
+
+    def __call__(self, path: str) -> bool:
+        return self.name in path.split("/")
+
+
+class Outside(NamedTuple):
+    """A predicate for `partition`: leaves without `name` among the components of their path."""
+
+    name: str
+
+    def __call__(self, path: str) -> bool:
+        return self.name not in path.split("/")
+
+
+def everything(path: str) -> bool:
+    """A predicate for `partition`: every leaf."""
+    return True
 
 
 def merge(selected: PyTree, rest: PyTree) -> PyTree:
@@ -45,6 +69,18 @@ def all_finite(tree: PyTree) -> Array:
 def where(condition: Array, if_true: PyTree, if_false: PyTree) -> PyTree:
     """Choose one of two trees of the same structure by a scalar condition."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
+
+
+def concatenate(*trees: PyTree) -> PyTree:
+    """Join trees of arrays along the leading axis of every leaf, which must agree in all other axes."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *trees)
+
+
+def squared_distance(first: PyTree, second: PyTree) -> Array:
+    """Sum over all leaves of the squared difference of two trees."""
+    return sum(
+        (jnp.sum(jnp.square(a - b)) for a, b in zip(*map(jax.tree.leaves, (first, second)), strict=True)), jnp.zeros(())
+    )
 
 
 def take(tree: PyTree, index: Array) -> PyTree:

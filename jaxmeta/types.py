@@ -60,6 +60,8 @@ class Inner(NamedTuple):
     """params -> optax.GradientTransformation, so that its rates can be learned."""
     steps: int
     """Number of inner gradient steps, 0 or more."""
+    proximal: float = 0.0
+    """Strength l of the pull to where adaptation starts: l / 2 times the squared distance is added to the loss."""
 
 
 class MetaLearner(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"jaxmeta.types"},
-    {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.metrics"},
+    {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.metrics", "jaxmeta.optimizers"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
@@ -41,7 +41,12 @@ def imports(path):
 
 
 def allowed(importer, imported):
-    if importer == imported and importer not in {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.metrics"}:
+    if importer == imported and importer not in {
+        "jaxmeta.tree",
+        "jaxmeta.losses",
+        "jaxmeta.metrics",
+        "jaxmeta.optimizers",
+    }:
         return True
     if importer in LEAVES:
         return imported in LEAVES[importer]

@@ -169,5 +169,5 @@ def test_negative_steps_are_an_error_when_built():
 def test_anil_with_a_head_that_matches_nothing_names_the_paths(head):
     params, episode = problem()
     learner = anil(network(WAYS), cross_entropy, optax.sgd(0.1), 1, head=head)
-    with pytest.raises(ValueError, match=rf"head='{head}'.*head/kernel"):
+    with pytest.raises(ValueError, match=rf"name='{head}'.*head/kernel"):
         learner.adapt(params, {}, episode.support, jax.random.key(0))

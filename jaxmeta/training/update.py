@@ -24,9 +24,7 @@ class TrainState(NamedTuple):
     optimizer: PyTree
 
 
-def init_state(
-    learner: MetaLearner, optimizer: optax.GradientTransformation, key: Key, inputs: PyTree
-) -> TrainState:
+def init_state(learner: MetaLearner, optimizer: optax.GradientTransformation, key: Key, inputs: PyTree) -> TrainState:
     """Initial training state.
 
     Args:

@@ -1,0 +1,179 @@
+"""The inner loop, and the four estimators that differ in how a step of it is differentiated.
+
+An estimator is a value: `Inner -> solve`, where `solve(fast, params, state, support, key) -> (fast, info)` runs the
+inner loop. All of them run the same loop and reach the same `fast`; they differ in the function that gives a step its
+gradient, and so in what differentiating `solve` returns. `info["loss"]` [K] is the inner objective before each step.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmeta import tree
+from jaxmeta.optimizers import check_differentiable
+from jaxmeta.types import Inner, PyTree
+
+Solve = Callable[..., tuple[PyTree, dict]]
+Estimator = Callable[[Inner], Solve]
+
+
+def unrolled(remat: int | None = None) -> Estimator:
+    """Exact: reverse mode through every step of the loop, second derivatives included.
+
+    Memory grows with steps times the activations of the inner loss, unless they are recomputed.
+    Args:
+      remat: steps between two states that are stored, 1 or more; what lies between is computed again in the backward
+        pass, for about one more forward pass. 1 keeps a copy of fast a step and the activations of one step; about
+        the square root of the steps keeps fewest copies of both. None: stores everything.
+    Raises:
+      ValueError: remat below 1; at trace time, an inner optimizer whose update has no derivative.
+    Source: Finn et al. 2017 (arXiv 1703.03400); recomputation: Chen et al. 2016 (arXiv 1604.06174).
+    """
+    _check_remat(remat)
+    return lambda inner: descend(inner, [(_exact, inner.steps)], remat)
+
+
+def first_order() -> Estimator:
+    """Treats each inner gradient as a constant: no second derivatives.
+
+    Stops the gradient, not the step, so d fast / d rate survives where the inner optimizer's rates are learned.
+    Source: FOMAML, Finn et al. 2017, section 5.2.
+    """
+    return lambda inner: descend(inner, [(_stopped, inner.steps)])
+
+
+def truncated(last: int) -> Estimator:
+    """First order up to the last `last` steps, exact through those.
+
+    Args:
+      last: number of exact steps, in [0, steps]; 0 is `first_order()`, steps is `unrolled()`.
+    Raises:
+      ValueError: when the learner is built, if last is negative or above its steps.
+    Source: truncated back-propagation, Shaban et al. 2019 (arXiv 1810.10667). Differs: gradients before the
+      truncation are stopped but the steps are not, so the initialisation keeps its identity path.
+    """
+
+    def estimator(inner: Inner) -> Solve:
+        if not 0 <= last <= inner.steps:
+            raise ValueError(
+                f"truncated(last={last}) needs 0 <= last <= steps, got steps={inner.steps}; use unrolled()."
+            )
+        return descend(inner, [(_stopped, inner.steps - last), (_exact, last)])
+
+    return estimator
+
+
+def mixed_mode(remat: int | None = None) -> Estimator:
+    """Exact, with memory of about one copy of `fast` a step: forward over reverse instead of reverse over reverse.
+
+    The backward pass of an inner gradient is one jvp of the gradient in all differentiable arguments, so no inner
+    activation is stored. It uses the symmetry of second derivatives: for losses with a straight-through estimator,
+    gradient reversal or fake quantisation inside, that symmetry does not hold and `unrolled()` must be used;
+    `check_estimator` finds out.
+    Args:
+      remat: as in `unrolled`; what is saved here are copies of fast. The activations of one gradient are the
+        model's to recompute: see `remat` of the networks in `models`.
+    Source: MixFlow-MG, Kemaev et al. 2025 (arXiv 2505.00793), eq. 8.
+    """
+    _check_remat(remat)
+    return lambda inner: descend(inner, [(_forward_over_reverse, inner.steps)], remat)
+
+
+def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | None = None) -> Solve:
+    """The inner loop: consecutive segments of steps, each with its own way to differentiate the gradient."""
+    if inner.steps < 0:
+        raise ValueError(f"steps must be 0 or more, got {inner.steps}.")
+    if inner.proximal < 0:
+        raise ValueError(f"proximal must be 0 or more, got {inner.proximal}.")
+
+    def solve(fast, params, state, support, key):
+        optimizer = inner.optimizer(params)
+        if any(steps and differentiable is not _stopped for differentiable, steps in segments):
+            check_differentiable(optimizer, fast)
+        keys = jax.random.split(key, inner.steps)
+        objective, constants = _proximal(inner), (params, fast)
+        carry, losses, start = (fast, optimizer.init(fast), state), [], 0
+        for differentiable, steps in segments:
+            gradient = differentiable(objective)
+
+            def step(carry, key, gradient=gradient):
+                fast, slots, state = carry
+                (loss, state), gradients = gradient(fast, constants, state, support, key)
+                updates, slots = optimizer.update(gradients, slots, fast)
+                return (optax.apply_updates(fast, updates), slots, jax.lax.stop_gradient(state)), loss
+
+            carry, loss = _scan(step, carry, keys[start : start + steps], remat)
+            losses.append(loss)
+            start += steps
+        return carry[0], {"loss": jnp.concatenate(losses)}
+
+    return solve
+
+
+def _proximal(inner: Inner) -> Callable:
+    """The inner loss and its pull to the start; its second argument is (params, start)."""
+
+    def objective(fast, constants, state, batch, key):
+        params, start = constants
+        loss, state = inner.loss(fast, params, state, batch, key)
+        if inner.proximal:
+            loss += inner.proximal / 2 * tree.squared_distance(fast, start)
+        return loss, state
+
+    return objective
+
+
+def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None) -> tuple[PyTree, jax.Array]:
+    """Scan over steps, in blocks of `remat` whose inside is computed again in the backward pass."""
+    # A scan even for one step: XLA would merge an unrolled loop's recomputation and lose the memory saved.
+    if remat is None:
+        return jax.lax.scan(step, carry, keys)
+    whole = len(keys) // remat * remat
+    block = jax.checkpoint(lambda carry, keys: jax.lax.scan(step, carry, keys), prevent_cse=False)
+    carry, losses = jax.lax.scan(block, carry, keys[:whole].reshape(-1, remat))
+    carry, last = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), carry, keys[whole:])
+    return carry, jnp.concatenate([losses.reshape(-1), last])
+
+
+def _check_remat(remat: int | None) -> None:
+    if remat is not None and remat < 1:
+        raise ValueError(f"remat must be 1 step or more, got {remat}; use None to store everything.")
+
+
+def _exact(loss: Callable) -> Callable:
+    return jax.value_and_grad(loss, has_aux=True)
+
+
+def _stopped(loss: Callable) -> Callable:
+    def gradient(*arguments):
+        value, gradients = _exact(loss)(*arguments)
+        # Stop the gradient, not the step: d fast / d rate must survive.
+        return value, jax.lax.stop_gradient(gradients)
+
+    return gradient
+
+
+def _forward_over_reverse(loss: Callable) -> Callable:
+    @jax.custom_vjp
+    def gradient(fast, constants, state, batch, key):
+        return _exact(loss)(fast, constants, state, batch, key)
+
+    def forward(*arguments):
+        return gradient(*arguments), arguments
+
+    def backward(arguments, cotangents):
+        fast, constants, state, batch, key = arguments
+        (loss_bar, _), direction = cotangents
+        everything = jax.grad(loss, argnums=(0, 1, 3), has_aux=True, allow_int=True)
+        first, second, _ = jax.jvp(
+            lambda fast: everything(fast, constants, state, batch, key), (fast,), (direction,), has_aux=True
+        )
+        fast_bar, constants_bar, batch_bar = jax.tree.map(
+            lambda d, h: h if h.dtype == jax.dtypes.float0 else h + loss_bar.astype(d.dtype) * d, first, second
+        )
+        return fast_bar, constants_bar, None, batch_bar, None
+
+    gradient.defvjp(forward, backward)
+    return gradient
