@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.training import TrainState
-    from jaxmeta.types import Array, Episode, Key, MetaLearner, Model
+    from jaxmeta.types import Array, Episode, Key, MetaLearner
 
+Name = Literal[
+    "maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_plus", "meta_curvature", "imaml", "cavia",
+    "bootstrapped", "evolved", "averaging", "progressive", "r2d2",
+]  # fmt: skip
 TESTED_STEPS = (0, 1, 5, 10)
 DIVERGED = 100.0  # mean squared error; predicting 0 has at most 12.5 on any task
 _CHUNK = 500  # updates in one call of the compiled loop, between two rows of metrics
@@ -31,14 +35,15 @@ class Config:
 
     preset: Literal["full", "quick"] = "full"
     """Sets iterations, seeds and test-tasks where they are not given: quick is 300, 2 and 200."""
-    learner: Literal["maml", "fomaml", "anil"] = "maml"
+    learner: Name = "maml"
     estimator: Literal["unrolled", "first_order", "mixed_mode", "truncated"] | None = None
-    """How the meta-gradient passes through the inner steps. None: unrolled; first_order for fomaml."""
+    """How the meta-gradient passes through the inner steps. None: the learner's own way."""
     exact_steps: int = 1
     """Last inner steps that are exact under the truncated estimator."""
-    steps: int = 1
-    """Inner gradient steps in training."""
-    inner_rate: float = 0.01
+    steps: int | None = None
+    """Inner gradient steps in training. None: 1, or what the learner needs more of."""
+    inner_rate: float | None = None
+    """None: 0.01, or the learner's own."""
     meta_rate: float = 1e-3
     """Of Adam."""
     shots: int = 10
@@ -54,6 +59,7 @@ class Config:
     test_tasks: int | None = None
     """New tasks of 100 query points, the same for every seed; full: 10000."""
     workdir: Path = Path("runs/sinusoid")
+    """Logs, results and plots, in a folder for each learner."""
 
 
 class Size(NamedTuple):
@@ -76,14 +82,24 @@ def main(config: Config) -> dict[str, Any]:
     from jaxmeta.training import report
 
     size = _size(config)
+    config = replace(config, workdir=config.workdir / config.learner)
     advance, evaluate = make_advance(config), make_evaluations(config)
     rows, trained = [], []
     for seed in range(config.seed, config.seed + size.seeds):
         print(f"seed {seed}", file=sys.stderr)
-        trained.append(fit(config, advance, size.iterations, seed))
-        rows += test(config, evaluate, trained[-1], size.test_tasks, seed)
+        train, seconds = fit(config, advance, size.iterations, seed)
+        trained.append(train)
+        rows += [row | {"seconds": seconds} for row in test(config, evaluate, train, size.test_tasks, seed)]
     summary = summarise(rows)
-    columns = {"steps": "", "mse": ".3f", "ci95": ".3f", "lowest": ".3f", "highest": ".3f", "diverged": ".4f"}
+    columns = {
+        "steps": "",
+        "mse": ".3f",
+        "ci95": ".3f",
+        "lowest": ".3f",
+        "highest": ".3f",
+        "diverged": ".4f",
+        "seconds": ".0f",
+    }
     table = report.markdown_table(summary, columns)
     run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "summary": summary}
     path = report.write_results(config.workdir, rows, run)
@@ -93,38 +109,21 @@ def main(config: Config) -> dict[str, Any]:
     return {"rows": rows, "summary": summary, "run": run}
 
 
-def make_learner(config: Config, steps: int) -> MetaLearner:
-    """The learner and the estimator of the config, with `steps` inner steps."""
-    import optax
+def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
+    """The learner and the estimator of the config, with `steps` inner steps; None: those of training."""
+    from experiments.sinusoid_methods import METHODS
+    from jaxmeta import first_order, mixed_mode, truncated, unrolled
 
-    from jaxmeta import anil, first_order, maml, mixed_mode, truncated, unrolled
-    from jaxmeta.losses import squared_error
-
+    method = METHODS[config.learner]
+    steps = (method.steps if config.steps is None else config.steps) if steps is None else steps
+    rate = method.rate if config.inner_rate is None else config.inner_rate
     estimators = {
         "unrolled": unrolled,
         "first_order": first_order,
         "mixed_mode": mixed_mode,
         "truncated": lambda: truncated(min(config.exact_steps, steps)),
     }
-    learner = {"maml": maml, "fomaml": maml, "anil": anil}[config.learner]
-    estimator = config.estimator or ("first_order" if config.learner == "fomaml" else "unrolled")
-    return learner(network(), squared_error, optax.sgd(config.inner_rate), steps, estimators[estimator]())
-
-
-def network() -> Model:
-    """The 1-40-40-1 network with ReLU; its last layer is named "head"."""
-    from flax import linen as nn
-
-    from jaxmeta.models.linen import from_linen
-
-    class Network(nn.Module):
-        @nn.compact
-        def __call__(self, inputs: Array) -> Array:
-            hidden = nn.relu(nn.Dense(40)(inputs))
-            hidden = nn.relu(nn.Dense(40)(hidden))
-            return nn.Dense(1, name="head")(hidden)
-
-    return from_linen(Network())
+    return method.build(rate, steps, estimators[config.estimator]() if config.estimator else None)
 
 
 def sample_tasks(key: Key, tasks: int, shots: int, queries: int) -> Episode:
@@ -152,7 +151,7 @@ def make_advance(config: Config) -> Callable[[TrainState, Key, int], tuple[Train
 
     from jaxmeta.training import make_update
 
-    update = make_update(make_learner(config, config.steps), optax.adam(config.meta_rate))
+    update = make_update(make_learner(config), optax.adam(config.meta_rate))
 
     @jax.jit
     def advance(train: TrainState, key: Key, count: int) -> tuple[TrainState, Array]:
@@ -169,17 +168,17 @@ def make_advance(config: Config) -> Callable[[TrainState, Key, int], tuple[Train
     return advance
 
 
-def fit(config: Config, advance: Callable, iterations: int, seed: int) -> TrainState:
-    """Train from one seed."""
+def fit(config: Config, advance: Callable, iterations: int, seed: int) -> tuple[TrainState, float]:
+    """Train from one seed; returns the seconds that it took too."""
     import jax
     import jax.numpy as jnp
     import optax
 
     from jaxmeta.training import init_state
-    from jaxmeta.training.runlog import RunLog
+    from jaxmeta.training.runlog import RunLog, read_metrics
 
     key, tasks_key = jax.random.split(jax.random.key(seed))
-    learner = make_learner(config, config.steps)
+    learner = make_learner(config)
     train = init_state(learner, optax.adam(config.meta_rate), key, jnp.zeros((config.shots, 1)))
     with RunLog(config.workdir / f"seed_{seed}", iterations) as log:
         for step in range(0, iterations, _CHUNK):
@@ -187,7 +186,7 @@ def fit(config: Config, advance: Callable, iterations: int, seed: int) -> TrainS
             train, loss = advance(train, tasks_key, count)
             log.write(step + count, {"loss": loss})
             log.progress(step + count)
-    return train
+    return train, read_metrics(config.workdir / f"seed_{seed}")[-1]["seconds"]
 
 
 def make_evaluations(config: Config) -> dict[int, Callable]:
@@ -239,6 +238,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "lowest": float(of(steps, "mse").min()),
             "highest": float(of(steps, "mse").max()),
             "diverged": float(of(steps, "diverged").mean()),
+            "seconds": float(np.median(of(steps, "seconds"))),
             "seeds": len(of(steps, "mse")),
         }
         for steps in TESTED_STEPS

@@ -21,7 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+from experiments.words_recipes import METRIC, PRESETS, Name, Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,44 +33,13 @@ if TYPE_CHECKING:
     from jaxmeta.types import Episode
 
 
-class Recipe(NamedTuple):
-    """What a preset means for a learner."""
-
-    updates: int
-    baseline_updates: int
-    pseudo: int
-    """Invented words to synthesise."""
-    ways: int | None
-    """Classes of a training episode; None: those of the evaluation, for learners with a head."""
-    batches: tuple[tuple[int, int, int], ...]
-    """(shots, queries, tasks) of the batches, taken in turn."""
-    rate: float
-    """Peak learning rate."""
-    width: int
-    """Of the residual network."""
-
-
-_METRIC = ((1, 3, 2), (5, 3, 1))
-_GRADIENT = ((1, 5, 4), (5, 5, 4))
-PRESETS = {
-    "quick": {
-        "protonet": Recipe(500, 500, 300, 20, _METRIC, 2e-3, 64),
-        **dict.fromkeys(("maml", "fomaml", "anil"), Recipe(300, 500, 300, None, _GRADIENT, 1e-3, 64)),
-    },
-    "full": {
-        "protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128),
-        "fomaml": Recipe(2000, 2500, 3000, None, _GRADIENT, 1e-3, 128),
-        # An exact meta-gradient takes more than twice the time of a first-order one.
-        **dict.fromkeys(("maml", "anil"), Recipe(1000, 2500, 3000, None, _GRADIENT, 1e-3, 128)),
-    },
-}
 SETTINGS = ("learner", "estimator", "ways", "steps", "norm", "seed")
 """What decides the weights, besides the recipe and the data."""
 BASELINE_RATE = 2e-3
 STEPS_CURVE = (0, 1, 2, 5, 10)
 COLUMNS = {
     "corpus": "", "method": "", "shots": "d", "steps": "d", "accuracy": ".1f", "ci95": ".1f", "episodes": "d",
-    "diverged": ".3f", "transductive": "",
+    "diverged": ".3f", "transductive": "", "training_minutes": ".1f", "adapt_ms": ".1f",
 }  # fmt: skip
 
 
@@ -78,10 +49,10 @@ class Config:
 
     preset: Literal["quick", "full"] = "quick"
     """How long to train, and on how many synthesised words."""
-    learner: Literal["maml", "fomaml", "anil", "protonet"] = "protonet"
+    learner: Name = "protonet"
     """What is meta-trained."""
     estimator: Literal["unrolled", "first_order", "mixed_mode"] | None = None
-    """How the meta-gradient passes through the inner steps; None: exactly, but for fomaml."""
+    """How the meta-gradient passes through the inner steps; None: exactly (mixed_mode) where the learner allows it."""
     corpora: tuple[str, ...] = ()
     """Manifests to train on and to be tested by: folders, or names under JAXMETA_DATA."""
     ways: int = 5
@@ -96,14 +67,17 @@ class Config:
     """Test episodes behind each row."""
     norm: Literal["layer", "batch", "transductive"] = "layer"
     """Normalisation of the network; with "transductive" a query set sees its own statistics."""
+    curve: bool = True
+    """Evaluate other numbers of inner steps too, at the fewest shots."""
     updates: int | None = None
     """Updates of the learner and of the baseline, instead of the preset's."""
     seed: int = 0
     """Of everything random."""
     workdir: Path = Path("runs/spoken_words")
-    """Checkpoints, logs and results; the same command resumes there."""
+    """Checkpoints, logs and results, a folder for each learner and one for the baseline that they share; the same
+    command resumes there."""
     evaluate: Path | None = None
-    """Evaluate the finished run in the working directory on this manifest, by its own ways, and train nothing."""
+    """Evaluate the learner's finished run on this manifest, by its own ways, and train nothing."""
 
 
 def main(config: Config) -> dict:
@@ -131,7 +105,7 @@ def _train_and_evaluate(config: Config) -> dict:
     }
     sampler = task_sampler(data.train, ways, recipe.batches, config.seed)
     methods = _methods(config, run, data.noise, sampler, words)
-    return _report(config, methods, data.test, data.fingerprints, config.workdir)
+    return _report(config, methods, data.test, data.fingerprints, config.workdir / config.learner)
 
 
 def _evaluate_elsewhere(config: Config) -> dict:
@@ -142,7 +116,8 @@ def _evaluate_elsewhere(config: Config) -> dict:
     from jaxmeta.data.corpus import load_corpus
 
     assert config.evaluate is not None
-    path = config.workdir / "learner" / "run.json"
+    folder = config.workdir / config.learner
+    path = folder / "run.json"
     if not path.exists():
         raise ValueError(f"--workdir {config.workdir} holds no run ({path} is missing); train one there first.")
     run = json.loads(path.read_text(encoding="utf-8"))
@@ -153,7 +128,7 @@ def _evaluate_elsewhere(config: Config) -> dict:
         corpus = with_splits(corpus, name, run["seed"])
     methods = _methods(trained, run, np.zeros((1, 1, FEATURES.n_mels)), _unfinished(path), _unfinished(path))
     fingerprints = run["data"] | {name: corpus.fingerprint}
-    return _report(trained, methods, {name: rows(corpus, "test")}, fingerprints, config.workdir / f"on_{name}")
+    return _report(trained, methods, {name: rows(corpus, "test")}, fingerprints, folder / f"on_{name}")
 
 
 def _unfinished(path: Path) -> Callable[[int], Episode]:
@@ -178,30 +153,35 @@ def _methods(
     words: Callable[[int], Episode],
 ) -> list[Method]:
     """The trained learner, the fine-tuned classifier and the floor."""
-    from experiments.words_methods import Method, classifier, fine_tuned, floor, learners
+    from experiments.words_learners import learners, warm
+    from experiments.words_methods import Method, classifier, fine_tuned, floor
     from experiments.words_training import train
     from jaxmeta import first_order, mixed_mode, unrolled
     from jaxmeta.models.words import residual
+    from jaxmeta.training.runlog import read_metrics
 
     recipe = Recipe(**run["recipe"])
     network = partial(residual, width=recipe.width, norm=config.norm)
-    estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
-    build = learners(network, estimators[config.estimator])[config.learner]
-    learner = train(
-        build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate,
-        noise, config.seed, config.workdir / "learner", config=run,
-    )  # fmt: skip
     shared = {"updates": recipe.baseline_updates, "width": recipe.width}  # whatever the learner
     baseline = train(
         classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE,
         noise, config.seed, config.workdir / "baseline",
         config=shared | {name: run[name] for name in ("norm", "seed", "words", "data")},
     )  # fmt: skip
-    steps = 0 if config.learner == "protonet" else config.steps  # Prototypes take no steps.
+    start = warm(network, baseline.params) if recipe.start == "classifier" else network
+    estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
+    build = learners(start, estimators[config.estimator])[config.learner]
+    folder = config.workdir / config.learner
+    learner = train(
+        build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate,
+        noise, config.seed, folder, config=run,
+    )  # fmt: skip
+    seconds = read_metrics(folder)[-1]["seconds"] if recipe.updates else 0.0
+    steps = 0 if config.learner in METRIC else config.steps  # Closed forms take no steps.
     return [
-        Method(config.learner, build, learner.params, learner.state, steps),
-        fine_tuned(network, baseline.params, baseline.state, config.ways),
-        floor(),
+        Method(config.learner, build, learner.params, learner.state, steps, folder, seconds),
+        fine_tuned(network, baseline.params, baseline.state, config.ways, config.workdir / "baseline"),
+        floor(config.workdir),
     ]
 
 
@@ -221,7 +201,7 @@ def _report(config: Config, methods: list[Method], tested: dict[str, Corpus], da
         evaluate(method, name, corpus, min(config.shots), protocol, steps)
         for name, corpus in tested.items()
         for method in methods
-        for steps in (STEPS_CURVE if method.steps else ())
+        for steps in (STEPS_CURVE if config.curve and method.steps else ())
         if steps != method.steps
     ]
     run = stamp(config.seed, sys.argv, data)

@@ -1,7 +1,9 @@
-"""Methods of the spoken-words experiment: learners by name, the fine-tuned classifier, the training-free floor."""
+"""What the spoken-words experiment compares: a learner, the fine-tuned classifier, the training-free floor."""
 
+import json
 import sys
-from collections.abc import Callable
+import time
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -9,27 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxmeta import MetaLearner, Model, anil, first_order, maml, protonet, unrolled
+from experiments.words_learners import Build, Network
+from jaxmeta import Episode, MetaLearner, Model, first_order, maml, protonet
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.episodes import episode_sampler
 from jaxmeta.data.progress import progress_bar
-from jaxmeta.estimators import Estimator
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy, mean_interval
 from jaxmeta.models.layers import segment_pool
 from jaxmeta.models.words import standardise
 from jaxmeta.training import make_evaluate
+from jaxmeta.training.durable import write_json
+from jaxmeta.training.report import commit
 from jaxmeta.types import PyTree
 
-INNER_RATE = 0.1
 FINE_TUNING_RATE, FINE_TUNING_STEPS = 0.1, 5
 """On validation words, rates of 0.01 to 0.1 and 5 to 30 steps gave the same accuracy, and so did the head alone."""
 DIVERGED = 10
 """Times the loss of a uniform guess above which an episode has diverged."""
-Network = Callable[..., Model]
-"""(outputs or None) -> the model with a head for that many classes, or the encoder."""
-Build = Callable[[int, int], MetaLearner]
-"""(ways, steps) -> the learner; params fit any number of steps, and any number of ways where there is no head."""
 
 
 class Method(NamedTuple):
@@ -40,23 +39,10 @@ class Method(NamedTuple):
     params: PyTree
     state: PyTree
     steps: int
-
-
-def learners(network: Network, estimator: Estimator | None) -> dict[str, Build]:
-    """Every learner by name; `estimator` overrides each one's own."""
-
-    def inner(factory: Callable, default: Estimator) -> Build:
-        def build(ways: int, steps: int) -> MetaLearner:
-            return factory(network(ways), cross_entropy, optax.sgd(INNER_RATE), steps, estimator or default)
-
-        return build
-
-    return {
-        "maml": inner(maml, unrolled()),
-        "fomaml": inner(maml, first_order()),
-        "anil": inner(anil, unrolled()),
-        "protonet": lambda ways, steps: protonet(network(), cross_entropy, ways),
-    }
+    folder: Path
+    """Where its rows are kept, so that none is computed twice."""
+    training_seconds: float = 0.0
+    """Of meta-training, without that of what it started from."""
 
 
 def classifier(network: Network, words: int) -> MetaLearner:
@@ -64,7 +50,7 @@ def classifier(network: Network, words: int) -> MetaLearner:
     return maml(network(words), cross_entropy, optax.sgd(0.0), steps=0)
 
 
-def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int) -> Method:
+def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int, folder: Path) -> Method:
     """The honest baseline: a trained classifier's body under a fresh head, all of it fine-tuned on the support set."""
 
     def build(ways: int, steps: int) -> MetaLearner:
@@ -72,10 +58,10 @@ def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int) -> Me
 
     # A head of zeros: its first step already is a classifier by class means, and no class is favoured before it.
     head = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], ways), leaf.dtype), params["head"])
-    return Method("fine-tuned classifier", build, params | {"head": head}, state, FINE_TUNING_STEPS)
+    return Method("fine-tuned classifier", build, params | {"head": head}, state, FINE_TUNING_STEPS, folder)
 
 
-def floor() -> Method:
+def floor(folder: Path) -> Method:
     """No training at all: cosine prototypes of log-mels in 24 segments of relative time."""
 
     def apply(params, state, inputs, key, train):
@@ -91,7 +77,7 @@ def floor() -> Method:
     return Method(
         "cosine of log-mels",
         lambda ways, steps: protonet(encoder, cross_entropy, ways)._replace(predict=predict),
-        {}, {}, 0,
+        {}, {}, 0, folder,
     )  # fmt: skip
 
 
@@ -108,8 +94,22 @@ class Protocol(NamedTuple):
 def evaluate(
     method: Method, name: str, corpus: Corpus, shots: int, protocol: Protocol, steps: int | None = None
 ) -> dict:
-    """One row of results: accuracy in percent with its 95 % interval over episodes."""
+    """One row of results: accuracy in percent with its 95 % interval over episodes.
+
+    Rows are kept in the method's folder under everything that they depend on, a clean commit included.
+    """
     steps = method.steps if steps is None else steps
+    path, code = method.folder / "rows.json", commit()
+    rows = json.loads(path.read_bytes()) if path.exists() else {}
+    key = json.dumps([method.name, name, corpus.fingerprint, len(corpus), shots, steps, *protocol, code])
+    if key not in rows or (code and code["dirty"]):
+        rows[key] = _evaluate(method, name, corpus, shots, protocol, steps)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, rows)
+    return rows[key]
+
+
+def _evaluate(method: Method, name: str, corpus: Corpus, shots: int, protocol: Protocol, steps: int) -> dict:
     chunk = 25
     sampler = episode_sampler(
         corpus, ways=protocol.ways, shots=shots, queries=protocol.queries, tasks=chunk, seed=protocol.seed, buckets=2
@@ -117,7 +117,8 @@ def evaluate(
     # On a CPU one task at a time: a task's own kernels are then ordinary matrices.
     microbatch = 1 if jax.default_backend() == "cpu" else None
     metrics = {"accuracy": accuracy, "loss": cross_entropy}
-    run = jax.jit(make_evaluate(method.build(protocol.ways, steps), metrics, microbatch=microbatch))
+    learner = method.build(protocol.ways, steps)
+    run = jax.jit(make_evaluate(learner, metrics, microbatch=microbatch))
     batches = []
     with progress_bar(f"{method.name}, {name}, {shots}-shot, {steps} steps", protocol.episodes) as advance:
         for index in range(-(-protocol.episodes // chunk)):
@@ -133,7 +134,20 @@ def evaluate(
         "corpus": name, "method": method.name, "ways": protocol.ways, "shots": shots, "queries": protocol.queries,
         "steps": steps, "accuracy": mean, "ci95": half, "episodes": protocol.episodes,
         "diverged": float(diverged.mean()), "transductive": protocol.norm == "transductive",
+        "training_minutes": method.training_seconds / 60, "adapt_ms": _adaptation_ms(learner, method, sampler(0)),
     }  # fmt: skip
+
+
+def _adaptation_ms(learner: MetaLearner, method: Method, episodes: Episode, repeats: int = 11) -> float:
+    """Median time to adapt to one support set, compiled, in milliseconds."""
+    support = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), episodes.support)
+    adapt = jax.jit(learner.adapt).lower(method.params, method.state, support, jax.random.key(0)).compile()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        jax.block_until_ready(adapt(method.params, method.state, support, jax.random.key(0)))
+        times.append(time.perf_counter() - began)
+    return 1000 * float(np.median(times))
 
 
 def _unit(features: jax.Array) -> jax.Array:

@@ -1,9 +1,13 @@
-"""Losses of the form (outputs, targets) -> [N], and the only reduction."""
+"""Losses of the form (outputs, targets) -> [N], losses made of losses, and the only reduction."""
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 
-from jaxmeta.types import Array
+from jaxmeta.types import Array, Loss
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:
@@ -31,7 +35,75 @@ def squared_error(outputs: Array, targets: Array) -> Array:
     return jnp.mean(jnp.square(outputs - targets), axis=tuple(range(1, outputs.ndim)))
 
 
+def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
+    """Negative log-likelihood of independent yes-or-no targets, in nats, averaged over an example's own axes.
+
+    Args:
+      outputs: logits of yes, [N] or [N, ...].
+      targets: of the same shape, in [0, 1]; values between are probabilities.
+    """
+    if outputs.ndim < 1 or outputs.shape != targets.shape:
+        raise ValueError(
+            f"binary_cross_entropy needs equal shapes [N, ...], got {outputs.shape} and {targets.shape}; "
+            "for class indices use cross_entropy."
+        )
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(outputs, targets), axis=tuple(range(1, outputs.ndim)))
+
+
+def class_balanced(loss: Loss, counts: Sequence[int] | np.ndarray) -> Loss:
+    """Each example's loss times total / (C counts[target]), so that all classes weigh alike over the counted data.
+
+    The weights average 1 over that data, and are all 1 where the counts are equal.
+    Args:
+      loss: (outputs, targets [N]) -> [N], over integer classes.
+      counts: examples of each class in the training data, [C], each above 0.
+    Raises:
+      ValueError: a count that is not above 0; at trace time, targets that are not integers [N].
+    Source: King and Zeng 2001, "Logistic regression in rare events data", section 4.2 with equal population shares;
+      the limit beta -> 1 of Cui et al. 2019 (arXiv 1901.05555).
+    """
+    frequency = np.asarray(counts, np.float64)
+    if frequency.ndim != 1 or not frequency.size or not (np.isfinite(frequency) & (frequency > 0)).all():
+        raise ValueError(f"class_balanced needs one count above 0 a class, got counts={counts}; leave out empty ones.")
+    weights = frequency.sum() / (frequency.size * frequency)
+
+    def balanced(outputs: Array, targets: Array) -> Array:
+        _check_classes("class_balanced", targets)
+        values = loss(outputs, targets)
+        return values * jnp.asarray(weights, values.dtype).at[targets].get(mode="fill", fill_value=jnp.nan)
+
+    return balanced
+
+
+def label_smoothed(loss: Loss, amount: float) -> Loss:
+    """The loss against a target that is mixed with the uniform one: (1 - amount) of the class, amount of all classes.
+
+    Args:
+      loss: (outputs [N, C], targets [N]) -> [N], over integer classes; evaluated once for each class.
+      amount: share a of the uniform target, in [0, 1); for `cross_entropy` the result is
+        -(1 - a) log p_target - a / C times the sum over c of log p_c.
+    Raises:
+      ValueError: amount outside [0, 1); at trace time, targets that are not integers [N].
+    Source: Szegedy et al. 2016 (arXiv 1512.00567), section 7.
+    """
+    if not 0 <= amount < 1:
+        raise ValueError(f"label_smoothed needs amount in [0, 1), got {amount}.")
+
+    def smoothed(outputs: Array, targets: Array) -> Array:
+        _check_classes("label_smoothed", targets)
+        classes = jnp.arange(outputs.shape[-1], dtype=targets.dtype)
+        uniform = jax.vmap(lambda each: loss(outputs, jnp.full_like(targets, each)))(classes)
+        return (1 - amount) * loss(outputs, targets) + amount * jnp.mean(uniform, axis=0)
+
+    return smoothed
+
+
 def weighted_mean(values: Array, weight: Array) -> Array:
     """Mean of [N] values where weight 0 marks padding; 0 if every weight is 0."""
     total = jnp.sum(weight)
     return jnp.sum(jnp.where(weight > 0, values * weight, 0)) / jnp.where(total > 0, total, 1)
+
+
+def _check_classes(name: str, targets: Array) -> None:
+    if targets.ndim != 1 or not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise ValueError(f"{name} needs integer classes [N] as targets, got {targets.dtype}{list(targets.shape)}.")

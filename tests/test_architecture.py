@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"jaxmeta.types"},
-    {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.metrics", "jaxmeta.optimizers"},
+    {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.metrics", "jaxmeta.optimizers"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},

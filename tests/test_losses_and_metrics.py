@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from jaxmeta import tree
-from jaxmeta.losses import cross_entropy, squared_error, weighted_mean
+from jaxmeta.losses import (
+    binary_cross_entropy,
+    class_balanced,
+    cross_entropy,
+    label_smoothed,
+    squared_error,
+    weighted_mean,
+)
 from jaxmeta.metrics import accuracy, mean_interval
 
 RNG = np.random.default_rng(0)
@@ -26,7 +33,70 @@ def test_squared_error_is_averaged_over_an_example():
     np.testing.assert_allclose(squared_error(jnp.asarray(outputs), jnp.asarray(targets)), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("loss", "shape"), [(cross_entropy, (4, 1)), (squared_error, (4,))])
+def test_binary_cross_entropy_is_averaged_over_an_example():
+    logits, targets = RNG.normal(size=(4, 3)), RNG.uniform(size=(4, 3))
+    p = 1 / (1 + np.exp(-logits))
+    expected = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+    found = binary_cross_entropy(jnp.asarray(logits), jnp.asarray(targets))
+    np.testing.assert_allclose(found, expected.mean(1), rtol=1e-5)
+    single = binary_cross_entropy(jnp.asarray(logits[:, 0]), jnp.asarray(targets[:, 0] > 0.5))
+    hard = np.where(targets[:, 0] > 0.5, -np.log(p[:, 0]), -np.log(1 - p[:, 0]))
+    np.testing.assert_allclose(single, hard, rtol=1e-5)
+    # exp(200) is beyond float32: the loss of a confident mistake must not be.
+    np.testing.assert_allclose(binary_cross_entropy(jnp.array([200.0]), jnp.array([0.0])), [200.0])
+
+
+def test_balanced_classes_weigh_alike():
+    targets = jnp.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
+    loss = class_balanced(lambda outputs, targets: jnp.ones(len(targets)), [5, 3, 2])
+    weights = np.asarray(loss(None, targets))
+    np.testing.assert_allclose([weights[targets == c].sum() for c in range(3)], 10 / 3, rtol=1e-6)
+    assert np.isnan(loss(None, jnp.array([3])))  # a class that was not counted has no weight
+    even = class_balanced(cross_entropy, [7, 7, 7])
+    logits = jnp.asarray(RNG.normal(size=(10, 3)))
+    np.testing.assert_allclose(even(logits, targets), cross_entropy(logits, targets), rtol=1e-6)
+
+
+@pytest.mark.parametrize("counts", [[3, 0, 1], [], [[1, 2]], [1, -2], [1, np.nan]])
+def test_a_class_that_was_never_counted_is_an_error(counts):
+    with pytest.raises(ValueError, match="count above 0 a class"):
+        class_balanced(cross_entropy, counts)
+
+
+def test_label_smoothing_mixes_the_target_with_the_uniform_one():
+    logits, targets = RNG.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    expected = -0.8 * log_p[np.arange(5), targets] - 0.2 / 3 * log_p.sum(1)
+    smoothed = label_smoothed(cross_entropy, 0.2)
+    np.testing.assert_allclose(smoothed(jnp.asarray(logits), jnp.asarray(targets)), expected, rtol=1e-5)
+    # With another loss, here 0 or 1: a wrong class of three is met by the uniform target with share 2 / 3.
+    missed = label_smoothed(lambda outputs, targets: 1.0 - accuracy(outputs, targets), 0.3)
+    np.testing.assert_allclose(missed(jnp.eye(3), jnp.array([0, 1, 0])), [0.2, 0.2, 0.9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("amount", [-0.1, 1.0, float("nan")])
+def test_smoothing_by_a_share_outside_its_range_is_an_error(amount):
+    with pytest.raises(ValueError, match=r"amount in \[0, 1\)"):
+        label_smoothed(cross_entropy, amount)
+
+
+@pytest.mark.parametrize("targets", [jnp.zeros(4), jnp.zeros((4, 1), jnp.int32)])
+@pytest.mark.parametrize("composed", [label_smoothed(squared_error, 0.1), class_balanced(squared_error, [1, 2, 3])])
+def test_losses_of_classes_refuse_other_targets(composed, targets):
+    with pytest.raises(ValueError, match=r"integer classes \[N\]"):
+        composed(jnp.zeros((4, 3)), targets)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_composed_losses_keep_the_type_of_the_loss(name):
+    logits, targets = jnp.zeros((2, 3), name), jnp.array([0, 1])
+    composed = class_balanced(label_smoothed(cross_entropy, 0.1), [1, 2, 3])
+    assert composed(logits, targets).dtype == cross_entropy(logits, targets).dtype == jnp.dtype(name)
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape"), [(cross_entropy, (4, 1)), (squared_error, (4,)), (binary_cross_entropy, (4, 1))]
+)
 def test_losses_refuse_shapes_that_would_broadcast(loss, shape):
     with pytest.raises(ValueError, match="needs"):
         loss(jnp.zeros((4, 3)), jnp.zeros(shape, jnp.int32))

@@ -1,5 +1,20 @@
 """Gradient estimators: how the meta-gradient passes through the inner loop."""
 
+from jaxmeta.estimators.check import check_estimator
 from jaxmeta.estimators.descent import Estimator, first_order, mixed_mode, truncated, unrolled
+from jaxmeta.estimators.evolution import evolution
+from jaxmeta.estimators.implicit import conjugate_gradients, implicit, neumann, solve_residual
 
-__all__ = ["Estimator", "first_order", "mixed_mode", "truncated", "unrolled"]
+__all__ = [
+    "Estimator",
+    "check_estimator",
+    "conjugate_gradients",
+    "evolution",
+    "first_order",
+    "implicit",
+    "mixed_mode",
+    "neumann",
+    "solve_residual",
+    "truncated",
+    "unrolled",
+]

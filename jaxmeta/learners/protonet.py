@@ -3,9 +3,9 @@
 Snell, Swersky and Zemel 2017, "Prototypical networks for few-shot learning" (arXiv 1703.05175).
 """
 
-import jax
 import jax.numpy as jnp
 
+from jaxmeta.learners.labels import class_means
 from jaxmeta.objective import after_adaptation
 from jaxmeta.types import Loss, MetaLearner, Model
 
@@ -17,14 +17,15 @@ def protonet(encoder: Model, loss: Loss, ways: int) -> MetaLearner:
       encoder: Model mapping inputs to embeddings [N, F]; params are its weights.
       loss: (outputs [N, C], targets [N]) -> [N], used on the query set.
       ways: number of classes C; targets lie in [0, C). fast is the prototypes [C, F].
-    A class without a support example has no prototype: its row is NaN, and so is the loss of the task.
+    Raises:
+      ValueError: support labels that are not integers in [0, C), or a class without a support example. Under jit and
+        vmap values cannot be seen: there the prototypes concerned are NaN, and so is the loss of the task.
     Source: Snell et al. 2017, eq. 1 and 2.
     """
 
     def adapt(params, state, support, key):
         embeddings, _ = encoder.apply(params, state, support.inputs, key, True)
-        membership = jax.nn.one_hot(support.targets, ways, dtype=embeddings.dtype) * support.weight[:, None]
-        return membership.T @ embeddings / jnp.sum(membership, axis=0)[:, None], {}
+        return class_means(embeddings, support.targets, support.weight, ways), {}
 
     def predict(params, state, fast, inputs, key, train):
         embeddings, state = encoder.apply(params, state, inputs, key, train)

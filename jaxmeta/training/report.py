@@ -41,7 +41,7 @@ def stamp(seed: int, argv: Sequence[str], data: Mapping[str, str | Path]) -> dic
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "argv": list(argv),
         "seed": seed,
-        "commit": _commit(),
+        "commit": commit(),
         "data": {name: _hash(value) if isinstance(value, Path) else value for name, value in data.items()},
         "packages": {"jaxmeta": jaxmeta.__version__} | _versions(),
         "python": platform.python_version(),
@@ -167,7 +167,7 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _commit() -> dict[str, Any] | None:
+def commit() -> dict[str, Any] | None:
     """Commit of the checkout that jaxmeta was imported from, and whether its Python files differ from it."""
     source = Path(jaxmeta.__file__)
 

@@ -82,7 +82,7 @@ def test_tasks_that_are_not_finite_or_beyond_100_count_as_diverged(untrained):
 
 def test_one_exploded_seed_does_not_move_the_median():
     rows = [
-        {"steps": steps, "mse": mse, "ci95": 0.1, "diverged": diverged}
+        {"steps": steps, "mse": mse, "ci95": 0.1, "diverged": diverged, "seconds": 2.0}
         for steps in sinusoid.TESTED_STEPS
         for mse, diverged in ((0.3, 0.0), (0.5, 0.0), (float("nan"), 0.3))
     ]
@@ -94,12 +94,12 @@ def test_one_exploded_seed_does_not_move_the_median():
 def test_a_run_writes_rows_with_a_stamp_a_table_and_fits(tmp_path):
     size = {"iterations": 2, "seeds": 2, "test_tasks": 3, "tasks": 2}
     result = sinusoid.main(Config(preset="quick", workdir=tmp_path, seed=4, **size))
-    written = json.loads((tmp_path / "results.json").read_text())
+    written = json.loads((tmp_path / "maml" / "results.json").read_text())
     assert [(row["seed"], row["steps"]) for row in written["rows"]] == [(s, k) for s in (4, 5) for k in (0, 1, 5, 10)]
     assert written["rows"] == result["rows"]
     assert written["run"]["seed"] == 4 and written["run"]["config"]["iterations"] == 2
-    assert (tmp_path / "results.md").read_text().startswith("| steps | mse |")
-    assert (tmp_path / "fits_0.png").read_bytes()[1:4] == b"PNG"
+    assert (tmp_path / "maml" / "results.md").read_text().startswith("| steps | mse |")
+    assert (tmp_path / "maml" / "fits_0.png").read_bytes()[1:4] == b"PNG"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,14 @@ def test_a_run_writes_rows_with_a_stamp_a_table_and_fits(tmp_path):
 def test_a_config_that_cannot_run_is_an_error(change, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         sinusoid.main(Config(workdir=tmp_path, **change))
+
+
+def test_every_learner_can_be_asked_for():
+    from typing import get_args
+
+    from experiments.sinusoid_methods import METHODS
+
+    assert set(METHODS) == set(get_args(sinusoid.Name))
 
 
 def test_help_imports_no_jax():

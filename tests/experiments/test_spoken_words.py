@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from experiments import spoken_words, words_data, words_methods
-from experiments.spoken_words import PRESETS, Config, main
+from experiments import spoken_words, words_data, words_learners, words_methods
+from experiments.spoken_words import Config, main
+from experiments.words_recipes import PRESETS, Name
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.manifest import write_manifest
@@ -111,7 +113,7 @@ def test_the_floor_is_the_cosine_to_class_means_by_numpy(corpus_folder):
         return unit(np.asarray(standardise(segment_pool(*batch.inputs, 24))).reshape(len(batch.targets), -1))
 
     means = unit(np.stack([features(episode.support)[episode.support.targets == c].mean(0) for c in range(3)]))
-    learner = words_methods.floor().build(3, 0)
+    learner = words_methods.floor(Path()).build(3, 0)
     fast, _ = learner.adapt({}, {}, episode.support, jax.random.key(0))
     logits, _ = learner.predict({}, {}, fast, episode.query.inputs, jax.random.key(0), False)
     np.testing.assert_allclose(logits, features(episode.query) @ means.T, atol=1e-5)
@@ -126,7 +128,7 @@ def test_fine_tuning_starts_from_chance(corpus_folder):
     from experiments.words_training import initial_state
 
     train = initial_state(baseline, 1, 1e-3, heard.frames.shape[1], 0)
-    method = words_methods.fine_tuned(network, train.params, train.state, 5)
+    method = words_methods.fine_tuned(network, train.params, train.state, 5, Path())
     from jaxmeta import Ragged
 
     clip = Ragged(np.ones((2, 8, heard.frames.shape[1]), np.float32), np.array([8, 5], np.int32))
@@ -149,12 +151,12 @@ def test_whole_course_and_another_manifest(monkeypatch, tmp_path, corpus_folder)
     monkeypatch.setattr(spoken_words, "STEPS_CURVE", (1,))  # every other number of steps is one more compilation
     config = Config(updates=2, ways=3, shots=(1,), queries=3, episodes=4, steps=1, workdir=tmp_path / "run")
     main(config)
-    written = json.loads((tmp_path / "run" / "results.json").read_text())
+    written = json.loads((tmp_path / "run" / "protonet" / "results.json").read_text())
     promised = {"corpus", "method", "ways", "shots", "steps", "accuracy", "ci95", "episodes", "transductive"}
     assert all(promised <= set(row) for row in written["rows"])
     assert {row["method"] for row in written["rows"]} == {"protonet", "fine-tuned classifier", "cosine of log-mels"}
     assert {"seed", "argv", "commit", "device", "packages", "data"} <= set(written["run"])
-    assert (tmp_path / "run" / "steps_tones.png").stat().st_size > 1000
+    assert (tmp_path / "run" / "protonet" / "steps_tones.png").stat().st_size > 1000
     elsewhere = main(Config(evaluate=corpus_folder, workdir=config.workdir, shots=(1,), ways=3, queries=3, episodes=4))
     assert elsewhere["rows"][0]["accuracy"] == written["rows"][0]["accuracy"]
     with pytest.raises(ValueError, match="another config"):
@@ -177,8 +179,8 @@ def test_an_unknown_corpus_is_named(monkeypatch, tmp_path):
 
 
 def test_every_learner_has_a_recipe_in_every_preset():
-    names = set(words_methods.learners(residual, None))
-    assert all(set(recipes) == names for recipes in PRESETS.values())
+    names = set(words_learners.learners(residual, None))
+    assert names == set(get_args(Name)) and all(set(recipes) == names for recipes in PRESETS.values())
 
 
 def test_a_typo_in_a_flag_says_what_was_meant():

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxmeta import Batch, Episode, Model, anil, first_order, maml, mixed_mode, truncated, unrolled
+from jaxmeta import Batch, Episode, Inner, Model, anil, first_order, maml, mixed_mode, truncated, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
 from tests.contract import STEPS, WAYS, episodes, network, one
 
@@ -129,7 +129,6 @@ def test_maml_on_a_quadratic_has_the_closed_form(estimator, exact_steps):
 
 def test_first_order_keeps_the_gradient_of_a_learned_rate():
     """d fast / d rate survives: one step on a quadratic moves by -2 rate residual."""
-    from jaxmeta import Inner
     from jaxmeta.objective import supervised
 
     def apply(params, state, inputs, key, train):
@@ -171,3 +170,50 @@ def test_anil_with_a_head_that_matches_nothing_names_the_paths(head):
     learner = anil(network(WAYS), cross_entropy, optax.sgd(0.1), 1, head=head)
     with pytest.raises(ValueError, match=rf"name='{head}'.*head/kernel"):
         learner.adapt(params, {}, episode.support, jax.random.key(0))
+
+
+def gradient_through_a_layer(estimator, steps, size):
+    """Jitted derivative of the adapted weights [size, size] of a tanh layer in the start and the inputs [3, size]."""
+
+    def loss(fast, params, state, batch, key):
+        return jnp.mean(jnp.square(jnp.tanh(batch @ fast) - 1)), state
+
+    solve = estimator(Inner(loss, lambda params: optax.sgd(1.0, momentum=0.5), steps))
+
+    def adapted(fast, batch):
+        return jnp.sum(jnp.square(solve(fast, {}, {}, batch, jax.random.key(0))[0]))
+
+    rng = np.random.default_rng(0)
+    arguments = [jnp.asarray(rng.normal(size=shape) / np.sqrt(size)) for shape in ((size, size), (3, size))]
+    return jax.jit(jax.grad(adapted, (0, 1))).lower(*arguments).compile(), arguments
+
+
+@pytest.mark.parametrize("estimator", [unrolled, mixed_mode])
+def test_recomputing_steps_changes_no_gradient(estimator):
+    stored, *recomputed = (
+        gradient(*arguments)
+        for remat in (None, 1, 2, 3)
+        for gradient, arguments in [gradient_through_a_layer(estimator(remat), 5, 4)]
+    )
+    for each in recomputed:
+        # The same operations, which the compiler may fuse differently.
+        chex.assert_trees_all_close(each, stored, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("estimator", [unrolled, mixed_mode])
+def test_recomputing_steps_saves_memory(estimator):
+    """64 steps stored, against 8 starts of blocks and the 8 steps of one: a quarter, and the temporaries of a step."""
+    stored, recomputed = (
+        gradient_through_a_layer(estimator(remat), 64, 64)[0].memory_analysis().temp_size_in_bytes
+        for remat in (None, 8)
+    )
+    # At least a copy of the weights a step.
+    assert stored > 64 * 64**2 * 8
+    assert recomputed < stored / 3
+
+
+@pytest.mark.parametrize("estimator", [unrolled, mixed_mode])
+@pytest.mark.parametrize("remat", [0, -1])
+def test_recomputing_no_steps_is_an_error(estimator, remat):
+    with pytest.raises(ValueError, match=f"remat must be 1 step or more, got {remat}"):
+        estimator(remat)

@@ -1,0 +1,43 @@
+"""Recipes of the spoken-words experiment: what each preset means for each learner. Imports nothing heavy."""
+
+from typing import Literal, NamedTuple
+
+Name = Literal[
+    "protonet", "matching", "r2d2", "proto_maml", "maml", "fomaml", "reptile", "anil", "boil", "meta_sgd",
+    "maml_plus_plus", "imaml", "cavia", "meta_curvature", "bootstrapped", "evolved", "averaging", "progressive",
+]  # fmt: skip
+"""Every learner that classifies; `fomaml` is `maml` with first-order gradients."""
+
+
+class Recipe(NamedTuple):
+    """What a preset means for a learner."""
+
+    updates: int
+    baseline_updates: int
+    pseudo: int
+    """Invented words to synthesise."""
+    ways: int | None
+    """Classes of a training episode; None: those of the evaluation, for learners with a head."""
+    batches: tuple[tuple[int, int, int], ...]
+    """(shots, queries, tasks) of the batches, taken in turn."""
+    rate: float
+    """Peak learning rate."""
+    width: int
+    """Of the residual network."""
+    start: Literal["random", "classifier"]
+    """Initial weights: drawn, or those of the baseline's classifier under a head of zeros."""
+
+
+METRIC = ("protonet", "matching", "r2d2")
+"""Closed forms, which cost one pass: trained from nothing, on many words at once."""
+GRADIENT = ("maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_plus", "imaml", "cavia",
+            "meta_curvature", "bootstrapped", "proto_maml", "evolved", "averaging", "progressive")  # fmt: skip
+"""Inner loops: all go on from the same classifier, for equally many updates on equally many tasks."""
+_METRIC = ((1, 3, 2), (5, 3, 1))
+_GRADIENT = ((1, 5, 4), (5, 5, 4))
+PRESETS: dict[str, dict[str, Recipe]] = {
+    "quick": dict.fromkeys(METRIC, Recipe(500, 500, 300, 20, _METRIC, 2e-3, 64, "random"))
+    | dict.fromkeys(GRADIENT, Recipe(150, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
+    "full": dict.fromkeys(METRIC, Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random"))
+    | dict.fromkeys(GRADIENT, Recipe(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
+}

@@ -1,0 +1,149 @@
+"""Averages of weights and predictions against numpy, and an ensemble against its members."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxmeta import Model, maml
+from jaxmeta.learners.averaging import average_predictions, averaging, exponential, greedy, uniform, weighted
+from jaxmeta.losses import cross_entropy
+from tests.contract import WAYS, episodes, network, one
+
+KEY = jax.random.key(0)
+ONE = maml(network(WAYS), cross_entropy, optax.sgd(0.1), 2)
+
+
+def trees(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [{"a": jnp.asarray(rng.normal(size=(2, 3))), "b": [jnp.asarray(rng.normal(size=4))]} for _ in range(count)]
+
+
+def numpy_softmax(logits):
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def test_a_weighted_average_is_the_sum_of_weights_times_trees():
+    three, weights = trees(3), [0.2, 0.5, 0.3]
+    found = weighted(three, weights)
+    np.testing.assert_allclose(found["a"], sum(w * np.asarray(t["a"]) for w, t in zip(weights, three, strict=True)),
+                               rtol=1e-6, atol=1e-7)  # float32  # fmt: skip
+    np.testing.assert_allclose(
+        uniform(three)["b"][0], np.mean([t["b"][0] for t in three], axis=0), rtol=1e-6, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_the_average_of_equal_trees_is_the_tree(dtype):
+    (tree,) = jax.tree.map(lambda leaf: leaf.astype(dtype), trees(1))
+    found = uniform([tree] * 7)
+    chex.assert_trees_all_equal_shapes_and_dtypes(found, tree)
+    # Seven sevenths in float32 round to within two units of the last place; bfloat16 does not see that.
+    chex.assert_trees_all_close(found, tree, rtol=3e-7 if dtype == jnp.float32 else 0)
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.6], [0.5, 0.4], [1.0]])
+def test_weights_that_do_not_sum_to_one_for_all_the_trees_are_an_error(weights):
+    with pytest.raises(ValueError, match=r"weights must sum to 1, one for each of 2 trees, got \["):
+        weighted(trees(2), weights)
+
+
+def test_an_exponential_average_has_its_closed_form():
+    first, second = trees(2)
+    average = first
+    for _ in range(10):
+        average = exponential(average, second, 0.9)
+    expected = jax.tree.map(lambda a, b: 0.9**10 * a + (1 - 0.9**10) * b, first, second)
+    chex.assert_trees_all_close(average, expected, rtol=1e-5, atol=1e-6)  # ten roundings of float32
+
+
+def test_a_greedy_average_keeps_what_does_not_lower_the_score():
+    """The score is minus the distance to 1: 0.8 and 1.2 average to it, 5 is left out, and so is a NaN."""
+    candidates = [{"w": jnp.array(value)} for value in (5.0, 1.2, np.nan, 0.85)]
+    average, kept = greedy(candidates, lambda tree: -abs(float(tree["w"]) - 1))
+    assert kept == [3, 1]
+    np.testing.assert_allclose(average["w"], 1.025, rtol=1e-6)
+    # One that changes nothing is kept.
+    assert greedy([candidates[3]] * 2, lambda tree: 0.0)[1] == [0, 1]
+
+
+@pytest.mark.parametrize("space", ["probability", "log", "output"])
+def test_predictions_are_averaged_in_the_space_asked_for(space):
+    logits = np.random.default_rng(0).normal(size=(3, 4, 5)) * 3
+    mean = {
+        "probability": np.log(numpy_softmax(logits).mean(axis=0)),
+        "log": np.log(numpy_softmax(np.log(numpy_softmax(logits)).mean(axis=0))),
+        "output": logits.mean(axis=0),
+    }
+    with jax.enable_x64(True):
+        found = average_predictions(jnp.asarray(logits), space)
+    np.testing.assert_allclose(found, mean[space], rtol=1e-12, atol=1e-14)
+
+
+def test_probabilities_too_small_for_a_float_keep_their_logs():
+    logits = jnp.array([[[0.0, -300.0]], [[0.0, -400.0]]])
+    # log((e^-300 + e^-400) / 2), where e^-300 is 0 in float32.
+    np.testing.assert_allclose(average_predictions(logits), [[0, -300 - np.log(2)]], rtol=1e-6)
+
+
+def test_one_member_equals_the_learner_alone():
+    episode = one(episodes())
+    ensemble = averaging(ONE, 1)
+    params, state = ensemble.init(KEY, episode.support.inputs)
+    alone = jax.tree.map(lambda leaf: leaf[0], params)
+
+    @jax.jit
+    def both(params, alone):
+        ensemble_fast, info = ensemble.adapt(params, state, episode.support, KEY)
+        fast, expected_info = ONE.adapt(alone, {}, episode.support, KEY)
+        outputs, _ = ensemble.predict(params, state, ensemble_fast, episode.query.inputs, KEY, False)
+        expected, _ = ONE.predict(alone, {}, fast, episode.query.inputs, KEY, False)
+        return (outputs, info), (jax.nn.log_softmax(expected), expected_info)
+
+    chex.assert_trees_all_close(*both(params, alone), rtol=1e-5, atol=1e-6)  # float32
+
+
+def test_members_start_apart_and_train_on_their_own():
+    episode = one(episodes())
+    ensemble = averaging(ONE, 2)
+    params, state = ensemble.init(KEY, episode.support.inputs)
+    assert not np.allclose(params["body"]["kernel"][0], params["body"]["kernel"][1])
+    gradient = jax.jit(jax.grad(lambda params: ensemble.meta_loss(params, state, episode, KEY)[0]))
+    alone = jax.jit(jax.grad(lambda params: ONE.meta_loss(params, {}, episode, KEY)[0]))
+    found = gradient(params)
+    for member in range(2):
+        own = alone(jax.tree.map(lambda leaf, m=member: leaf[m], params))
+        mine = jax.tree.map(lambda leaf, m=member: leaf[m], found)
+        chex.assert_trees_all_close(mine, jax.tree.map(lambda leaf: leaf / 2, own), rtol=1e-4, atol=1e-6)  # float32
+
+
+def test_the_state_of_every_member_is_kept_apart():
+    def apply(params, state, inputs, key, train):
+        return inputs * params, {"seen": state["seen"] + params if train else state["seen"]}
+
+    model = Model(lambda key, inputs: (jax.random.normal(key), {"seen": jnp.zeros(())}), apply)
+    ensemble = averaging(maml(model, cross_entropy, optax.sgd(0.1), 0), 3, "output")
+    inputs = jnp.ones((2, 4))
+    params, state = ensemble.init(KEY, inputs)
+    fast, _ = ensemble.adapt(params, state, episodes_of(inputs), KEY)
+    outputs, after = ensemble.predict(params, state, fast, inputs, KEY, True)
+    np.testing.assert_allclose(after["seen"], params, rtol=1e-6)
+    np.testing.assert_allclose(outputs, np.full((2, 4), np.mean(params)), rtol=1e-6)
+    chex.assert_trees_all_equal(ensemble.predict(params, state, fast, inputs, KEY, False)[1], state)
+
+
+def episodes_of(inputs):
+    from jaxmeta import Batch
+
+    return Batch(inputs, jnp.zeros(len(inputs), jnp.int32), jnp.ones(len(inputs)))
+
+
+def test_no_members_and_an_unknown_space_are_errors():
+    with pytest.raises(ValueError, match="members must be 1 or more, got 0"):
+        averaging(ONE, 0)
+    for build in (lambda: averaging(ONE, 2, "votes"), lambda: average_predictions(jnp.ones((2, 1, 3)), "votes")):
+        with pytest.raises(ValueError, match="space must be 'probability', 'log' or 'output', got 'votes'"):
+            build()

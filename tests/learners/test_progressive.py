@@ -1,0 +1,214 @@
+"""Progressive networks: frozen columns stay as they are, the new one reads them and learns."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxmeta import Model, Ragged, maml, mixed_mode, unrolled
+from jaxmeta.learners.progressive import column_outputs, grow, progressive
+from jaxmeta.losses import cross_entropy
+from jaxmeta.models.layers import apply_mask, segment_pool
+from tests.contract import WAYS, episodes, one
+from tests.derivatives import slopes
+
+KEY = jax.random.key(0)
+STEPS, WIDTH = 2, 5
+
+
+def frames():
+    """Ragged to Ragged: a hidden layer with one dead unit; the state is the mean of its outputs in training."""
+
+    def init(key, inputs):
+        size, dtype = inputs.values.shape[-1], inputs.values.dtype
+        bias = jnp.zeros(WIDTH, dtype).at[0].set(-1e3)
+        return {"kernel": jax.random.normal(key, (size, WIDTH), dtype), "bias": bias}, {"mean": jnp.zeros((), dtype)}
+
+    def apply(params, state, inputs, key, train):
+        hidden = jax.nn.relu(inputs.values @ params["kernel"] + params["bias"])
+        return inputs._replace(values=hidden), {"mean": hidden.mean()} if train else state
+
+    return Model(init, apply)
+
+
+def head():
+    """Ragged to logits: the mean of the frames before each row's end, then a linear map."""
+
+    def init(key, inputs):
+        return jax.random.normal(key, (inputs.values.shape[-1], WAYS), inputs.values.dtype), {}
+
+    def apply(params, state, inputs, key, train):
+        pooled = segment_pool(apply_mask(inputs.values, inputs.lengths), inputs.lengths, 1)
+        return pooled[:, 0] @ params, state
+
+    return Model(init, apply)
+
+
+LAYERS = [frames(), frames(), head()]
+LEARNER = progressive(LAYERS, cross_entropy, optax.sgd(0.1), STEPS)
+ADAPT = jax.jit(LEARNER.adapt)
+GROW = jax.jit(functools.partial(grow, LAYERS))
+GRADIENT = jax.jit(jax.grad(lambda params, *rest: LEARNER.meta_loss(params, *rest, KEY)[0]))
+
+
+@functools.cache
+def grown(columns, dtype=np.float32):
+    """params and state with some frozen columns, each adapted to a task of its own."""
+    with jax.enable_x64(dtype == np.float64):
+        batch = episodes(dtype=dtype)
+        inputs = one(batch).support.inputs
+        params, state = jax.jit(LEARNER.init)(KEY, inputs)
+        for index in range(columns):
+            fast, _ = ADAPT(params, state, one(batch, index).support, KEY)
+            params, state = GROW(params, state, fast, inputs, jax.random.key(index))
+    return params, state
+
+
+def composed(layers):
+    def apply(params, state, inputs, key, train):
+        states = []
+        for layer, weights, each in zip(layers, params, state, strict=True):
+            inputs, each = layer.apply(weights, each, inputs, key, train)
+            states.append(each)
+        return inputs, states
+
+    return Model(lambda key, inputs: None, apply)
+
+
+def test_one_column_is_maml():
+    params, state = grown(0)
+    episode = one(episodes())
+    plain = maml(composed(LAYERS), cross_entropy, optax.sgd(0.1), STEPS)
+
+    def loss(learner, params):
+        return jax.value_and_grad(lambda p: learner.meta_loss(p, state, episode, KEY), has_aux=True)(params)
+
+    (found, new_state), gradient = jax.jit(lambda params: loss(LEARNER, params))(params)
+    (expected, plain_state), plain_gradient = jax.jit(lambda params: loss(plain, params))(params["new"]["layers"])
+    assert params["columns"] == [] and params["new"]["adapters"] == []
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    chex.assert_trees_all_close(gradient["new"]["layers"], plain_gradient, rtol=1e-5, atol=1e-7)  # float32
+    chex.assert_trees_all_close(new_state, plain_state, rtol=1e-6)
+
+
+def test_a_column_frozen_gives_bit_for_bit_what_it_gave_before():
+    """Before it was frozen, after another column was added, and after that one adapted and trained."""
+    params, state = grown(1)
+    batch = episodes()
+    inputs = one(batch).query.inputs
+    fast, _ = ADAPT(params, state, one(batch, 1).support, KEY)
+    before, _ = LEARNER.predict(params, state, fast, inputs, KEY, False)
+    oldest = column_outputs(LAYERS, params, 0, inputs, KEY)
+    params, state = GROW(params, state, fast, inputs, KEY)
+
+    def check(params):
+        np.testing.assert_array_equal(column_outputs(LAYERS, params, 0, inputs, KEY), oldest)
+        np.testing.assert_array_equal(column_outputs(LAYERS, params, 1, inputs, KEY), before)
+
+    check(params)
+    outer = optax.adam(0.1)
+    updates, _ = outer.update(GRADIENT(params, state, one(batch, 2)), outer.init(params), params)
+    trained = optax.apply_updates(params, updates)
+    assert np.all(np.asarray(trained["new"]["layers"][2] != params["new"]["layers"][2]))
+    check(trained)
+
+
+def test_frozen_columns_have_gradient_0_and_the_new_one_and_its_adapters_do_not():
+    params, state = grown(2)
+    gradient = GRADIENT(params, state, one(episodes(), 2))
+    assert len(gradient["columns"]) == 2
+    for leaf in jax.tree.leaves(gradient["columns"]):
+        np.testing.assert_array_equal(leaf, 0)
+    for leaf in jax.tree.leaves(gradient["new"]):
+        assert np.isfinite(leaf).all() and np.abs(leaf).max() > 1e-6
+    # A scale for each of the two older columns.
+    assert gradient["new"]["adapters"][0]["scale"].shape == (2,)
+
+
+def test_a_lateral_is_added_to_the_input_of_the_layer():
+    """The forward pass of three columns in numpy: x W, then (h + U relu(V a h_older + b)) W."""
+
+    def dense():
+        return Model(
+            lambda key, x: (jax.random.normal(key, (x.shape[-1], WIDTH), x.dtype), {}),
+            lambda params, state, x, key, train: (jnp.tanh(x @ params), state),
+        )
+
+    layers = [dense(), dense()]
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        x = rng.normal(size=(4, 3))
+        learner = progressive(layers, cross_entropy, optax.sgd(0.1), 0)
+        params, state = learner.init(KEY, x)
+        for index in range(2):
+            params, state = grow(layers, params, state, params["new"], x, jax.random.key(index))
+        noisy = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.normal(size=leaf.shape)), params)
+        outputs, _ = learner.predict(noisy, state, noisy["new"], x, KEY, False)
+    hiddens, last = [], None
+    for column in jax.tree.map(np.asarray, [*noisy["columns"], noisy["new"]]):
+        hidden = np.tanh(x @ column["layers"][0])
+        seen = hidden
+        if hiddens:
+            (adapter,) = column["adapters"]
+            older = np.concatenate([a * h for a, h in zip(adapter["scale"], hiddens, strict=True)], axis=-1)
+            seen = hidden + np.maximum(older @ adapter["down"] + adapter["bias"], 0) @ adapter["up"]
+        hiddens.append(hidden)
+        last = np.tanh(seen @ column["layers"][1])
+    np.testing.assert_allclose(outputs, last, rtol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", [unrolled(), mixed_mode()], ids=["unrolled", "mixed_mode"])
+def test_the_meta_gradient_of_a_grown_network_matches_finite_differences(estimator):
+    params, state = jax.tree.map(lambda leaf: leaf, grown(1, np.float64))  # a copy of the containers
+    learner = progressive(LAYERS, cross_entropy, optax.sgd(0.1), STEPS, estimator)
+    with jax.enable_x64(True):
+        episode, rng = one(episodes(dtype=np.float64)), np.random.default_rng(0)
+        # A frame in which no older unit is active leaves an adapter at its bias, which is 0 at first: just where the
+        # derivative of its relu jumps.
+        params["new"] = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.asarray(rng.normal(size=leaf.shape)), params["new"])
+
+        def loss(new):
+            return learner.meta_loss(params | {"new": new}, state, episode, KEY)[0]
+
+        slope, expected = slopes(loss, params["new"])
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+def test_the_state_is_that_of_the_new_column_and_a_frozen_column_keeps_its_own():
+    params, state = grown(1)
+    support = one(episodes(), 1).support
+    outputs, after = LEARNER.predict(params, state, params["new"], support.inputs, KEY, True)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    # The first layer has no lateral: its mean is that of a layer alone.
+    kernel, bias = (np.asarray(params["new"]["layers"][0][name]) for name in ("kernel", "bias"))
+    expected = np.maximum(np.asarray(support.inputs.values) @ kernel + bias, 0).mean()
+    np.testing.assert_allclose(after[0]["mean"], expected, rtol=1e-5)
+    assert outputs.shape == (len(support.weight), WAYS)
+    chex.assert_trees_all_equal(LEARNER.predict(params, after, params["new"], support.inputs, KEY, False)[1], after)
+    frozen, _ = GROW(params, after, params["new"], support.inputs, KEY)
+    chex.assert_trees_all_equal(frozen["columns"][1]["state"], after)
+    chex.assert_trees_all_equal(frozen["columns"][0], params["columns"][0])
+
+
+def test_a_state_that_is_not_of_floats_cannot_be_frozen():
+    counting = Model(lambda key, x: (jnp.ones(()), {"count": jnp.zeros((), jnp.int32)}), lambda p, s, x, key, t: (x, s))
+    params, state = progressive([counting], cross_entropy, optax.sgd(0.1), 1).init(KEY, jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"state in params, which are floats, got \['int32'\]"):
+        grow([counting], params, state, params["new"], jnp.ones((2, 3)), KEY)
+
+
+@pytest.mark.parametrize("index", [-1, 1])
+def test_a_column_that_is_not_there_is_an_error(index):
+    params, _ = grown(1)
+    inputs = Ragged(jnp.ones((1, 2, 4)), jnp.array([2]))
+    with pytest.raises(ValueError, match=rf"index must lie in \[0, 1\), the frozen columns, got {index}"):
+        column_outputs(LAYERS, params, index, inputs, KEY)
+
+
+def test_no_layers_are_an_error():
+    with pytest.raises(ValueError, match="layers must hold at least one Model"):
+        progressive([], cross_entropy, optax.sgd(0.1), 1)

@@ -1,0 +1,179 @@
+"""Sequence losses against sums over all alignments, numpy and finite differences."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxmeta import Batch, Episode, Model, Ragged, maml, mixed_mode, unrolled
+from jaxmeta.losses import cross_entropy
+from jaxmeta.sequence_losses import ctc, ctc_feasible, sequence_cross_entropy
+
+RNG = np.random.default_rng(0)
+CLASSES = 4
+FRAMES = [5, 5, 3, 4, 2, 0]
+compiled_ctc = jax.jit(ctc)
+LABELS = [[1, 2, 2], [3], [1, 3, 2], [], [2, 1], []]
+
+
+def ragged(rows, width, fill=0):
+    values = np.full((len(rows), width), fill, np.int32)
+    for row, labels in zip(values, rows, strict=True):
+        row[: len(labels)] = labels
+    return Ragged(jnp.asarray(values), jnp.asarray([len(row) for row in rows], jnp.int32))
+
+
+def logits(dtype=np.float32):
+    return jnp.asarray(RNG.normal(size=(len(FRAMES), 5, CLASSES)).astype(dtype))
+
+
+def collapse(path):
+    """An alignment's labels: repetitions merged, then blanks dropped."""
+    return [label for label, _ in itertools.groupby(path) if label]
+
+
+def by_enumeration(values, frames, labels):
+    log_p = np.asarray(jax.nn.log_softmax(values[:frames]), np.float64)
+    paths = [path for path in itertools.product(range(CLASSES), repeat=frames) if collapse(path) == labels]
+    return -np.log(sum(np.exp(sum(log_p[t, label] for t, label in enumerate(path))) for path in paths))
+
+
+def test_ctc_sums_over_every_alignment():
+    values = logits()
+    outputs = Ragged(values, jnp.asarray(FRAMES, jnp.int32))
+    expected = [by_enumeration(*row) for row in zip(values, FRAMES, LABELS, strict=True)]
+    # float32 sums of logs, each of size 10 at most, over 5 frames
+    np.testing.assert_allclose(compiled_ctc(outputs, ragged(LABELS, 3)), expected, rtol=1e-5, atol=1e-6)
+
+
+@jax.jit
+def ctc_and_gradient(values, frames, targets):
+    return jax.value_and_grad(lambda values: ctc(Ragged(values, frames), targets).sum())(values)
+
+
+def test_padding_of_ctc_is_inert_even_if_nan():
+    values, frames = logits(), jnp.asarray(FRAMES, jnp.int32)
+    beyond = jnp.arange(5)[:, None] >= frames[:, None, None]
+    expected = ctc_and_gradient(jnp.where(beyond, 0, values), frames, ragged(LABELS, 3))
+    for fill, label in ((jnp.nan, 99), (jnp.inf, 2)):
+        value, gradient = ctc_and_gradient(jnp.where(beyond, fill, values), frames, ragged(LABELS, 3, label))
+        np.testing.assert_array_equal(value, expected[0])
+        np.testing.assert_array_equal(gradient, expected[1])
+        assert not np.asarray(gradient)[np.broadcast_to(beyond, values.shape)].any()
+
+
+def test_a_label_that_ctc_cannot_emit_makes_its_row_nan():
+    rows = [[1, 0], [CLASSES], [2, -1, 1], [1], [], [1, 2]]
+    value = compiled_ctc(Ragged(logits(), jnp.full(6, 5, jnp.int32)), ragged(rows, 3))
+    np.testing.assert_array_equal(np.isnan(value), [True, True, True, False, False, False])
+
+
+def test_ctc_is_float32_or_better():
+    outputs = Ragged(logits()[:1].astype(jnp.bfloat16), jnp.array([5]))
+    value = ctc(outputs, ragged([[1, 2]], 2))
+    assert value.dtype == jnp.float32
+    # The logits are rounded; what follows is not.
+    expected = by_enumeration(outputs.values[0].astype(jnp.float32), 5, [1, 2])
+    np.testing.assert_allclose(value, [expected], rtol=1e-5)
+
+
+def test_feasible_is_exactly_where_an_alignment_exists():
+    rows = [[], [1], [1, 1], [1, 2], [1, 1, 1], [1, 1, 2], [1, 2, 1]]
+    for frames in range(6):
+        reached = [collapse(path) for path in itertools.product(range(3), repeat=frames)]
+        # Padding of 1 repeats the last label of [1, 2, 1], but is no label.
+        found = ctc_feasible(jnp.full(len(rows), frames), ragged(rows, 4, fill=1))
+        np.testing.assert_array_equal(found, [row in reached for row in rows])
+
+
+def test_an_infeasible_row_is_finite_and_therefore_must_be_weighted_away():
+    frames = jnp.array([2, 5, 5, 5, 5, 5], jnp.int32)
+    value, gradient = ctc_and_gradient(logits(), frames, ragged([[1, 1], [], [], [], [], []], 3))
+    assert 9e4 < value < 2e5 and np.isfinite(gradient).all() and gradient[0].any()
+
+
+def shift(tree, direction, step):
+    return jax.tree.map(lambda leaf, d: leaf + step * d, tree, direction)
+
+
+def recogniser():
+    """A frame-wise linear model with one hidden layer."""
+
+    def apply(params, state, inputs, key, train):
+        hidden = jnp.tanh(inputs.values @ params["hidden"])
+        return Ragged(hidden @ params["head"], inputs.lengths), state
+
+    return Model(None, apply)
+
+
+def spoken_batch(rng, rows=2):
+    lengths = jnp.asarray(rng.integers(4, 7, rows), jnp.int32)
+    labels = ragged([list(rng.integers(1, CLASSES, 2)) for _ in range(rows)], 2)
+    return Batch(Ragged(jnp.asarray(rng.normal(size=(rows, 6, 3))), lengths), labels, jnp.ones(rows))
+
+
+def test_second_order_meta_gradients_through_ctc_match_finite_differences():
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(1)
+        episode = Episode(spoken_batch(rng), spoken_batch(rng))
+        shapes = {"hidden": (3, 5), "head": (5, CLASSES)}
+        params, direction = ({k: jnp.asarray(rng.normal(size=s)) for k, s in shapes.items()} for _ in range(2))
+
+        def loss(estimator, params):
+            learner = maml(recogniser(), ctc, optax.sgd(0.3), 2, estimator)
+            return learner.meta_loss(params, {}, episode, jax.random.key(0))[0]
+
+        value = jax.jit(lambda params: loss(unrolled(), params))
+        step = 1e-5  # rounding leaves about 1e-10 of the difference, the third derivative about 1e-9
+        expected = (value(shift(params, direction, step)) - value(shift(params, direction, -step))) / (2 * step)
+        for estimator in (unrolled(), mixed_mode()):
+            gradient = jax.jit(jax.grad(lambda params, estimator=estimator: loss(estimator, params)))(params)
+            np.testing.assert_allclose(optax.tree.vdot(gradient, direction), expected, rtol=1e-7)
+
+
+def test_sequence_cross_entropy_is_the_sum_over_a_row():
+    values, targets = RNG.normal(size=(3, 4, CLASSES)), ragged([[0, 2, 1, 3], [1], []], 4, fill=CLASSES + 5)
+    log_p = values - np.log(np.exp(values).sum(-1, keepdims=True))
+    expected = [-log_p[0, range(4), [0, 2, 1, 3]].sum(), -log_p[1, 0, 1], 0.0]
+    values[1, 1:], values[2] = np.nan, np.inf
+    found, pull = jax.jit(lambda values: jax.vjp(lambda v: sequence_cross_entropy(v, targets), values))(values)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    (gradient,) = pull(jnp.ones(3))
+    assert np.isfinite(gradient).all() and not np.asarray(gradient)[1, 1:].any()
+
+
+def test_sequence_cross_entropy_of_one_label_is_cross_entropy():
+    values, labels = jnp.asarray(RNG.normal(size=(4, CLASSES))), jnp.array([3, 0, 1, 1])
+    found = sequence_cross_entropy(values[:, None], Ragged(labels[:, None], jnp.ones(4, jnp.int32)))
+    np.testing.assert_allclose(found, cross_entropy(values, labels), rtol=1e-6)
+
+
+F32, I32 = jnp.float32, jnp.int32
+ROWS = Ragged(jnp.zeros((2, 3), I32), jnp.zeros(2, I32))
+SHORT = Ragged(jnp.zeros((2, 3), I32), jnp.zeros(1, I32))
+REAL = Ragged(jnp.zeros((2, 3), F32), jnp.zeros(2, I32))
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "message"),
+    [
+        (ctc, Ragged(jnp.zeros((1, 5, 4)), jnp.zeros(1, I32)), ROWS, r"logits \[N, T, C\]"),
+        (ctc, Ragged(jnp.zeros((2, 5)), jnp.zeros(2, I32)), ROWS, r"logits \[N, T, C\]"),
+        (ctc, Ragged(jnp.zeros((2, 0, 4)), jnp.zeros(2, I32)), ROWS, r"logits \[N, T, C\]"),
+        (ctc, Ragged(jnp.zeros((2, 5, 4)), jnp.zeros(1, I32)), ROWS, r"lengths \[N\]"),
+        (ctc, Ragged(jnp.zeros((2, 5, 4)), jnp.zeros(2, I32)), SHORT, r"lengths \[N\]"),
+        (ctc, Ragged(jnp.zeros((2, 5, 4)), jnp.zeros(2, I32)), REAL, "integer labels"),
+        (ctc_feasible, jnp.zeros(1, I32), ROWS, "needs frames"),
+        (ctc_feasible, jnp.zeros((2, 1), I32), ROWS, "needs frames"),
+        (sequence_cross_entropy, jnp.zeros((2, 1, 4)), ROWS, "needs outputs"),
+        (sequence_cross_entropy, jnp.zeros((2, 3)), ROWS, "needs outputs"),
+        (sequence_cross_entropy, jnp.zeros((2, 3, 4)), SHORT, r"lengths \[N\]"),
+        (sequence_cross_entropy, jnp.zeros((2, 3, 4)), REAL, "integer labels"),
+    ],
+)
+def test_shapes_that_would_broadcast_are_errors(loss, outputs, targets, message):
+    with pytest.raises(ValueError, match=message):
+        loss(outputs, targets)
