@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax import numpy as jnp
 
 from experiments.words_recipes import Name
-from jaxmeta import MetaLearner, Model, anil, first_order, maml, mixed_mode, protonet
+from jaxmeta import MetaLearner, Model, anil, conjugate_gradients, first_order, implicit, maml, mixed_mode, protonet
 from jaxmeta.estimators import Estimator
 from jaxmeta.learners.averaging import averaging
 from jaxmeta.learners.boil import boil
@@ -40,7 +40,7 @@ def learners(network: Network, estimator: Estimator | None) -> dict[Name, Build]
     """Every learner by name; `estimator` overrides each one's own, where it has an inner loop to differentiate."""
     sgd = optax.sgd(INNER_RATE)
     exact = {"estimator": estimator or mixed_mode()}
-    implicit = {"estimator": estimator} if estimator else {}
+    implicitly = {"estimator": estimator or implicit(conjugate_gradients(10))}
 
     def model(factory: Callable, *arguments, **options) -> Build:
         """A learner of a network with a head: factory(model, loss, *arguments, steps=..., ...)."""
@@ -56,7 +56,7 @@ def learners(network: Network, estimator: Estimator | None) -> dict[Name, Build]
         "maml_plus_plus": model(maml_plus_plus, INNER_RATE, multi_step_updates=100, **exact),
         "meta_curvature": model(meta_curvature, INNER_RATE, **exact),
         "bootstrapped": model(bootstrapped, sgd, extra=2, rate=INNER_RATE, **exact),
-        "imaml": model(imaml, sgd, strength=0.5, **implicit),
+        "imaml": model(imaml, sgd, strength=0.5, **implicitly),
         "evolved": lambda ways, steps: evolved(
             maml(network(ways), cross_entropy, sgd, steps, first_order()), sigma=0.01, pairs=4
         ),

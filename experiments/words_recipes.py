@@ -29,7 +29,7 @@ class Recipe(NamedTuple):
 
 
 METRIC = ("protonet", "matching", "r2d2")
-"""Closed forms, which cost one pass: trained from nothing, on many words at once."""
+"""Closed forms, which cost one pass: trained on many words at once."""
 GRADIENT = ("maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_plus", "imaml", "cavia",
             "meta_curvature", "bootstrapped", "proto_maml", "evolved", "averaging", "progressive")  # fmt: skip
 """Inner loops: all go on from the same classifier, for equally many updates on equally many tasks."""
@@ -38,6 +38,7 @@ _GRADIENT = ((1, 5, 4), (5, 5, 4))
 PRESETS: dict[str, dict[str, Recipe]] = {
     "quick": dict.fromkeys(METRIC, Recipe(500, 500, 300, 20, _METRIC, 2e-3, 64, "random"))
     | dict.fromkeys(GRADIENT, Recipe(150, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
-    "full": dict.fromkeys(METRIC, Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random"))
+    "full": {"protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
+    | dict.fromkeys(("matching", "r2d2"), Recipe(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
     | dict.fromkeys(GRADIENT, Recipe(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
 }

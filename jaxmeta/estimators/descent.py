@@ -69,9 +69,9 @@ def mixed_mode(remat: int | None = None) -> Estimator:
     """Exact, with memory of about one copy of `fast` a step: forward over reverse instead of reverse over reverse.
 
     The backward pass of an inner gradient is one jvp of the gradient in all differentiable arguments, so no inner
-    activation is stored. It uses the symmetry of second derivatives: for losses with a straight-through estimator,
-    gradient reversal or fake quantisation inside, that symmetry does not hold and `unrolled()` must be used;
-    `check_estimator` finds out.
+    activation is stored. It uses the symmetry of second derivatives, which losses with a custom derivative may not
+    have, as gradient reversal or a quantiser with a straight-through one: those need `unrolled()`, and
+    `check_estimator` finds them.
     Args:
       remat: as in `unrolled`; what is saved here are copies of fast. The activations of one gradient are the
         model's to recompute: see `remat` of the networks in `models`.

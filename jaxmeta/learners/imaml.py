@@ -25,7 +25,7 @@ def imaml(
     """Weights adapt by gradient descent on the support loss plus strength / 2 times the squared distance they go.
 
     The meta-gradient is right where that descent has converged: take steps until `info["residual"]` of `adapt` is
-    small. Pull and solve make it independent of the steps, so that more of them cost time but no memory.
+    small. It does not depend on the path there, so that more steps cost time but no memory.
     Args:
       model: the network; params are its weights.
       loss: (outputs, targets) -> [N], used on support and query.

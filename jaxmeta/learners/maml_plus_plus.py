@@ -111,7 +111,7 @@ def _importance(updates: Array, multi_step_updates: int, steps: int) -> Array:
     """Weights [steps] of the query losses, which sum to 1."""
     if not steps:
         raise ValueError("the meta-loss of maml_plus_plus needs 1 step or more, got steps=0.")
-    left = jnp.maximum(1 - updates / multi_step_updates, 0) if multi_step_updates else 0.0
+    left = jnp.maximum(1 - updates.astype(float) / multi_step_updates, 0) if multi_step_updates else 0.0
     return left / steps + (1 - left) * (jnp.arange(steps) == steps - 1)
 
 

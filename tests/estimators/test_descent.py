@@ -178,7 +178,7 @@ def gradient_through_a_layer(estimator, steps, size):
     def loss(fast, params, state, batch, key):
         return jnp.mean(jnp.square(jnp.tanh(batch @ fast) - 1)), state
 
-    solve = estimator(Inner(loss, lambda params: optax.sgd(1.0, momentum=0.5), steps))
+    solve = estimator(Inner(loss, lambda params: optax.sgd(1.0), steps))
 
     def adapted(fast, batch):
         return jnp.sum(jnp.square(solve(fast, {}, {}, batch, jax.random.key(0))[0]))
