@@ -15,12 +15,14 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
 
     Args:
       outputs: logits [N, C].
-      targets: class indices [N], integer, in [0, C).
+      targets: class indices [N], integer, in [0, C); the loss of one outside is NaN, so that an update leaves its task
+        out and counts it as masked.
     """
     if outputs.ndim != 2 or targets.shape != outputs.shape[:1]:
         raise ValueError(f"cross_entropy needs outputs [N, C] and targets [N], got {outputs.shape}, {targets.shape}.")
     log_probabilities = jax.nn.log_softmax(outputs)
-    return -jnp.take_along_axis(log_probabilities, targets[:, None], axis=1)[:, 0]
+    chosen = jnp.take_along_axis(log_probabilities, targets[:, None], axis=1)[:, 0]
+    return -jnp.where(targets >= 0, chosen, jnp.nan)  # Negative ones count from the end, as in Python.
 
 
 def squared_error(outputs: Array, targets: Array) -> Array:

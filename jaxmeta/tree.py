@@ -1,7 +1,7 @@
 """Operations on pytrees that more than one module needs."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,8 @@ def partition(tree: PyTree, predicate: Callable[[str], bool]) -> tuple[PyTree, P
     return selected, rest
 
 
-class Under(NamedTuple):
+@dataclass(frozen=True)
+class Under:
     """A predicate for `partition`: leaves with `name` among the components of their path."""
 
     name: str
@@ -31,7 +32,8 @@ class Under(NamedTuple):
         return self.name in path.split("/")
 
 
-class Outside(NamedTuple):
+@dataclass(frozen=True)
+class Outside:
     """A predicate for `partition`: leaves without `name` among the components of their path."""
 
     name: str

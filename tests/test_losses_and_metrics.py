@@ -27,6 +27,15 @@ def test_cross_entropy_is_the_negative_log_likelihood():
     np.testing.assert_allclose(cross_entropy(jnp.asarray(logits), jnp.asarray(targets)), expected, rtol=1e-5)
 
 
+def test_cross_entropy_of_a_label_that_is_no_class_is_nan_and_leaves_the_others_alone():
+    logits = jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
+    values = cross_entropy(logits, jnp.array([0, 3, -1, 2]))
+    np.testing.assert_array_equal(np.isnan(values), [False, True, True, False])
+    weight = jnp.array([1.0, 0.0, 0.0, 1.0])
+    gradient = jax.grad(lambda logits: weighted_mean(cross_entropy(logits, jnp.array([0, 3, -1, 2])), weight))(logits)
+    assert np.isfinite(gradient).all() and not gradient[1:3].any()
+
+
 def test_squared_error_is_averaged_over_an_example():
     outputs, targets = RNG.normal(size=(4, 2, 3)), RNG.normal(size=(4, 2, 3))
     expected = ((outputs - targets) ** 2).mean((1, 2))

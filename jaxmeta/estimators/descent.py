@@ -101,6 +101,8 @@ def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | Non
             def step(carry, key, gradient=gradient):
                 fast, slots, state = carry
                 (loss, state), gradients = gradient(fast, constants, state, support, key)
+                # A label that is no class makes the loss NaN, but has no gradient of its own to show it by.
+                gradients = jax.tree.map(lambda g: jnp.where(jnp.isnan(loss), jnp.nan, g), gradients)
                 updates, slots = optimizer.update(gradients, slots, fast)
                 return (optax.apply_updates(fast, updates), slots, jax.lax.stop_gradient(state)), loss
 

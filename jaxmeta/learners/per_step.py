@@ -41,6 +41,8 @@ def per_step(model: Model, steps: int, copied: Callable[[str], bool] = batch_nor
       model: the network.
       steps: inner steps in training, 0 or more. There is one copy more: the first is for the weights before any step.
       copied: path of a leaf of params or state ("batch_stats/BatchNorm_0/mean") -> whether it has copies.
+    Raises:
+      ValueError: at trace time, if every leaf that would adapt has copies.
     Source: Antoniou et al. 2019, section 4. Differs: a copy belongs to the weights after so many steps; there, the
       support set before a step and the query set after it share one.
     """
@@ -67,7 +69,10 @@ def per_step(model: Model, steps: int, copied: Callable[[str], bool] = batch_nor
         task = adapting(model, loss, adapt_only)
 
         def start(params):
-            return tree.partition(task.start(params), lambda path: not copied(path))[0]
+            fast, _ = tree.partition(task.start(params), lambda path: not copied(path))
+            if not jax.tree.leaves(fast):
+                raise ValueError(f"{adapt_only=} and {copied=} leave nothing to adapt of {tree.paths(params)}.")
+            return fast
 
         def whole(fast, params):
             return tree.merge(fast, task.start(params))

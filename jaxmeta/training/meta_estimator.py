@@ -1,7 +1,4 @@
-"""A meta-learner in scikit-learn's conventions: fit on many tasks, adapt to one, predict.
-
-The only module that imports scikit-learn.
-"""
+"""A meta-learner in scikit-learn's conventions: fit on many tasks, adapt to one, predict."""
 
 import copy
 import tempfile
@@ -86,10 +83,13 @@ class MetaEstimator(BaseEstimator):
 
         Raises:
           NotFittedError: before fit.
+          ValueError: the result is not finite.
         """
         check_is_fitted(self, "params_")
         adapted = copy.copy(self)
         adapted.fast_, _ = jax.jit(self.learner.adapt)(self.params_, self.state_, support, self._key(2))
+        if not tree.all_finite(adapted.fast_):
+            raise ValueError("adaptation gave NaN or infinity: check inputs, labels in [0, ways), every class, rate.")
         return adapted
 
     def decision_function(self, inputs: PyTree) -> PyTree:

@@ -217,3 +217,15 @@ def test_recomputing_steps_saves_memory(estimator):
 def test_recomputing_no_steps_is_an_error(estimator, remat):
     with pytest.raises(ValueError, match=f"remat must be 1 step or more, got {remat}"):
         estimator(remat)
+
+
+@pytest.mark.parametrize("estimator", [unrolled(), mixed_mode(), first_order()], ids=["unrolled", "mixed", "first"])
+def test_a_support_label_that_is_no_class_never_passes_silently(estimator):
+    params, episode = problem()
+    support = episode.support._replace(targets=episode.support.targets.at[0].set(WAYS))
+    learner = maml(network(WAYS), cross_entropy, optax.sgd(0.1), STEPS, estimator)
+    (loss, gradient), _ = meta_gradient(learner, params, episode._replace(support=support))
+    assert np.isnan(loss)
+    padding = support._replace(weight=support.weight.at[0].set(0))
+    (loss, gradient), _ = meta_gradient(learner, params, episode._replace(support=padding))
+    assert np.isfinite(loss) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))

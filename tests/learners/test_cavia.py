@@ -9,8 +9,8 @@ import pytest
 from jaxmeta import Batch, Model, Ragged, mixed_mode, unrolled
 from jaxmeta.learners.cavia import append_context, cavia
 from jaxmeta.losses import cross_entropy, squared_error
-from tests.contract import WAYS, episodes, network, one
 from tests.derivatives import slopes
+from tests.problem import WAYS, episodes, network, one
 
 KEY = jax.random.key(0)
 RATE, STEPS = 0.1, 3

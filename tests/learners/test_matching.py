@@ -10,8 +10,8 @@ import pytest
 from jaxmeta import Batch, Model
 from jaxmeta.learners.matching import matching
 from jaxmeta.losses import cross_entropy
-from tests.contract import WAYS, episodes, network, one
 from tests.derivatives import slopes
+from tests.problem import WAYS, episodes, network, one
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)

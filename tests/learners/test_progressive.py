@@ -13,15 +13,15 @@ from jaxmeta import Model, Ragged, maml, mixed_mode, unrolled
 from jaxmeta.learners.progressive import column_outputs, grow, progressive
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.layers import apply_mask, segment_pool
-from tests.contract import WAYS, episodes, one
 from tests.derivatives import slopes
+from tests.problem import WAYS, episodes, one
 
 KEY = jax.random.key(0)
 STEPS, WIDTH = 2, 5
 
 
 def frames():
-    """Ragged to Ragged: a hidden layer with one dead unit; the state is the mean of its outputs in training."""
+    """Ragged to Ragged: a hidden layer with one dead unit, centred by the mean of the batch or of the state."""
 
     def init(key, inputs):
         size, dtype = inputs.values.shape[-1], inputs.values.dtype
@@ -30,7 +30,8 @@ def frames():
 
     def apply(params, state, inputs, key, train):
         hidden = jax.nn.relu(inputs.values @ params["kernel"] + params["bias"])
-        return inputs._replace(values=hidden), {"mean": hidden.mean()} if train else state
+        state = {"mean": hidden.mean()} if train else state
+        return inputs._replace(values=hidden - state["mean"]), state
 
     return Model(init, apply)
 
@@ -48,7 +49,7 @@ def head():
     return Model(init, apply)
 
 
-LAYERS = [frames(), frames(), head()]
+LAYERS = [frames(), head()]
 LEARNER = progressive(LAYERS, cross_entropy, optax.sgd(0.1), STEPS)
 ADAPT = jax.jit(LEARNER.adapt)
 GROW = jax.jit(functools.partial(grow, LAYERS))
@@ -56,16 +57,15 @@ GRADIENT = jax.jit(jax.grad(lambda params, *rest: LEARNER.meta_loss(params, *res
 
 
 @functools.cache
-def grown(columns, dtype=np.float32):
+def grown(columns):
     """params and state with some frozen columns, each adapted to a task of its own."""
-    with jax.enable_x64(dtype == np.float64):
-        batch = episodes(dtype=dtype)
-        inputs = one(batch).support.inputs
-        params, state = jax.jit(LEARNER.init)(KEY, inputs)
-        for index in range(columns):
-            fast, _ = ADAPT(params, state, one(batch, index).support, KEY)
-            params, state = GROW(params, state, fast, inputs, jax.random.key(index))
-    return params, state
+    batch = episodes()
+    inputs = one(batch).support.inputs
+    if columns == 0:
+        return jax.jit(LEARNER.init)(KEY, inputs)
+    params, state = grown(columns - 1)
+    fast, _ = ADAPT(params, state, one(batch, columns - 1).support, KEY)
+    return GROW(params, state, fast, inputs, jax.random.key(columns))
 
 
 def composed(layers):
@@ -96,37 +96,35 @@ def test_one_column_is_maml():
 
 
 def test_a_column_frozen_gives_bit_for_bit_what_it_gave_before():
-    """Before it was frozen, after another column was added, and after that one adapted and trained."""
-    params, state = grown(1)
+    """When frozen, after the next column was trained, and after that one was frozen too."""
+    params, state = grown(0)
     batch = episodes()
-    inputs = one(batch).query.inputs
-    fast, _ = ADAPT(params, state, one(batch, 1).support, KEY)
-    before, _ = LEARNER.predict(params, state, fast, inputs, KEY, False)
-    oldest = column_outputs(LAYERS, params, 0, inputs, KEY)
-    params, state = GROW(params, state, fast, inputs, KEY)
+    support, inputs = one(batch).support, one(batch).query.inputs
 
-    def check(params):
-        np.testing.assert_array_equal(column_outputs(LAYERS, params, 0, inputs, KEY), oldest)
-        np.testing.assert_array_equal(column_outputs(LAYERS, params, 1, inputs, KEY), before)
+    def grow_and_check(params, state, fast):
+        before, _ = LEARNER.predict(params, state, fast, inputs, KEY, False)
+        params, state = GROW(params, state, fast, support.inputs, KEY)
+        newest = len(params["columns"]) - 1
+        np.testing.assert_array_equal(column_outputs(LAYERS, params, newest, inputs, KEY), before)
+        return params, state, before
 
-    check(params)
-    outer = optax.adam(0.1)
-    updates, _ = outer.update(GRADIENT(params, state, one(batch, 2)), outer.init(params), params)
-    trained = optax.apply_updates(params, updates)
-    assert np.all(np.asarray(trained["new"]["layers"][2] != params["new"]["layers"][2]))
-    check(trained)
+    params, state, oldest = grow_and_check(params, state, ADAPT(params, state, support, KEY)[0])
+    trained = jax.tree.map(lambda p, g: p - 0.1 * g, params, GRADIENT(params, state, one(batch, 1)))
+    assert np.all(np.asarray(trained["new"]["layers"][1] != params["new"]["layers"][1]))
+    np.testing.assert_array_equal(column_outputs(LAYERS, trained, 0, inputs, KEY), oldest)
+    params, _, second = grow_and_check(trained, state, trained["new"])
+    np.testing.assert_array_equal(column_outputs(LAYERS, params, 0, inputs, KEY), oldest)
+    assert np.any(np.asarray(second != oldest))
 
 
 def test_frozen_columns_have_gradient_0_and_the_new_one_and_its_adapters_do_not():
-    params, state = grown(2)
-    gradient = GRADIENT(params, state, one(episodes(), 2))
-    assert len(gradient["columns"]) == 2
+    params, state = grown(1)
+    gradient = GRADIENT(params, state, one(episodes(), 1))
+    assert len(jax.tree.leaves(gradient["columns"])) == 4  # kernel and bias, head, and the mean of the state
     for leaf in jax.tree.leaves(gradient["columns"]):
         np.testing.assert_array_equal(leaf, 0)
     for leaf in jax.tree.leaves(gradient["new"]):
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 1e-6
-    # A scale for each of the two older columns.
-    assert gradient["new"]["adapters"][0]["scale"].shape == (2,)
 
 
 def test_a_lateral_is_added_to_the_input_of_the_layer():
@@ -138,7 +136,7 @@ def test_a_lateral_is_added_to_the_input_of_the_layer():
             lambda params, state, x, key, train: (jnp.tanh(x @ params), state),
         )
 
-    layers = [dense(), dense()]
+    layers = [dense(), dense(), dense()]
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         x = rng.normal(size=(4, 3))
@@ -148,25 +146,26 @@ def test_a_lateral_is_added_to_the_input_of_the_layer():
             params, state = grow(layers, params, state, params["new"], x, jax.random.key(index))
         noisy = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.normal(size=leaf.shape)), params)
         outputs, _ = learner.predict(noisy, state, noisy["new"], x, KEY, False)
-    hiddens, last = [], None
+    older = []
     for column in jax.tree.map(np.asarray, [*noisy["columns"], noisy["new"]]):
-        hidden = np.tanh(x @ column["layers"][0])
-        seen = hidden
-        if hiddens:
-            (adapter,) = column["adapters"]
-            older = np.concatenate([a * h for a, h in zip(adapter["scale"], hiddens, strict=True)], axis=-1)
-            seen = hidden + np.maximum(older @ adapter["down"] + adapter["bias"], 0) @ adapter["up"]
-        hiddens.append(hidden)
-        last = np.tanh(seen @ column["layers"][1])
-    np.testing.assert_allclose(outputs, last, rtol=1e-12)
+        hiddens = [np.tanh(x @ column["layers"][0])]
+        for i, kernel in enumerate(column["layers"][1:]):
+            seen = hiddens[-1]
+            if older:
+                adapter = column["adapters"][i]
+                side = np.hstack([a * each[i] for a, each in zip(adapter["scale"], older, strict=True)])
+                seen = seen + np.maximum(side @ adapter["down"] + adapter["bias"], 0) @ adapter["up"]
+            hiddens.append(np.tanh(seen @ kernel))
+        older.append(hiddens)
+    np.testing.assert_allclose(outputs, older[-1][-1], rtol=1e-12)
 
 
 @pytest.mark.parametrize("estimator", [unrolled(), mixed_mode()], ids=["unrolled", "mixed_mode"])
 def test_the_meta_gradient_of_a_grown_network_matches_finite_differences(estimator):
-    params, state = jax.tree.map(lambda leaf: leaf, grown(1, np.float64))  # a copy of the containers
     learner = progressive(LAYERS, cross_entropy, optax.sgd(0.1), STEPS, estimator)
     with jax.enable_x64(True):
         episode, rng = one(episodes(dtype=np.float64)), np.random.default_rng(0)
+        params, state = jax.tree.map(lambda leaf: leaf.astype(np.float64), grown(1))
         # A frame in which no older unit is active leaves an adapter at its bias, which is 0 at first: just where the
         # derivative of its relu jumps.
         params["new"] = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.asarray(rng.normal(size=leaf.shape)), params["new"])

@@ -9,8 +9,8 @@ import pytest
 from jaxmeta import Batch, Model, mixed_mode, unrolled
 from jaxmeta.learners.proto_maml import proto_maml
 from jaxmeta.losses import cross_entropy
-from tests.contract import WAYS, episodes, network, one
 from tests.derivatives import slopes
+from tests.problem import WAYS, episodes, network, one
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)

@@ -8,8 +8,8 @@ import pytest
 from jaxmeta import Batch, Model
 from jaxmeta.learners.r2d2 import r2d2, ridge_map
 from jaxmeta.losses import cross_entropy, squared_error
-from tests.contract import WAYS, episodes, network, one
 from tests.derivatives import slopes
+from tests.problem import WAYS, episodes, network, one
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)

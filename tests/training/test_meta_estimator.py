@@ -95,6 +95,12 @@ def test_an_adapted_estimator_adapts_from_what_was_meta_learned(fitted):
     assert elsewhere.fast_ is held
 
 
+def test_a_support_set_that_cannot_be_adapted_to_is_an_error(fitted):
+    support = task().support
+    with pytest.raises(ValueError, match=r"labels in \[0, ways\)"):
+        fitted.adapt(support._replace(targets=support.targets + WAYS))
+
+
 def test_predictions_and_score_are_those_of_the_adapted_weights(fitted):
     query, adapted = task().query, fitted.adapt(task().support)
     logits = query.inputs @ np.asarray(adapted.fast_["kernel"])
