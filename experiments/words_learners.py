@@ -40,7 +40,7 @@ def learners(network: Network, estimator: Estimator | None) -> dict[Name, Build]
     """Every learner by name; `estimator` overrides each one's own, where it has an inner loop to differentiate."""
     sgd = optax.sgd(INNER_RATE)
     exact = {"estimator": estimator or mixed_mode()}
-    implicitly = {"estimator": estimator or implicit(conjugate_gradients(10))}
+    implicitly = {"estimator": estimator or implicit(conjugate_gradients(5))}
 
     def model(factory: Callable, *arguments, **options) -> Build:
         """A learner of a network with a head: factory(model, loss, *arguments, steps=..., ...)."""

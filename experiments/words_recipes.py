@@ -37,7 +37,7 @@ _METRIC = ((1, 3, 2), (5, 3, 1))
 _GRADIENT = ((1, 5, 4), (5, 5, 4))
 PRESETS: dict[str, dict[str, Recipe]] = {
     "quick": dict.fromkeys(METRIC, Recipe(500, 500, 300, 20, _METRIC, 2e-3, 64, "random"))
-    | dict.fromkeys(GRADIENT, Recipe(150, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
+    | dict.fromkeys(GRADIENT, Recipe(60, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
     "full": {"protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
     | dict.fromkeys(("matching", "r2d2"), Recipe(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
     | dict.fromkeys(GRADIENT, Recipe(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
