@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
+    import optax
+
     from jaxmeta.training import TrainState
     from jaxmeta.types import Array, Episode, Key, MetaLearner
 
@@ -126,6 +128,13 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     return method.build(rate, steps, estimators[config.estimator]() if config.estimator else None)
 
 
+def make_optimizer(config: Config) -> optax.GradientTransformation:
+    """The outer optimizer of the config's learner."""
+    from experiments.sinusoid_methods import METHODS
+
+    return METHODS[config.learner].outer(config.meta_rate, _size(config).iterations)
+
+
 def sample_tasks(key: Key, tasks: int, shots: int, queries: int) -> Episode:
     """Points of y = a sin(x - p) with a ~ U[0.1, 5], p ~ U[0, pi], x ~ U[-5, 5]; leaves [tasks, points, 1]."""
     import jax
@@ -147,11 +156,10 @@ def sample_tasks(key: Key, tasks: int, shots: int, queries: int) -> Episode:
 def make_advance(config: Config) -> Callable[[TrainState, Key, int], tuple[TrainState, Array]]:
     """A compiled `advance(train, key, count) -> (train, mean loss)`: `count` updates on tasks sampled on the device."""
     import jax
-    import optax
 
     from jaxmeta.training import make_update
 
-    update = make_update(make_learner(config), optax.adam(config.meta_rate))
+    update = make_update(make_learner(config), make_optimizer(config))
 
     @jax.jit
     def advance(train: TrainState, key: Key, count: int) -> tuple[TrainState, Array]:
@@ -172,14 +180,12 @@ def fit(config: Config, advance: Callable, iterations: int, seed: int) -> tuple[
     """Train from one seed; returns the seconds that it took too."""
     import jax
     import jax.numpy as jnp
-    import optax
 
     from jaxmeta.training import init_state
     from jaxmeta.training.runlog import RunLog, read_metrics
 
     key, tasks_key = jax.random.split(jax.random.key(seed))
-    learner = make_learner(config)
-    train = init_state(learner, optax.adam(config.meta_rate), key, jnp.zeros((config.shots, 1)))
+    train = init_state(make_learner(config), make_optimizer(config), key, jnp.zeros((config.shots, 1)))
     with RunLog(config.workdir / f"seed_{seed}", iterations) as log:
         for step in range(0, iterations, _CHUNK):
             count = min(_CHUNK, iterations - step)

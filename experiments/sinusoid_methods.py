@@ -6,7 +6,7 @@ from typing import NamedTuple
 import optax
 from flax import linen as nn
 
-from jaxmeta import MetaLearner, Model, anil, first_order, maml, unrolled
+from jaxmeta import MetaLearner, Model, anil, conjugate_gradients, first_order, implicit, maml, unrolled
 from jaxmeta.estimators import Estimator
 from jaxmeta.learners.averaging import averaging
 from jaxmeta.learners.boil import boil
@@ -32,6 +32,14 @@ class Method(NamedTuple):
     """(inner rate, steps, estimator or None for its own) -> the learner."""
     steps: int = 1
     rate: float = 0.01
+    outer: Callable[[float, int], optax.GradientTransformation] = lambda rate, iterations: optax.adam(rate)
+    """(meta rate, iterations) -> the outer optimizer."""
+
+
+def _cosine(rate: float, iterations: int) -> optax.GradientTransformation:
+    """Adam of clipped gradients along a cosine, as MAML++ is trained: unclipped, its five learned rates may explode."""
+    schedule = optax.cosine_decay_schedule(rate, iterations, alpha=0.01)
+    return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(schedule))
 
 
 def network(outputs: int | None = 1) -> Model:
@@ -105,9 +113,9 @@ METHODS = {
     "anil": Method(_of(anil)),
     "boil": Method(_of(boil)),
     "meta_sgd": Method(_with_rate(meta_sgd)),
-    "maml_plus_plus": Method(_with_rate(maml_plus_plus, multi_step_updates=10_000), 5),
+    "maml_plus_plus": Method(_with_rate(maml_plus_plus, multi_step_updates=5000), 5, outer=_cosine),
     "meta_curvature": Method(_with_rate(meta_curvature)),
-    "imaml": Method(_of(imaml, strength=0.5), 10),
+    "imaml": Method(_of(imaml, strength=10.0, estimator=implicit(conjugate_gradients(5))), 20),
     "cavia": Method(_of(cavia, lambda: append_context(network()), size=5), 1, 1.0),
     "bootstrapped": Method(_bootstrapped),
     "evolved": Method(_evolved),
