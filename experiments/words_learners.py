@@ -53,7 +53,7 @@ def learners(network: Network, estimator: Estimator | None) -> dict[Name, Build]
         "anil": model(anil, sgd, **exact),
         "boil": model(boil, sgd, **exact),
         "meta_sgd": model(meta_sgd, INNER_RATE, **exact),
-        "maml_plus_plus": model(maml_plus_plus, INNER_RATE, multi_step_updates=100, **exact),
+        "maml_plus_plus": model(maml_plus_plus, INNER_RATE, multi_step_updates=50, **exact),
         "meta_curvature": model(meta_curvature, INNER_RATE, **exact),
         "bootstrapped": model(bootstrapped, sgd, extra=2, rate=INNER_RATE, **exact),
         "imaml": model(imaml, sgd, strength=0.5, **implicitly),

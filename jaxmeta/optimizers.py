@@ -61,6 +61,15 @@ def rmsprop(rate: Any, decay: float = 0.9, eps_root: float = EPS_ROOT, **options
     return optax.rmsprop(rate, decay, _positive(eps_root), eps_in_sqrt=True, **options)
 
 
+def descent(rates: PyTree) -> optax.GradientTransformation:
+    """Gradient descent with a rate for each leaf or each weight, where optax.sgd has one for all.
+
+    Args:
+      rates: tree like what is moved; each leaf broadcasts to its weights. They may be learned.
+    """
+    return optax.stateless(lambda gradients, _: jax.tree.map(lambda r, g: -r * g, rates, gradients))
+
+
 def clip_by_global_norm(max_norm: Any) -> optax.GradientTransformation:
     """Scales gradients down to a largest norm, as optax.clip_by_global_norm, and can be differentiated at 0.
 

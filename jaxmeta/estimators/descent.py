@@ -73,8 +73,8 @@ def mixed_mode(remat: int | None = None) -> Estimator:
     have, as gradient reversal or a quantiser with a straight-through one: those need `unrolled()`, and
     `check_estimator` finds them.
     Args:
-      remat: as in `unrolled`; what is saved here are copies of fast. The activations of one gradient are the
-        model's to recompute: see `remat` of the networks in `models`.
+      remat: as in `unrolled`; what is saved here are copies of fast. What remains are the activations of a single
+        gradient, which the model can recompute: wrap its blocks in jax.checkpoint, or nn.remat in linen.
     Source: MixFlow-MG, Kemaev et al. 2025 (arXiv 2505.00793), eq. 8.
     """
     _check_remat(remat)

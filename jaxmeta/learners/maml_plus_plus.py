@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxmeta import tree
 from jaxmeta.estimators import Estimator, first_order, unrolled
 from jaxmeta.learners.per_step import PerStep, per_step
+from jaxmeta.optimizers import descent
 from jaxmeta.types import Array, Inner, Loss, MetaLearner, Model
 
 
@@ -49,7 +49,11 @@ def maml_plus_plus(
         raise ValueError(f"need 0 or more, got {steps=}, {multi_step_updates=}, {first_order_updates=}.")
     model = model if isinstance(model, PerStep) else per_step(model, steps, copied=lambda path: False)
     task = model.adapting(loss, adapt_only)
-    inner = Inner(lambda fast, here, *rest: task.loss(fast, here["weights"], *rest), _descent, steps=1)
+    inner = Inner(
+        loss=lambda fast, here, *rest: task.loss(fast, here["weights"], *rest),
+        optimizer=lambda here: descent(here["rates"]),
+        steps=1,
+    )
     solve, solve_early = estimator(inner), first_order()(inner)
 
     def init(key, inputs):
@@ -113,8 +117,3 @@ def _importance(updates: Array, multi_step_updates: int, steps: int) -> Array:
         raise ValueError("the meta-loss of maml_plus_plus needs 1 step or more, got steps=0.")
     left = jnp.maximum(1 - updates.astype(float) / multi_step_updates, 0) if multi_step_updates else 0.0
     return left / steps + (1 - left) * (jnp.arange(steps) == steps - 1)
-
-
-def _descent(here):
-    """Gradient descent with the rates of one step."""
-    return optax.stateless(lambda gradients, _: jax.tree.map(lambda r, g: -r * g, here["rates"], gradients))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxmeta import tree
 from jaxmeta.estimators import Estimator, unrolled
 from jaxmeta.objective import adapting, after_adaptation
+from jaxmeta.optimizers import descent
 from jaxmeta.types import Inner, Loss, MetaLearner, Model
 
 
@@ -42,7 +42,7 @@ def meta_sgd(
     def objective(fast, params, state, batch, key):
         return task.loss(fast, params["weights"], state, batch, key)
 
-    solve = estimator(Inner(objective, lambda params: _descent(params["rate"]), steps))
+    solve = estimator(Inner(objective, lambda params: descent(params["rate"]), steps))
 
     def init(key, inputs):
         weights, state = model.init(key, inputs)
@@ -55,8 +55,3 @@ def meta_sgd(
         return task.predict(params["weights"], state, fast, inputs, key, train)
 
     return MetaLearner(init, adapt, predict, after_adaptation(adapt, predict, loss))
-
-
-def _descent(rate):
-    """Gradient descent with a rate for each weight."""
-    return optax.stateless(lambda gradients, _: jax.tree.map(lambda r, g: -r * g, rate, gradients))
