@@ -40,7 +40,5 @@ PRESETS: dict[str, dict[str, Recipe]] = {
     | dict.fromkeys(GRADIENT, Recipe(60, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
     "full": {"protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
     | dict.fromkeys(("matching", "r2d2"), Recipe(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
-    | dict.fromkeys(GRADIENT, Recipe(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier"))
-    # A query loss after each step, or a solve, makes an update two to three times as long.
-    | dict.fromkeys(("maml_plus_plus", "imaml"), Recipe(100, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
+    | dict.fromkeys(GRADIENT, Recipe(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
 }
