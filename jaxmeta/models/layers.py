@@ -1,9 +1,9 @@
 """Layers for Ragged batches: what lies beyond a row's length never reaches the output."""
 
 from flax import linen as nn
-from jax import lax
 from jax import numpy as jnp
 
+from jaxmeta.models.convolution import convolve
 from jaxmeta.types import Array
 
 
@@ -36,35 +36,6 @@ def segment_pool(values: Array, lengths: Array, segments: int) -> Array:
     overlap = jnp.clip(jnp.minimum(frames + 1, edges + width) - jnp.maximum(frames, edges), 0)
     share = (overlap / jnp.where(width > 0, width, 1)).astype(values.dtype)
     return jnp.einsum("nst,ntf->nsf", share, values)
-
-
-def convolve(inputs: Array, kernel: Array, strides: tuple[int, int]) -> Array:
-    """Two-dimensional convolution as patches times a matrix, with zero padding of half the kernel.
-
-    Under vmap over kernels `lax.conv` becomes a grouped convolution, and its second derivative another, which XLA
-    runs slowly; a batch of matrix products stays fast (benchmarks/README.md).
-    Args:
-      inputs: [N, H, W, C].
-      kernel: [kh, kw, C, D], kh and kw odd.
-      strides: of H and W.
-    Returns:
-      [N, ceil(H / strides[0]), ceil(W / strides[1]), D].
-    """
-    n, height, width, channels = inputs.shape
-    kh, kw, _, features = kernel.shape
-    out = -(-height // strides[0]), -(-width // strides[1])
-    padded = jnp.pad(inputs, ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0)))
-    patches = [
-        lax.slice(
-            padded,
-            (0, i, j, 0),
-            (n, i + (out[0] - 1) * strides[0] + 1, j + (out[1] - 1) * strides[1] + 1, channels),
-            (1, *strides, 1),
-        )
-        for i in range(kh)
-        for j in range(kw)
-    ]
-    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(kh * kw * channels, features)
 
 
 class Convolution(nn.Module):

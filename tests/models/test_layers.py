@@ -1,30 +1,9 @@
-"""Layers against numpy and against lax.conv."""
+"""Layers against numpy."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from jax import lax
 
-from jaxmeta.models.layers import apply_mask, convolve, segment_pool
-
-
-@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2)])
-@pytest.mark.parametrize("kernel", [(3, 3), (1, 1), (5, 3), (3, 1)])
-@pytest.mark.parametrize("size", [(8, 6), (7, 5)])
-def test_convolve_equals_lax_convolution(size, kernel, strides):
-    rng = np.random.default_rng(0)
-    inputs = jnp.asarray(rng.normal(size=(2, *size, 3)), jnp.float32)
-    weights = jnp.asarray(rng.normal(size=(*kernel, 3, 4)), jnp.float32)
-    padding = [(k // 2, k // 2) for k in kernel]
-    expected = lax.conv_general_dilated(inputs, weights, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    np.testing.assert_allclose(convolve(inputs, weights, strides), expected, atol=1e-5)
-
-
-def test_convolve_with_a_kernel_for_each_task_is_no_grouped_convolution():
-    weights, inputs = jnp.ones((4, 3, 3, 2, 5)), jnp.ones((4, 1, 6, 6, 2))
-    text = str(jax.make_jaxpr(jax.vmap(lambda w, x: convolve(x, w, (1, 1))))(weights, inputs))
-    assert "conv_general_dilated" not in text and "dot_general" in text
+from jaxmeta.models.layers import apply_mask, segment_pool
 
 
 def test_segments_of_a_divisible_length_are_plain_means():
