@@ -1,0 +1,96 @@
+"""How long a spoken-words learner takes to adapt to a support set.
+
+    python -m benchmarks.adaptation --json adaptation.json    # three minutes on two cores
+    python -m benchmarks.adaptation --quick                   # narrow networks, three learners
+
+Every learner of `experiments.spoken_words` with its inner loop of five steps and the network of the full preset,
+on support sets of five words with one and five recordings each (random log-mels, 40 to 80 frames). Compiled; the
+learners run in turn in one process. Weights are as drawn, for the time does not depend on them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import console, timing
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured."""
+
+    json: Path | None = None
+    """File for the rows and the stamp."""
+    quick: bool = False
+    """A width of 16, three learners and three turns."""
+    width: int = 128
+    """Of the residual network; 64 in the quick preset of the experiment."""
+    steps: int = 5
+    """Inner steps, of learners that have them."""
+    shots: tuple[int, ...] = (1, 5)
+    """Recordings of each of five words."""
+    turns: int = 21
+    """Times that each learner adapts."""
+    seed: int = 0
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Measure, print a Markdown table, and write the JSON file if one is named.
+
+    Returns:
+      {"rows": milliseconds of each learner and number of shots, "run": the stamp}.
+    """
+    from typing import get_args
+
+    from experiments.words_recipes import Name
+    from jaxmeta.training import report
+
+    names = get_args(Name)
+    if config.quick:
+        names, config = ("protonet", "maml", "anil"), replace(config, width=16, turns=3)
+    with console.progress() as step:
+        runs = {}
+        for name in names:
+            step(f"compiling {name}")
+            runs |= {(name, shots): make_adapt(name, shots, config) for shots in config.shots}
+        seconds = timing.in_turns(runs, config.turns, step)
+    rows = [
+        {"learner": name} | {f"{shots}-shot": 1000 * median(seconds[name, shots]) for shots in config.shots}
+        for name in names
+    ]
+    table = report.markdown_table(rows, {"learner": ""} | {f"{shots}-shot": ".1f" for shots in config.shots})
+    print(f"\nMilliseconds to adapt to five words, medians of {config.turns} turns:\n\n{table}")
+    return console.keep(config.json, rows, report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)})
+
+
+def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:
+    """A function that adapts once, from the same weights every time."""
+    import jax
+
+    from benchmarks.problems import word_episodes
+    from experiments.words_learners import learners
+    from jaxmeta.models.words import residual
+
+    build = learners(partial(residual, width=config.width), None)[name]
+    learner, key = build(5, config.steps), jax.random.key(config.seed)
+    support = jax.tree.map(lambda leaf: leaf[0], word_episodes(1, shots=shots, seed=config.seed).support)
+    params, state = jax.jit(learner.init)(key, support.inputs)
+    adapt = jax.jit(learner.adapt)
+
+    def run() -> None:
+        jax.block_until_ready(adapt(params, state, support, key))
+
+    run()
+    return run
+
+
+if __name__ == "__main__":
+    import tyro
+
+    main(tyro.cli(Config, prog="python -m benchmarks.adaptation", description=__doc__))

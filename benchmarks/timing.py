@@ -1,0 +1,39 @@
+"""Times of several things on one machine, taken in turn so that other work on it treats them alike."""
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from statistics import median
+from typing import Any, TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def in_turns(
+    runs: Mapping[Name, Callable[[], Any]], turns: int, step: Callable[[str], None]
+) -> dict[Name, list[float]]:
+    """Seconds that each function takes, once a turn.
+
+    Args:
+      runs: name -> a function that returns when its work is done.
+      turns: how often each is called, 1 or more.
+      step: told which turn it is.
+    Returns:
+      name -> [turns] seconds.
+    Raises:
+      ValueError: turns below 1.
+    """
+    if turns < 1:
+        raise ValueError(f"turns must be 1 or more, got {turns}; 5 or more give figures to report.")
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
+    for turn in range(turns):
+        step(f"timing, turn {turn + 1} of {turns}")
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def rates(seconds: list[float], units: float) -> dict[str, float]:
+    """Units a second at the median time as "rate", with the "lowest" and the "highest" of the turns."""
+    return {"rate": units / median(seconds), "lowest": units / max(seconds), "highest": units / min(seconds)}
