@@ -1,0 +1,124 @@
+"""jaxmeta: `maml` with `mixed_mode()` or `first_order()`, through the same `make_update` that training uses."""
+
+import os
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from benchmarks.systems import Step, jax_networks
+from benchmarks.systems.jax_timing import compiled, matmul, to_numpy, use_precision
+from benchmarks.workloads import WAYS, WIDTH
+from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode
+from jaxmeta.losses import cross_entropy, squared_error
+from jaxmeta.models import words
+from jaxmeta.models.layers import convolve
+from jaxmeta.sequence_losses import ctc
+from jaxmeta.training import TrainState, make_update
+
+__all__ = ["build", "matmul", "supports"]
+
+
+def supports(workload, order):
+    return ""
+
+
+def build(workload, order, devices=None):
+    """Step of this workload.
+
+    Args:
+      devices: devices that a CPU is divided into, which share the tasks; None: as many as there are cores and the
+        tasks can be shared among equally, but one for `sinusoid`, which is too small. A GPU is used as it is.
+    """
+    use_precision(workload)
+    devices = _devices(workload, devices)
+    model, loss = _model(workload.name), _loss(workload.name)
+    estimator = {1: first_order, 2: mixed_mode}[order]()
+    learner = maml(model, loss, optax.sgd(workload.rate), workload.steps, estimator)
+    # A trace without decay is the gradient itself, and the outer optimizer's state shows it.
+    optimizer = optax.trace(decay=0.0)
+    at_once = workload.name == "sinusoid" or jax.default_backend() != "cpu"
+    sharded = {"mesh": _mesh(devices)} if devices > 1 else {}
+    update = make_update(learner, optimizer, microbatch=None if at_once else 1, **sharded)
+    params = traverse_util.unflatten_dict({name: jnp.asarray(w) for name, w in workload.weights.items()}, sep="/")
+    train = TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), params, {}, optimizer.init(params))
+    episodes = _episodes(workload)
+    if devices > 1:
+        spec, everywhere = jax.sharding.PartitionSpec("tasks"), jax.sharding.PartitionSpec()
+        episodes = jax.device_put(episodes, jax.sharding.NamedSharding(sharded["mesh"], spec))
+        train = jax.device_put(train, jax.sharding.NamedSharding(sharded["mesh"], everywhere))
+    program, seconds = compiled(update, train, episodes)
+
+    def read(result):
+        return to_numpy(traverse_util.flatten_dict(result[0].optimizer.trace, sep="/"))
+
+    cores = f"{devices} device{'s' * (devices > 1)}"
+    return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores)
+
+
+def _devices(workload, devices):
+    """Number of devices to share the tasks among; must run before JAX starts its backend."""
+    if devices is None:
+        cores = 1 if workload.name == "sinusoid" else os.cpu_count() or 1
+        devices = max(n for n in range(1, min(cores, workload.tasks) + 1) if workload.tasks % n == 0)
+    jax.config.update("jax_num_cpu_devices", devices)
+    return devices if jax.default_backend() == "cpu" else 1
+
+
+def _mesh(devices):
+    return jax.make_mesh((devices,), ("tasks",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def _model(name):
+    if name == "words":
+        return words.conv4(WAYS, width=WIDTH)
+    network = {
+        "sinusoid": jax_networks.mlp,
+        "conv4": partial(jax_networks.images, convolve=convolve, max_pool=_max_pool),
+        "ctc": _recogniser,
+    }[name]
+
+    def apply(params, state, inputs, key, train):
+        return network(traverse_util.flatten_dict(params, sep="/"), inputs), state
+
+    def init(key, inputs):
+        raise ValueError("the weights are the workload's; make a TrainState of them.")
+
+    return Model(init, apply)
+
+
+def _recogniser(weights, inputs):
+    logits = jax_networks.recogniser(weights, inputs, convolve)
+    return Ragged(logits, jnp.full(logits.shape[0], logits.shape[1]))
+
+
+def _loss(name):
+    return {"sinusoid": squared_error, "ctc": ctc}.get(name, cross_entropy)
+
+
+def _episodes(workload):
+    def batch(part):
+        x, y = (jnp.asarray(workload.episodes[f"{part}_{key}"]) for key in ("x", "y"))
+        rows = x.shape[:2]
+        if workload.name == "words":
+            x = Ragged(x, jnp.full(rows, x.shape[2], jnp.int32))
+        if workload.name == "ctc":
+            y = Ragged(y, jnp.asarray(workload.episodes[f"{part}_lengths"]))
+        return Batch(x, y, jnp.ones(rows))
+
+    return Episode(batch("support"), batch("query"))
+
+
+def _max_pool(inputs):
+    """Largest of each 2 x 2 square: comparisons of slices, whose derivatives are selections."""
+    n, height, width, channels = inputs.shape
+    inputs = inputs[:, : height // 2 * 2, : width // 2 * 2]
+    squares = inputs.reshape(n, height // 2, 2, width // 2, 2, channels)
+    rows = _larger(squares[:, :, 0], squares[:, :, 1])
+    return _larger(rows[:, :, :, 0], rows[:, :, :, 1])
+
+
+def _larger(a, b):
+    return jnp.where(a >= b, a, b)
