@@ -65,7 +65,9 @@ def convolve(inputs: Array, kernel: Array, strides: tuple[int, int] = (1, 1)) ->
         raise ValueError(f"convolve needs a kernel of odd height and width, got {kernel.shape}; pad it with zeros.")
     dtype = jnp.result_type(inputs, kernel)
     inputs, kernel = inputs.astype(dtype), kernel.astype(dtype)
-    geometry = _Geometry(inputs.shape[1:3], kernel.shape[:2], tuple(strides))
+    geometry = _Geometry(
+        (inputs.shape[1], inputs.shape[2]), (kernel.shape[0], kernel.shape[1]), (strides[0], strides[1])
+    )
     if 1 in geometry.kernel:  # A patch covers little more than the inputs: products of matrices are faster.
         return _product(inputs, kernel, geometry)
     return _PRIMITIVES[2].bind(inputs[None], kernel[None], geometry=geometry)[0]

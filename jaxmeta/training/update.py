@@ -39,7 +39,11 @@ def init_state(learner: MetaLearner, optimizer: optax.GradientTransformation, ke
 
 
 def make_update(
-    learner: MetaLearner, optimizer: optax.GradientTransformation, *, microbatch: int | None = None
+    learner: MetaLearner,
+    optimizer: optax.GradientTransformation,
+    *,
+    microbatch: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]:
     """A pure `update(train, episodes) -> (train, metrics)`; jit it.
 
@@ -49,7 +53,9 @@ def make_update(
     Args:
       learner: gives the loss of one task.
       optimizer: the outer optimizer.
-      microbatch: how many tasks are in flight at once (vmapped); the chunks run in turn. None: all of them.
+      microbatch: how many tasks are in flight at once (vmapped) on a device; the chunks run in turn. None: all of them.
+      mesh: devices that share the tasks, each with a copy of everything else; tasks that do not divide evenly are
+        filled up with some that count for nothing. The result is that of one device to rounding. None: one device.
     Returns:
       update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
         finite tasks, `masked`: the number of tasks left out.
@@ -58,16 +64,21 @@ def make_update(
     """
     _check_microbatch(microbatch)
 
-    def gradient(train: TrainState, episode: Episode, key: Key):
+    def gradient(params: PyTree, state: PyTree, episode: Episode, key: Key):
         value_and_grad = jax.value_and_grad(learner.meta_loss, has_aux=True)
-        (loss, state), gradients = value_and_grad(train.params, train.state, episode, key)
+        (loss, state), gradients = value_and_grad(params, state, episode, key)
         return tree.all_finite((loss, gradients)), (loss, gradients, state)
+
+    def total(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
+        return _sum_over_finite(lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real))
 
     def update(train: TrainState, episodes: Episode) -> tuple[TrainState, dict[str, Array]]:
         tasks = tree.leading_size(episodes)
         keys = jax.random.split(jax.random.fold_in(train.key, train.step), tasks)
-        healthy, (loss, gradients, state) = _mean_over_finite(
-            lambda episode, key: gradient(train, episode, key), (episodes, keys), tasks, microbatch or tasks
+        shared = total if mesh is None else _on_mesh(total, mesh)
+        healthy, sums = shared((train.params, train.state), (episodes, keys), jnp.ones(tasks, bool))
+        loss, gradients, state = jax.tree.map(
+            lambda leaf: leaf / jnp.maximum(healthy, 1) if _is_float(leaf) else leaf, sums
         )
         updates, slots = optimizer.update(gradients, train.optimizer, train.params)
         moved = (optax.apply_updates(train.params, updates), state, slots)
@@ -112,29 +123,56 @@ def _check_microbatch(microbatch: int | None) -> None:
         raise ValueError(f"microbatch must be at least 1 task, got {microbatch}; use None for all tasks at once.")
 
 
-def _mean_over_finite(function: Callable, arguments: PyTree, tasks: int, chunk: int) -> tuple[Array, PyTree]:
-    """Mean of function(*task) -> (finite, value) over finite tasks, `chunk` tasks at a time.
+def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int) -> tuple[Array, PyTree]:
+    """Sum of function(task) -> (finite, value) over the real tasks [B] that are finite, and their number.
 
-    Masks values, not losses: 0 * NaN is NaN. Integer leaves (counters) take the largest instead of the mean.
+    `chunk` tasks at a time. Masks values, not losses: 0 * NaN is NaN. Integer leaves (counters) take the largest.
     """
-    chunk = min(chunk, tasks)
+    count = len(real)
+    chunk = min(chunk, count)
     # The last chunk is filled up with repetitions of the last task that count for nothing.
-    index = jnp.arange(-(-tasks // chunk) * chunk).reshape(-1, chunk)
+    index = jnp.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
 
     def one(index: Array):
-        finite, value = function(*tree.take(arguments, jnp.minimum(index, tasks - 1)))
-        counts = finite & (index < tasks)
+        task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
+        finite, value = function(task)
+        counts = counts & finite & (index < count)
         return counts, tree.where(counts, value, jax.tree.map(jnp.zeros_like, value))
 
     def add(total: PyTree, index: Array):
         # One task alone is not vmapped, so that its convolutions stay ordinary ones.
         counts, values = jax.tree.map(lambda leaf: leaf[None], one(index[0])) if chunk == 1 else jax.vmap(one)(index)
-        count, value = total
-        return (count + counts.sum(dtype=count.dtype), jax.tree.map(_accumulate, value, values)), None
+        healthy, value = total
+        return (healthy + counts.sum(dtype=healthy.dtype), jax.tree.map(_accumulate, value, values)), None
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, index[0, 0])[1])
-    (count, total), _ = jax.lax.scan(add, (jnp.zeros((), jnp.int32), zeros), index)
-    return count, jax.tree.map(lambda leaf: leaf / jnp.maximum(count, 1) if _is_float(leaf) else leaf, total)
+    return jax.lax.scan(add, (jnp.zeros((), jnp.int32), zeros), index)[0]
+
+
+def _on_mesh(total: Callable, mesh: jax.sharding.Mesh) -> Callable:
+    """`total(weights, tasks, real)` with the tasks shared among all devices of a mesh."""
+    axes = mesh.axis_names
+
+    def local(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
+        count, value = total(weights, tasks, real)
+        return jax.lax.psum(count, axes), jax.tree.map(
+            lambda leaf: (jax.lax.psum if _is_float(leaf) else jax.lax.pmax)(leaf, axes), value
+        )
+
+    def run(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
+        count = len(real)
+        filled = -(-count // mesh.size) * mesh.size
+        if filled > count:
+            tasks = tree.take(tasks, jnp.minimum(jnp.arange(filled), count - 1))
+            real = jnp.arange(filled) < count
+        spread, everywhere = jax.sharding.PartitionSpec(axes), jax.sharding.PartitionSpec()
+        # Without the check of what varies: with it JAX sums the gradients of what all devices share by itself, and
+        # they would be counted twice.
+        return jax.shard_map(
+            local, mesh=mesh, in_specs=(everywhere, spread, spread), out_specs=everywhere, check_vma=False
+        )(weights, tasks, real)
+
+    return run
 
 
 def _accumulate(total: Array, values: Array) -> Array:
