@@ -21,11 +21,12 @@ def float64():
         yield
 
 
-def operands(kernel, size=(7, 6), groups=()):
+def operands(kernel, size=(7, 6), groups=(), features=4):
+    """Inputs and a kernel; the form is used for 64 features, patches for 4."""
     rng = np.random.default_rng(0)
     return (
         jnp.asarray(rng.normal(size=(*groups, 10, *size, 3))),
-        jnp.asarray(rng.normal(size=(*groups, *kernel, 3, 4))),
+        jnp.asarray(rng.normal(size=(*groups, *kernel, 3, features)) / features),
     )
 
 
@@ -51,8 +52,9 @@ def second_order(function):
 
 @pytest.mark.parametrize(("kernel", "strides"), CASES)
 @pytest.mark.parametrize("size", [(7, 6), (1, 4)])
-def test_values_and_second_derivatives_are_those_of_lax(kernel, strides, size):
-    inputs, weights = operands(kernel, size)
+@pytest.mark.parametrize("features", [4, 64])
+def test_values_and_second_derivatives_are_those_of_lax(kernel, strides, size, features):
+    inputs, weights = operands(kernel, size, features=features)
     ours, xla = partial(convolve, strides=strides), partial(reference, strides=strides)
     np.testing.assert_allclose(ours(inputs, weights), xla(inputs, weights), atol=1e-12)
     for got, expected in zip(second_order(ours)(inputs, weights), second_order(xla)(inputs, weights), strict=True):
@@ -61,13 +63,14 @@ def test_values_and_second_derivatives_are_those_of_lax(kernel, strides, size):
 
 @pytest.mark.parametrize(("kernel", "strides"), CASES[:3])
 def test_derivatives_in_both_modes_are_finite_differences(kernel, strides):
-    inputs, weights = operands(kernel, (4, 5))
+    inputs, weights = operands(kernel, (4, 5), features=64)
     check_grads(lambda x, k: jnp.sin(convolve(x, k, strides)), (inputs[:2], weights), order=2)
 
 
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
-def test_vmap_equals_a_loop_in_value_and_second_derivative(axes):
-    inputs, weights = operands((3, 3), groups=(3,))
+@pytest.mark.parametrize("features", [4, 64])
+def test_vmap_equals_a_loop_in_value_and_second_derivative(axes, features):
+    inputs, weights = operands((3, 3), groups=(3,), features=features)
     inputs, weights = inputs if axes[0] == 0 else inputs[0], weights if axes[1] == 0 else weights[0]
     ours = partial(convolve, strides=(2, 1))
     for function in (ours, second_order(ours)):
@@ -93,7 +96,7 @@ def test_what_an_accelerator_runs_is_what_a_cpu_runs(role, groups):
 
 
 def test_no_order_of_derivative_has_a_grouped_or_reordered_convolution():
-    inputs, weights = operands((3, 3), groups=(2,))
+    inputs, weights = operands((3, 3), groups=(2,), features=64)
     gradient = jax.vmap(second_order(convolve))
     text = jax.jit(gradient).lower(inputs, weights).as_text()
     convolutions = [line for line in text.splitlines() if "stablehlo.convolution(" in line]
