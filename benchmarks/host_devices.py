@@ -53,9 +53,9 @@ class Processes:
 
 
 def _serve(connection: Connection, devices: int, make: Callable[[Any], Callable[[], Any]], argument: Any) -> None:
-    import jax
+    from jaxmeta.training.runtime import prepare
 
-    jax.config.update("jax_num_cpu_devices", devices)
+    prepare(devices=devices)
     run = make(argument)
     while True:
         try:

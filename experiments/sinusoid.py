@@ -295,4 +295,8 @@ def _size(config: Config) -> Size:
 if __name__ == "__main__":
     import tyro
 
-    main(tyro.cli(Config, prog="python -m experiments.sinusoid", description=__doc__))
+    from experiments.process import begin
+
+    config = tyro.cli(Config, prog="python -m experiments.sinusoid", description=__doc__)
+    begin()
+    main(config)

@@ -233,4 +233,8 @@ def _plot(folder: Path, rows: list[dict], shots: int) -> None:
 if __name__ == "__main__":
     import tyro
 
-    main(tyro.cli(Config, description=__doc__))
+    from experiments.process import begin
+
+    config = tyro.cli(Config, description=__doc__)
+    begin()
+    main(config)

@@ -14,9 +14,10 @@ from benchmarks.workloads import WAYS, WIDTH
 from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode
 from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.models import words
-from jaxmeta.models.layers import convolve
+from jaxmeta.models.convolution import convolve
 from jaxmeta.sequence_losses import ctc
 from jaxmeta.training import TrainState, make_update
+from jaxmeta.training.runtime import prepare
 
 __all__ = ["build", "matmul", "supports"]
 
@@ -63,7 +64,7 @@ def _devices(workload, devices):
     if devices is None:
         cores = 1 if workload.name == "sinusoid" else os.cpu_count() or 1
         devices = max(n for n in range(1, min(cores, workload.tasks) + 1) if workload.tasks % n == 0)
-    jax.config.update("jax_num_cpu_devices", devices)
+    prepare(devices=devices)
     return devices if jax.default_backend() == "cpu" else 1
 
 

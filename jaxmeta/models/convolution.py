@@ -68,7 +68,7 @@ def convolve(inputs: Array, kernel: Array, strides: tuple[int, int] = (1, 1)) ->
     geometry = _Geometry(
         (inputs.shape[1], inputs.shape[2]), (kernel.shape[0], kernel.shape[1]), (strides[0], strides[1])
     )
-    few = len(inputs) < 64 and kernel.shape[3] < (32 if geometry.strides == (1, 1) else 64)
+    few = len(inputs) < 32 and kernel.shape[3] < (32 if geometry.strides == (1, 1) else 64)
     if 1 in geometry.kernel or few:  # Patches that repeat little, or few outputs: products of matrices are faster.
         return _product(inputs, kernel, geometry)
     return _PRIMITIVES[2].bind(inputs[None], kernel[None], geometry=geometry)[0]
