@@ -14,10 +14,11 @@ LAYERS = [
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
-    {"jaxmeta.cli", "experiments", "benchmarks"},
+    {"jaxmeta.cli", "experiments"},
+    {"benchmarks"},
 ]
 LEAVES = {"jaxmeta.models": {"jaxmeta.types"}, "jaxmeta.data": {"jaxmeta.types"}}
-"""Beside the stack, with all that they may import of jaxmeta besides themselves; only the last layer imports them."""
+"""Beside the stack, with all that they may import of jaxmeta besides themselves; only those who use the package import them."""
 
 
 def place(module):
@@ -51,7 +52,7 @@ def allowed(importer, imported):
     if importer in LEAVES:
         return imported in LEAVES[importer]
     if imported in LEAVES:
-        return layer(importer) == len(LAYERS) - 1
+        return layer(importer) > layer("jaxmeta.training")
     return layer(imported) < layer(importer)
 
 
