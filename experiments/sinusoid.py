@@ -94,7 +94,8 @@ def main(config: Config) -> dict[str, Any]:
         rows += [row | {"seconds": seconds} for row in test(config, evaluate, train, size.test_tasks, seed)]
     summary = summarise(rows)
     columns = {
-        "steps": "", "mse": ".3f", "ci95": ".3f", "lowest": ".3f", "highest": ".3f", "diverged": ".4f", "seconds": ".0f",
+        "steps": "", "mse": ".3f", "ci95": ".3f", "lowest": ".3f", "highest": ".3f",
+        "diverged": ".4f", "seconds": ".0f",
     }  # fmt: skip
     table = report.markdown_table(summary, columns)
     run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "summary": summary}

@@ -18,7 +18,7 @@ LAYERS = [
     {"benchmarks"},
 ]
 LEAVES = {"jaxmeta.models": {"jaxmeta.types"}, "jaxmeta.data": {"jaxmeta.types"}}
-"""Beside the stack, with all that they may import of jaxmeta besides themselves; only those who use the package import them."""
+"""Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
 
 
 def place(module):
