@@ -1,0 +1,59 @@
+"""Attention, rotary positions and the depthwise convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmeta.models.attention import Attention, DecoderBlock, depthwise, rotate
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+
+
+def test_a_depthwise_convolution_is_one_correlation_a_feature():
+    values, kernel = RNG.normal(size=(2, 9, 3)), RNG.normal(size=(5, 3))
+    result = depthwise(jnp.asarray(values), jnp.asarray(kernel))
+    for row in range(2):
+        for feature in range(3):
+            expected = np.correlate(np.pad(values[row, :, feature], 2), kernel[:, feature], "valid")
+            np.testing.assert_allclose(result[row, :, feature], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rotated_scores_depend_on_the_distance_alone():
+    query, key = (jnp.broadcast_to(jnp.asarray(RNG.normal(size=8)), (1, 12, 1, 8)) for _ in range(2))
+    scores = np.asarray(jnp.einsum("nqhd,nkhd->nqk", rotate(query), rotate(key)))[0]
+    for distance in range(-5, 6):
+        diagonal = np.diagonal(scores, distance)
+        np.testing.assert_allclose(diagonal, diagonal[0], rtol=1e-4, atol=1e-4)
+    assert np.ptp(scores[0]) > 0.1
+    np.testing.assert_allclose(jnp.linalg.norm(rotate(query), axis=-1), jnp.linalg.norm(query, axis=-1), rtol=1e-5)
+
+
+def test_one_head_is_the_formula_of_the_paper():
+    values = RNG.normal(size=(1, 4, 6))
+    layer = Attention(1, rotary=False)
+    mask = np.array([[[True, True, True, False]]])
+    params = layer.init(KEY, jnp.asarray(values), jnp.asarray(values), mask)
+    own = jax.tree.map(np.asarray, params["params"])
+    q, k, v = (values[0] @ own[n]["kernel"][:, 0] + own[n]["bias"][0] for n in ("query", "key", "value"))
+    weights = np.exp(q @ k[:3].T / np.sqrt(6))
+    mixed = weights / weights.sum(1, keepdims=True) @ v[:3]
+    expected = mixed @ own["out"]["kernel"][0] + own["out"]["bias"]
+    np.testing.assert_allclose(layer.apply(params, values, values, mask)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_decoder_position_sees_no_later_one_and_no_masked_memory():
+    values, memory = (jnp.asarray(RNG.normal(size=(1, size, 8)), jnp.float32) for size in (5, 6))
+    mask = jnp.arange(6)[None] < 4
+    block = DecoderBlock(2)
+    params = block.init(KEY, values, memory, mask, False)
+    before = block.apply(params, values, memory, mask, False)
+    after = block.apply(params, values.at[0, 3:].add(1.0), memory.at[0, 4:].add(9.0), mask, False)
+    np.testing.assert_allclose(after[0, :3], before[0, :3], atol=1e-6)
+    assert not np.allclose(after[0, 3:], before[0, 3:], atol=1e-3)
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="need a width that 8 divides, got 12"):
+        Attention(4).init(KEY, jnp.zeros((1, 2, 12)), jnp.zeros((1, 2, 12)), jnp.ones((1, 1, 2), bool))
