@@ -14,10 +14,11 @@ LAYERS = [
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
+    {"jaxmeta.recognition"},
     {"jaxmeta.cli", "experiments"},
     {"benchmarks"},
 ]
-LEAVES = {"jaxmeta.models": {"jaxmeta.types"}, "jaxmeta.data": {"jaxmeta.types"}}
+LEAVES = {leaf: {"jaxmeta.types"} for leaf in ("jaxmeta.models", "jaxmeta.data", "jaxmeta.decoding")}
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
 
 
