@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxmeta.data.groups import Columns, Group, Recordings, find_groups, largest_feasible
-from jaxmeta.types import Batch, Episode, Ragged
+from jaxmeta.data.padding import check_buckets, check_ranges, cropped, gather, lengths_of_batches
+from jaxmeta.types import Batch, Episode
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
@@ -56,7 +57,7 @@ class EpisodeSampler:
             [0, ways), grouped by class; weight [tasks, N] float32 ones. Frames beyond a clip's length are 0.
         """
         support, query = self.rows(index)
-        longest = max(int(self._frames(support).max()), int(self._frames(query).max()))
+        longest = max(int(cropped(self.corpus, rows, self.max_frames).max()) for rows in (support, query))
         padded = next(length for length in self.lengths if length >= longest)
         return Episode(self._batch(support, self.shots, padded), self._batch(query, self.queries, padded))
 
@@ -76,21 +77,11 @@ class EpisodeSampler:
         drawn = [_draw(rng, source.classes[c], self.shots, self.queries, support_side) for c in classes]
         return np.concatenate([support for support, _ in drawn]), np.concatenate([query for _, query in drawn])
 
-    def _frames(self, rows: np.ndarray) -> np.ndarray:
-        length = self.corpus.length[rows].astype(np.int32)
-        return length if self.max_frames is None else np.minimum(length, self.max_frames)
-
     def _batch(self, rows: np.ndarray, each: int, padded: int) -> Batch:
-        frames, lengths = self.corpus.frames, self._frames(rows)
-        # A crop keeps the middle: the ends of a word's clip are silence before they are speech.
-        start = self.corpus.start[rows] + (self.corpus.length[rows] - lengths) // 2
-        values: Any = np.zeros((rows.size, padded, frames.shape[1]), np.float32)
-        for clip, first, length in zip(values, start.flat, lengths.flat, strict=True):
-            clip[:length] = frames[first : first + length]
-        values = values.reshape(*rows.shape, padded, frames.shape[1])
+        inputs = gather(self.corpus, rows, padded, self.max_frames)
         targets: Any = np.tile(np.repeat(np.arange(self.ways, dtype=np.int32), each), (len(rows), 1))
         weight: Any = np.ones(rows.shape, np.float32)
-        return Batch(Ragged(values, lengths), targets, weight)  # type: ignore[arg-type]
+        return Batch(inputs, targets, weight)
 
 
 def episode_sampler(
@@ -131,10 +122,9 @@ def episode_sampler(
       ValueError: no group has the recordings, classes or speakers, with their counts and the largest feasible
         (ways, shots, queries); a label with one recording; a missing column; an argument out of its range.
     """
-    _check_ranges(ways=(ways, 2), shots=(shots, 1), queries=(queries, 1), tasks=(tasks, 1), seed=(seed, 0))
-    _check_ranges(buckets=(buckets, 1), max_frames=(1 if max_frames is None else max_frames, 1))
-    if buckets > 4:
-        raise ValueError(f"buckets must be at most 4, got {buckets}: every padded length compiles the program again.")
+    check_ranges(ways=(ways, 2), shots=(shots, 1), queries=(queries, 1), tasks=(tasks, 1), seed=(seed, 0))
+    check_ranges(max_frames=(1 if max_frames is None else max_frames, 1))
+    check_buckets(buckets)
     groups = find_groups(corpus, label, within, disjoint)
     feasible = [group for group in groups if group.ways(shots, queries) >= ways]
     if not feasible:
@@ -142,15 +132,8 @@ def episode_sampler(
     probability = _probabilities(feasible, weights, within)
     sources = tuple(_source(group, ways, shots, queries) for group in feasible)
     rows = np.concatenate([_drawable(source) for source in sources])
-    frames = np.minimum(corpus.length[rows], max_frames) if max_frames else corpus.length[rows]
-    lengths = _padded_lengths(frames, tasks * ways * (shots + queries), buckets)
+    lengths = lengths_of_batches(cropped(corpus, rows, max_frames), tasks * ways * (shots + queries), buckets)
     return EpisodeSampler(corpus, ways, shots, queries, tasks, seed, lengths, max_frames, sources, probability)
-
-
-def _check_ranges(**arguments: tuple[int, int]) -> None:
-    for name, (value, least) in arguments.items():
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
 def _draw(rng: np.random.Generator, one: Recordings, shots: int, queries: int, support_side: np.ndarray | None):
@@ -194,14 +177,6 @@ def _probabilities(groups: list[Group], weights: Mapping[str, float] | None, wit
         )
     share /= np.array([first.count(name) for name in first])
     return share / share.sum()
-
-
-def _padded_lengths(frames: np.ndarray, clips: int, buckets: int) -> tuple[int, ...]:
-    """Lengths such that the longest of `clips` clips falls under each about as often; the last one holds every clip."""
-    shares = (np.arange(buckets) + 1) / buckets
-    # The longest of n clips lies below the clips' quantile q with probability q ** n.
-    quantiles = np.quantile(frames, shares ** (1 / clips), method="higher")
-    return tuple(sorted({8 * max(1, -(-int(length) // 8)) for length in quantiles}))
 
 
 def _infeasible(groups: list[Group], ways: int, shots: int, queries: int, label, within, disjoint) -> str:
