@@ -29,6 +29,7 @@ from jaxmeta.learners.proto_maml import proto_maml
 from jaxmeta.learners.protonet import protonet
 from jaxmeta.learners.r2d2 import r2d2
 from jaxmeta.learners.reptile import reptile
+from jaxmeta.learners.unlabelled import unlabelled
 from jaxmeta.types import Batch, Episode, Inner, MetaLearner, Model, Ragged
 
 __version__ = "0.1.0"
@@ -67,5 +68,6 @@ __all__ = [
     "r2d2",
     "reptile",
     "truncated",
+    "unlabelled",
     "unrolled",
 ]

@@ -1,9 +1,10 @@
 """Losses of label sequences, (outputs, targets) -> [N]: with an alignment to frames to sum over, and without."""
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmeta.types import Array, Ragged
+from jaxmeta.types import Array, Loss, PyTree, Ragged
 
 
 def ctc(outputs: Ragged, targets: Ragged) -> Array:
@@ -77,6 +78,49 @@ def sequence_cross_entropy(outputs: Array, targets: Ragged) -> Array:
         jnp.where(real[..., None], outputs, 0), jnp.where(real, targets.values, 0)
     )
     return jnp.sum(jnp.where(real, each, 0), axis=1)
+
+
+def per_label(loss: Loss) -> Loss:
+    """A loss of label sequences in nats a label, so that long utterances weigh no more than short ones.
+
+    Args:
+      loss: (outputs, Ragged labels) -> [N], such as `ctc`; that of an empty row is left as it is.
+    """
+    return lambda outputs, targets: loss(outputs, targets) / jnp.maximum(targets.lengths, 1)
+
+
+def confidence(weight: float = 0.3, temperature: float = 2.5) -> Loss:
+    """How unsure a recogniser is of what it hears, a loss without labels: for adaptation at test time.
+
+    weight times the mean entropy, in nats, of the frames whose likeliest class is not the blank, plus 1 - weight times
+    the mean share of each class's probability that goes with other classes in the same frames.
+    Args:
+      weight: of the entropy, in [0, 1].
+      temperature: that softens the logits first, above 0.
+    Returns:
+      Loss of Ragged logits [N, T, C] with class 0 the blank; targets are not looked at. A row without frames gives 0.
+    Raises:
+      ValueError: an argument out of its range.
+    Source: Lin, Li and Lee 2022 (arXiv 2203.14222), eq. 1 to 5 (SUTA). Differs: softened in both terms, each class
+      weighs alike whether it occurs or not.
+    """
+    if not 0 <= weight <= 1 or not temperature > 0:
+        raise ValueError(f"confidence needs weight in [0, 1] and temperature above 0, got {weight} and {temperature}.")
+
+    def loss(outputs: Ragged, targets: PyTree) -> Array:
+        frames = _within(outputs)
+        logits = jnp.where(frames[..., None], outputs.values, 0)
+        logs = jax.nn.log_softmax(logits / temperature)
+        shares = jnp.where(frames[..., None], jnp.exp(logs), 0)
+        spoken = frames & (jnp.argmax(logits, axis=-1) != 0)
+        entropy = jnp.where(spoken, -jnp.sum(shares * logs, axis=-1), 0).sum(1) / jnp.maximum(spoken.sum(1), 1)
+        together = jnp.einsum("ntc,ntd->ncd", shares, shares)
+        mass = shares.sum(1)  # of each class; the sums over d of `together`
+        own = jnp.diagonal(together, axis1=1, axis2=2) / jnp.where(mass > 0, mass, 1)
+        confusion = jnp.where(mass > 0, 1 - own, 0).mean(1)
+        return weight * entropy + (1 - weight) * confusion
+
+    return loss
 
 
 def _within(ragged: Ragged) -> Array:

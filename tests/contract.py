@@ -37,6 +37,7 @@ from jaxmeta.learners.proto_maml import proto_maml
 from jaxmeta.learners.protonet import protonet
 from jaxmeta.learners.r2d2 import r2d2
 from jaxmeta.learners.reptile import reptile
+from jaxmeta.learners.unlabelled import unlabelled
 from jaxmeta.losses import cross_entropy, weighted_mean
 from jaxmeta.optimizers import adam
 from jaxmeta.training import TrainState, init_state, make_evaluate, make_update
@@ -95,6 +96,12 @@ def grown(estimator):
     return learner._replace(init=init)
 
 
+def unsure(outputs, targets):
+    """Entropy of each example's prediction."""
+    logs = jax.nn.log_softmax(outputs)
+    return -jnp.sum(jnp.exp(logs) * logs, axis=-1)
+
+
 LEARNERS = {
     "maml": Entry(lambda e: maml(NETWORK, cross_entropy, adam(0.05), STEPS, e)),
     "anil": Entry(lambda e: anil(NETWORK, cross_entropy, SGD, STEPS, e)),
@@ -110,6 +117,7 @@ LEARNERS = {
     "averaging": Entry(lambda e: averaging(maml(NETWORK, cross_entropy, SGD, STEPS, e), 2)),
     # It asks for each step alone, so truncation is to that one.
     "maml_plus_plus": Entry(lambda e: maml_plus_plus(NETWORK, cross_entropy, 0.1, STEPS, e, 10)),
+    "unlabelled": Entry(lambda e: unlabelled(NETWORK, cross_entropy, unsure, SGD, STEPS, e)),
     "imaml": Entry(lambda e: imaml(NETWORK, cross_entropy, SGD, STEPS, 1.0, e), tuple(ESTIMATORS)),
     # Their meta-gradient does not pass through inner steps.
     "reptile": Entry(lambda _: reptile(NETWORK, cross_entropy, SGD, STEPS), NONE),
