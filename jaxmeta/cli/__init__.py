@@ -1,0 +1,1 @@
+"""The command line: `jaxmeta SUBCOMMAND`, one file a subcommand."""

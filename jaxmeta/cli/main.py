@@ -1,0 +1,25 @@
+"""Which subcommand runs, and how its errors are shown."""
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from jaxmeta.cli.adapt import adapt
+from jaxmeta.cli.transcribe import transcribe
+
+SUBCOMMANDS = {"transcribe": transcribe, "adapt": adapt}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a subcommand; what the user can mend is a line on standard error and exit status 2, not a traceback."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            SUBCOMMANDS,
+            prog="jaxmeta",
+            args=arguments,
+            description="Recognise speech, and adapt to the one who speaks.",
+        )
+    except (ValueError, OSError, ImportError) as error:
+        print(f"jaxmeta: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

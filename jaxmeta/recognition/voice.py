@@ -1,0 +1,62 @@
+"""Recordings of one voice with their transcripts, checked for a recogniser."""
+
+import os
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmeta.data.manifest import ManifestError, read_manifest
+from jaxmeta.data.padding import round_up
+from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.recognition.recogniser import Recogniser
+from jaxmeta.recognition.transcription import read_features
+from jaxmeta.sequence_losses import ctc_feasible
+from jaxmeta.types import Batch, Ragged
+
+
+class Voice(NamedTuple):
+    """What a recogniser adapts to."""
+
+    batch: Batch
+    """N utterances: Ragged log-mels and Ragged labels."""
+    texts: list[str]
+
+
+def read_voice(one: Recogniser, manifest: str | os.PathLike[str], *, resample: bool = False) -> Voice:
+    """Read a folder of recordings with the columns file_name and transcription.
+
+    Args:
+      one: whose features and vocabulary are used.
+      resample: take other sample rates too.
+    Raises:
+      ManifestError: no transcripts, an empty one or one with characters that the recogniser does not know, too long a
+        text for its recording, or one recording alone; names file and row. AudioError as `read_features`.
+    """
+    read = read_manifest(manifest)
+    path = read.root / read.name
+    if "transcription" not in read.columns:
+        raise ManifestError(f"{path}, row 1: no transcription column; the columns are {', '.join(read.columns)}.")
+    texts = [one.fold(str(text)) for text in read.columns["transcription"]]
+    if len(texts) < 2:
+        raise ManifestError(
+            f"{path}: one recording; adaptation needs two or more, to try on one what it learns from another."
+        )
+    try:
+        labels = one.vocabulary.encode_rows(texts, read.where)
+    except ValueError as error:
+        raise ManifestError(str(error)) from error
+    features = read_features(one, read.paths(), read.where, resample=resample)
+    longest = int(round_up(max(map(len, features))))
+    values = np.zeros((len(features), longest, one.card.features.size), np.float32)
+    for row, frames in zip(values, features, strict=True):
+        row[: len(frames)] = frames
+    lengths = np.array([len(frames) for frames in features], np.int32)
+    fits = np.asarray(ctc_feasible(output_lengths(lengths), jax.tree.map(np.asarray, labels)))
+    if not fits.all():
+        row = int(np.flatnonzero(~fits)[0])
+        raise ManifestError(
+            f"{read.where(row)}: {texts[row]!r} is too long for {lengths[row] / one.card.features.frame_rate:.2f} s of "
+            "sound; is it the transcript of another recording?"
+        )
+    return Voice(Batch(Ragged(values, lengths), labels, np.ones(len(texts), np.float32)), texts)
