@@ -39,7 +39,7 @@ BASELINE_RATE = 2e-3
 STEPS_CURVE = (0, 1, 2, 5, 10)
 COLUMNS = {
     "corpus": "", "method": "", "shots": "d", "steps": "d", "accuracy": ".1f", "ci95": ".1f", "episodes": "d",
-    "diverged": ".3f", "transductive": "", "training_minutes": ".1f", "adapt_ms": ".1f",
+    "diverged": ".3f", "transductive": "", "training_minutes": ".1f",
 }  # fmt: skip
 
 
@@ -153,19 +153,22 @@ def _methods(
     words: Callable[[int], Episode],
 ) -> list[Method]:
     """The trained learner, the fine-tuned classifier and the floor."""
+    from experiments.training import train
+    from experiments.words_augmentation import augmentation
     from experiments.words_learners import learners, warm
     from experiments.words_methods import Method, classifier, fine_tuned, floor
-    from experiments.words_training import train
     from jaxmeta import first_order, mixed_mode, unrolled
+    from jaxmeta.data.augment import augment_episode
     from jaxmeta.models.words import residual
     from jaxmeta.training.runlog import read_metrics
 
     recipe = Recipe(**run["recipe"])
     network = partial(residual, width=recipe.width, norm=config.norm)
     shared = {"updates": recipe.baseline_updates, "width": recipe.width}  # whatever the learner
+    training = {"augment": augment_episode(augmentation(noise)), "features": noise.shape[-1], "seed": config.seed}
     baseline = train(
         classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE,
-        noise, config.seed, config.workdir / "baseline",
+        config.workdir / "baseline", **training,
         config=shared | {name: run[name] for name in ("norm", "seed", "words", "data")},
     )  # fmt: skip
     start = warm(network, baseline.params) if recipe.start == "classifier" else network
@@ -173,8 +176,7 @@ def _methods(
     build = learners(start, estimators[config.estimator])[config.learner]
     folder = config.workdir / config.learner
     learner = train(
-        build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate,
-        noise, config.seed, folder, config=run,
+        build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate, folder, **training, config=run
     )  # fmt: skip
     seconds = read_metrics(folder)[-1]["seconds"] if recipe.updates else 0.0
     steps = 0 if config.learner in METRIC else config.steps  # Closed forms take no steps.

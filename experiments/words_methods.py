@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.words_learners import Build, Network
-from jaxmeta import Episode, MetaLearner, Model, first_order, maml, protonet
+from jaxmeta import MetaLearner, Model, first_order, maml, protonet
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.episodes import episode_sampler
 from jaxmeta.data.progress import progress_bar
@@ -134,20 +133,8 @@ def _evaluate(method: Method, name: str, corpus: Corpus, shots: int, protocol: P
         "corpus": name, "method": method.name, "ways": protocol.ways, "shots": shots, "queries": protocol.queries,
         "steps": steps, "accuracy": mean, "ci95": half, "episodes": protocol.episodes,
         "diverged": float(diverged.mean()), "transductive": protocol.norm == "transductive",
-        "training_minutes": method.training_seconds / 60, "adapt_ms": _adaptation_ms(learner, method, sampler(0)),
+        "training_minutes": method.training_seconds / 60,
     }  # fmt: skip
-
-
-def _adaptation_ms(learner: MetaLearner, method: Method, episodes: Episode, repeats: int = 11) -> float:
-    """Median time to adapt to one support set, compiled, in milliseconds."""
-    support = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), episodes.support)
-    adapt = jax.jit(learner.adapt).lower(method.params, method.state, support, jax.random.key(0)).compile()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        jax.block_until_ready(adapt(method.params, method.state, support, jax.random.key(0)))
-        times.append(time.perf_counter() - began)
-    return 1000 * float(np.median(times))
 
 
 def _unit(features: jax.Array) -> jax.Array:

@@ -125,7 +125,7 @@ def test_fine_tuning_starts_from_chance(corpus_folder):
     network = functools.partial(residual, width=16)
     baseline = words_methods.classifier(network, 7)
     heard = load_corpus(corpus_folder, words_data.FEATURES, progress=False)
-    from experiments.words_training import initial_state
+    from experiments.training import initial_state
 
     train = initial_state(baseline, 1, 1e-3, heard.frames.shape[1], 0)
     method = words_methods.fine_tuned(network, train.params, train.state, 5, Path())

@@ -1,4 +1,4 @@
-"""Training in the spoken-words experiment: the meta-learner and the classifier that it is compared with."""
+"""Training in the experiments: AdamW on augmented episodes, with a cosine schedule and checkpoints."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -10,10 +10,11 @@ import numpy as np
 import optax
 
 from jaxmeta import Episode, MetaLearner, Ragged
-from jaxmeta.data.augment import augment_episode, chain, frequency_warp, sometimes, spec_augment
-from jaxmeta.data.spectral import equalise, mix_noise, reverberate_spectrum, time_warp
 from jaxmeta.training import TrainState, init_state, make_update
-from jaxmeta.training.loop import train_loop
+from jaxmeta.training.loop import Validation, train_loop
+from jaxmeta.types import Key, PyTree
+
+Augment = Callable[[Key, Episode], Episode]
 
 
 def train(
@@ -21,29 +22,37 @@ def train(
     sampler: Callable[[int], Episode],
     updates: int,
     rate: float,
-    noise: np.ndarray,
-    seed: int,
     directory: Path,
+    *,
+    augment: Augment,
+    features: int,
+    seed: int,
     config: Mapping[str, Any],
+    params: PyTree | None = None,
+    validation: Validation | None = None,
 ) -> TrainState:
-    """Train on augmented episodes with Adam and a cosine schedule, or load what was trained before.
+    """Train with AdamW and a cosine schedule, or load what was trained before.
 
     Args:
       learner: what is trained.
       sampler: index -> batch of tasks.
       updates: in all.
       rate: peak learning rate.
-      noise: log-mels of background noise [M, L, F] for augmentation.
-      seed: of the initial weights and the augmentation.
       directory: of the checkpoints and the log.
+      augment: (key, episode) -> episode, for one task.
+      features: numbers in a frame, F.
+      seed: of the initial weights and the augmentation.
       config: what determines the result; a run with another one is not resumed.
+      params: where training starts; None: at the learner's initial weights.
+      validation: keeps the best state; None: the last one is all there is.
     """
     print(f"training {directory}: {updates} updates", file=sys.stderr)
-    optimizer = make_optimizer(updates, rate)
     microbatch = 1 if jax.default_backend() == "cpu" else None
-    update = make_update(augmented(learner, augment_episode(augmentation(noise))), optimizer, microbatch=microbatch)
-    initial = initial_state(learner, updates, rate, noise.shape[-1], seed)
-    return train_loop(update, initial, sampler, updates, directory, config=config)
+    update = make_update(augmented(learner, augment), make_optimizer(updates, rate), microbatch=microbatch)
+    initial = initial_state(learner, updates, rate, features, seed)
+    if params is not None:
+        initial = initial._replace(params=params)
+    return train_loop(update, initial, sampler, updates, directory, config=config, validation=validation)
 
 
 def initial_state(learner: MetaLearner, updates: int, rate: float, features: int, seed: int) -> TrainState:
@@ -58,24 +67,8 @@ def make_optimizer(updates: int, rate: float) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(5.0), optax.adamw(schedule, b2=0.99, weight_decay=1e-4))
 
 
-def augmentation(noise: np.ndarray) -> Callable:
-    """What a clip of log-mels goes through in training: other voices, paces, microphones, rooms and backgrounds.
-
-    Args:
-      noise: log-mels of background noise [M, L, F].
-    """
-    return chain(
-        time_warp(ends=0.08, bend=0.1),
-        frequency_warp(0.9, 1.12, shift=1.5),
-        equalise(0.9),
-        sometimes(reverberate_spectrum(share=0.5, decay=4.0), 0.35),
-        sometimes(mix_noise(noise, low=0.0, high=30.0), 0.6),
-        spec_augment(time_masks=1, time_width=16, frequency_masks=1, frequency_width=12, time_fraction=0.14),
-    )
-
-
-def augmented(learner: MetaLearner, augment: Callable) -> MetaLearner:
-    """The learner, trained on augmented episodes: augment is (key, episode) -> episode."""
+def augmented(learner: MetaLearner, augment: Augment) -> MetaLearner:
+    """The learner, trained on augmented episodes."""
 
     def meta_loss(params, state, episode, key):
         augment_key, key = jax.random.split(key)

@@ -1,0 +1,188 @@
+"""Adapt a speech recogniser to a new speaker from one to ten transcribed utterances.
+
+    python -m experiments.adapt_asr --preset quick                  # 6 minutes on two cores, no data needed
+    JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # three hours on two cores
+
+A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never heard each give a few
+utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
+biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
+test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
+
+The quick preset synthesises short English sentences with accents; the full one reads `en_nonnative_sentences` under
+JAXMETA_DATA. Writes results.json, results.md, plots, and a folder `recogniser` that `jaxmeta adapt` and `jaxmeta
+transcribe` take. Expected numbers: experiments/README.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from experiments.speech_recipes import CHOSEN_SHOTS, PLAIN, PRESETS, QUICK_METHODS, SAFETY_COLUMNS, TABLE_SHOTS, Recipe
+
+if TYPE_CHECKING:
+    from experiments.speech_data import SpeechData
+    from experiments.speech_methods import Method
+    from experiments.speech_protocol import Protocol
+    from experiments.speech_report import Trained
+    from jaxmeta.data.corpus import Corpus
+    from jaxmeta.types import PyTree
+
+
+@dataclass(frozen=True)
+class Config:
+    """Adaptation of a recogniser to new speakers."""
+
+    preset: Literal["quick", "full"] = "quick"
+    """Which speech, and how long to train."""
+    methods: tuple[str, ...] = ()
+    """Which methods; none: all of them (full), or some of each kind (quick)."""
+    updates: int | None = None
+    """Updates of plain training, instead of the preset's."""
+    meta_updates: int | None = None
+    """Updates of meta-training, instead of the preset's."""
+    curves: bool = True
+    """Evaluate other numbers of utterances and steps too."""
+    seed: int = 0
+    """Of everything random."""
+    workdir: Path = Path("runs/adapt_asr")
+    """Checkpoints, logs and results; the same command resumes there."""
+
+
+def main(config: Config) -> dict:
+    """Train, adapt, and write the results; returns what results.json holds.
+
+    Raises:
+      ValueError: no data, an unknown method, or a working directory that holds another run.
+    """
+    from experiments.speech_methods import methods
+    from experiments.speech_report import choose, curve_of_steps, table
+    from experiments.speech_safety import forgetting, gate
+    from jaxmeta.models.acoustic import Size
+
+    data, recipe = _data(config), _recipe(config)
+    known = methods(data.vocabulary.size, recipe.encoder, Size(recipe.width, recipe.depth))
+    names = config.methods or (QUICK_METHODS if config.preset == "quick" else tuple(known))
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(known)}.")
+    print(f"training on {data.train.describe()}, {data.vocabulary.size - 1} characters", file=sys.stderr)
+    weights = _plain(config, recipe, data)
+    params = {name: _params(name, known[name], config, recipe, data, weights) for name in names}
+    validation, test = (_protocol(part, data, config, name) for name, part in (("val", data.val), ("test", data.test)))
+    chosen = {name: choose(name, known[name], params[name], validation, recipe.inner_rate) for name in names}
+    _keep_recogniser(config, recipe, data, chosen)
+    rows, curve = table(chosen, test), curve_of_steps(chosen, test) if config.curves else []
+    safety = [
+        gate(chosen[name], test) | forgetting(chosen[name], test, data.train, config.seed)
+        for name in names if known[name].labels
+    ]  # fmt: skip
+    return _write(config, data, rows, curve, safety)
+
+
+def _data(config: Config) -> SpeechData:
+    from experiments.speech_data import recorded_sentences, synthesised_sentences
+
+    return synthesised_sentences(config.seed) if config.preset == "quick" else recorded_sentences()
+
+
+def _recipe(config: Config) -> Recipe:
+    recipe = PRESETS[config.preset]
+    given = {name: getattr(config, name) for name in ("updates", "meta_updates")}
+    return recipe._replace(**{name: value for name, value in given.items() if value is not None})
+
+
+def _plain(config: Config, recipe: Recipe, data: SpeechData) -> PyTree:
+    """Weights of the recogniser that is trained on all speakers at once."""
+    from experiments.speech_training import augmentation, train_plainly
+    from jaxmeta.models.acoustic import Size
+
+    network = (recipe.encoder, Size(recipe.width, recipe.depth))
+    return train_plainly(
+        data.train, data.val, data.vocabulary, network,
+        updates=recipe.updates, rate=recipe.rate, frames=recipe.frames, dropout=recipe.dropout, seed=config.seed,
+        directory=config.workdir / "plain", longest=recipe.longest, augment=augmentation(),
+        config=_decides(config, recipe, data, PLAIN),
+    ).params  # fmt: skip
+
+
+def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
+    """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
+    from experiments.speech_training import augmentation, average_of_speakers, meta_train, speakers
+
+    start = method.start(weights, recipe.inner_rate)
+    if name == "speaker average":
+        return average_of_speakers(
+            method.learner(recipe.inner_rate, recipe.steps), start, data.train, data.vocabulary, config.seed
+        )
+    if not method.meta_trained:
+        return start
+    sampler = speakers(
+        data.train, data.vocabulary, recipe.support, recipe.query, recipe.tasks, config.seed, recipe.longest
+    )
+    return meta_train(
+        method.learner((method.scale or 1.0) * recipe.inner_rate, recipe.steps), start, sampler,
+        updates=recipe.meta_updates, rate=recipe.meta_rate, seed=config.seed, features=data.train.frames.shape[1],
+        directory=config.workdir / name, augment=augmentation(),
+        config=_decides(config, recipe, data, Recipe._fields) | {"method": name},
+    ).params  # fmt: skip
+
+
+def _protocol(corpus: Corpus, data: SpeechData, config: Config, name: str) -> Protocol:
+    from experiments.speech_protocol import Protocol
+    from jaxmeta.data.adaptation import adaptation_episodes
+
+    episodes = adaptation_episodes(corpus, data.vocabulary, supports=(0, *TABLE_SHOTS), query=10, seed=config.seed)
+    return Protocol(episodes, data.vocabulary, config.workdir / name)
+
+
+def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: dict[str, Trained]) -> None:
+    """The best recogniser on validation speakers, among those that `jaxmeta adapt` can adapt, as a folder."""
+    from experiments.speech_data import FEATURES
+    from jaxmeta.models.acoustic import Size
+    from jaxmeta.recognition.recogniser import Card, Recogniser, save_recogniser
+    from jaxmeta.training.report import stamp
+
+    adapts = {"maml": "all", "fomaml": "all", "reptile": "all", "speaker average": "all", "anil": "head"}
+    adapts |= {f"fine-tune {name}": name for name in ("all", "head", "norms")}
+    if able := [method for name, method in chosen.items() if name in adapts]:
+        best = min(able, key=lambda method: method.error)
+        size, origin = Size(recipe.width, recipe.depth), stamp(config.seed, sys.argv, data.fingerprints)
+        card = Card(
+            recipe.encoder, size, FEATURES, adapts[best.name], best.rate, best.steps,
+            origin=origin | {"method": best.name},
+        )  # fmt: skip
+        save_recogniser(config.workdir / "recogniser", Recogniser(card, data.vocabulary, best.params))
+
+
+def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict], safety: list[dict]) -> dict:
+    """Print the tables and write results.json, results.md and the plots."""
+    from experiments.speech_report import plot, show
+    from jaxmeta.training.report import markdown_table, stamp, write_results
+
+    run = stamp(config.seed, sys.argv, data.fingerprints)
+    text = f"{show(rows)}\n{markdown_table(safety, SAFETY_COLUMNS)}" if safety else show(rows)
+    print(text)
+    config.workdir.mkdir(parents=True, exist_ok=True)
+    (config.workdir / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
+    write_results(config.workdir, rows + curve + safety, run)
+    plot(config.workdir, "utterances", rows, "shots", "utterances of the speaker")
+    if curve:
+        plot(config.workdir, "steps", curve, "steps", f"inner steps on {CHOSEN_SHOTS} utterances")
+    return {"rows": rows + curve + safety, "run": run}
+
+
+def _decides(config: Config, recipe: Recipe, data: SpeechData, names: tuple[str, ...]) -> dict:
+    """What weights depend on."""
+    return {name: getattr(recipe, name) for name in names} | {"seed": config.seed, "data": data.fingerprints}
+
+
+if __name__ == "__main__":
+    import tyro
+
+    from experiments.process import begin
+
+    config = tyro.cli(Config, description=__doc__)
+    begin()
+    main(config)

@@ -1,0 +1,135 @@
+"""The protocol of adaptation to speakers: fixed queries, nested support sets, corpus error rates with intervals.
+
+What every method recognised is kept under everything that it depends on, so that a second run evaluates nothing twice.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmeta import Episode, MetaLearner
+from jaxmeta.data.adaptation import AdaptationEpisodes
+from jaxmeta.data.progress import progress_bar
+from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.error_rates import Edits, character_edits, word_edits
+from jaxmeta.decoding.greedy import greedy
+from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference, paired_relative
+from jaxmeta.training.durable import write_json
+from jaxmeta.types import PyTree
+
+Build = Callable[[float, int], MetaLearner]
+"""(rate, steps) -> the learner that adapts."""
+
+
+class Heard(NamedTuple):
+    """What a method recognised in the queries of all speakers, and what was said."""
+
+    said: list[str]
+    heard: list[str]
+    speakers: list[str]
+
+    @property
+    def characters(self) -> Edits:
+        return character_edits(self.said, self.heard)
+
+    @property
+    def words(self) -> Edits:
+        return word_edits(self.said, self.heard)
+
+
+class Protocol:
+    """Recognition of each speaker's queries after adapting to some of the speaker's utterances."""
+
+    def __init__(self, episodes: AdaptationEpisodes, vocabulary: Vocabulary, folder: Path):
+        self.episodes, self.vocabulary = episodes, vocabulary
+        self.path = folder / "heard.json"
+        self.kept = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        text = episodes.corpus.columns["transcription"]
+        self.said = [str(text[row]) for group in episodes.groups for row in group.query]
+        self.speakers = [group.name for group in episodes.groups for _ in group.query]
+        longest = [int(episodes.corpus.length[np.r_[group.support, group.query]].max()) for group in episodes.groups]
+        # Half of the speakers never need the full length; two lengths are two programs.
+        self.lengths = sorted({int(8 * -(-np.quantile(longest, share) // 8)) for share in (0.5, 1.0)})
+        self.longest = longest
+
+    def hear(self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> Heard:
+        """Adapt to each speaker's first `shots` utterances and recognise the queries."""
+        steps = steps if shots else 0
+        key = json.dumps([name, _digest(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps])
+        if key not in self.kept:
+            self.kept[key] = self._hear(f"{name}, {shots} utterances, {steps} steps", build, params, shots, rate, steps)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, self.kept)
+        return Heard(self.said, self.kept[key], self.speakers)
+
+    def episode(self, index: int, shots: int) -> Episode:
+        """One speaker's support set, in one of few shapes, and queries."""
+        padded = next(length for length in self.lengths if length >= self.longest[index])
+        return _first(self.episodes(shots, [index]), padded, 5 if shots <= 5 else None)
+
+    def _hear(self, title: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> list[str]:
+        run = _recogniser(build, steps)
+        heard = []
+        with progress_bar(title, len(self.episodes.groups)) as advance:
+            for index in range(len(self.longest)):
+                labels = jax.tree.map(np.asarray, run(params, rate, self.episode(index, shots)))
+                heard += [
+                    self.vocabulary.decode(row[:length])
+                    for row, length in zip(labels.values, labels.lengths, strict=True)
+                ]
+                advance(1)
+        return heard
+
+
+def row(heard: Heard, before: Heard, baseline: Heard | None = None) -> dict:
+    """Error rates in percent with intervals over speakers, and differences to other systems on the same speech."""
+    cer, wer = bootstrap_rate(heard.characters, heard.speakers), bootstrap_rate(heard.words, heard.speakers)
+    gain = paired_relative(before.characters, heard.characters, heard.speakers)
+    found = {
+        "cer": cer.value, "cer_low": cer.low, "cer_high": cer.high,
+        "wer": wer.value, "wer_low": wer.low, "wer_high": wer.high,
+        "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high,
+    }  # fmt: skip
+    if baseline is not None:
+        change = paired_difference(baseline.characters, heard.characters, heard.speakers)
+        found |= {"against": change.value, "against_low": change.low, "against_high": change.high}
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _recogniser(build: Build, steps: int) -> Callable:
+    """(params, rate, episode) -> labels of the queries, compiled once for each number of steps."""
+
+    def run(params: PyTree, rate: float, episode: Episode):
+        learner = build(rate, steps)
+        key = jax.random.key(0)
+        fast, _ = learner.adapt(params, {}, episode.support, key)
+        return greedy(learner.predict(params, {}, fast, episode.query.inputs, key, False)[0])
+
+    return jax.jit(run)
+
+
+def _first(episodes: Episode, padded: int, support: int | None) -> Episode:
+    """The only task of a batch, its frames and its support set cut to these numbers."""
+
+    def cut(batch, rows: Sequence | slice):
+        batch = jax.tree.map(lambda leaf: leaf[0][rows], batch)
+        inputs = batch.inputs
+        return batch._replace(
+            inputs=inputs._replace(values=inputs.values[:, :padded], lengths=inputs.lengths.clip(max=padded))
+        )
+
+    return Episode(cut(episodes.support, slice(support)), cut(episodes.query, slice(None)))
+
+
+def _digest(params: PyTree) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]

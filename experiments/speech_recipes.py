@@ -1,0 +1,52 @@
+"""How the recognition experiments train and test: numbers only, so that --help is quick."""
+
+from typing import NamedTuple
+
+
+class Recipe(NamedTuple):
+    """How a preset trains."""
+
+    encoder: str
+    width: int
+    depth: int
+    dropout: float
+    updates: int
+    """Of plain training."""
+    rate: float
+    frames: int
+    """In a batch of plain training, with padding."""
+    longest: int
+    """Frames above which a training utterance is left out."""
+    meta_updates: int
+    meta_rate: float
+    tasks: int
+    support: int
+    query: int
+    steps: int
+    """Inner steps of meta-training."""
+    inner_rate: float
+
+
+PRESETS = {
+    "quick": Recipe("gru", 72, 2, 0.0, 900, 3e-3, 8_000, 400, 60, 3e-4, 4, 5, 5, 3, 0.1),
+    "full": Recipe("gru", 136, 3, 0.1, 5_000, 3e-3, 12_000, 1_000, 300, 3e-4, 4, 5, 5, 3, 0.1),
+}
+
+
+PLAIN = ("encoder", "width", "depth", "dropout", "updates", "rate", "frames", "longest")
+"""What of a recipe decides the plainly trained weights."""
+QUICK_METHODS = ("fine-tune all", "fine-tune norms", "maml", "test time")
+TABLE_SHOTS = (1, 2, 5, 10)
+STEPS = (1, 2, 5, 10, 20)
+TUNED_STEPS = (1, 5, 20)
+CHOSEN_SHOTS = 5
+"""Utterances at which rates and steps are chosen, and at which the curve of steps is drawn."""
+COLUMNS = {
+    "method": "", "shots": "d", "rate": "g", "steps": "d", "cer": ".1f", "cer_low": ".1f", "cer_high": ".1f",
+    "wer": ".1f", "gain": ".1f", "gain_low": ".1f", "gain_high": ".1f",
+    "against": ".1f", "against_low": ".1f", "against_high": ".1f",
+}  # fmt: skip
+SAFETY_COLUMNS = {
+    "method": "", "shots": "d", "adopted": "d", "gated": ".1f", "gated_low": ".1f", "gated_high": ".1f",
+    "source": ".1f", "backward": "+.1f", "backward_low": "+.1f", "backward_high": "+.1f",
+}  # fmt: skip

@@ -1,0 +1,95 @@
+"""Choosing rates and steps on validation speakers, the table on test speakers, curves, forgetting and the gate."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from experiments.speech_protocol import Build, Heard, Protocol, row
+from experiments.speech_recipes import CHOSEN_SHOTS, COLUMNS, STEPS, TABLE_SHOTS, TUNED_STEPS
+from jaxmeta.decoding.error_rates import error_rate
+from jaxmeta.training.report import markdown_table, plot_curves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from experiments.speech_methods import Method
+    from jaxmeta.types import PyTree
+
+
+class Trained(NamedTuple):
+    """A method, what it starts from, and the rate and steps that were best on validation speakers."""
+
+    name: str
+    build: Build
+    params: PyTree
+    rate: float
+    steps: int
+    error: float
+    """Character error rate on validation speakers, in percent."""
+
+
+def choose(name: str, method: Method, params: PyTree, validation: Protocol, inner_rate: float) -> Trained:
+    """Try every rate and number of steps on validation speakers."""
+    tried = []
+    for rate in method.grid(inner_rate):
+        for steps in TUNED_STEPS:
+            heard = validation.hear(name, method.learner, params, CHOSEN_SHOTS, rate, steps)
+            tried.append(Trained(name, method.learner, params, rate, steps, error_rate(heard.characters)))
+    best = min(tried, key=lambda one: one.error)
+    print(f"{name}: rate {best.rate:g}, {best.steps} steps, {best.error:.1f} % on validation speakers", file=sys.stderr)
+    return best
+
+
+def baseline_of(methods: Mapping[str, Trained]) -> Trained | None:
+    """The fine-tuning that was best on validation speakers."""
+    tuned = [method for name, method in methods.items() if name.startswith("fine-tune")]
+    return min(tuned, key=lambda one: one.error, default=None)
+
+
+def hear(method: Trained, protocol: Protocol, shots: int, steps: int | None = None) -> Heard:
+    """A method with its own rate on a protocol."""
+    return protocol.hear(
+        method.name, method.build, method.params, shots, method.rate, method.steps if steps is None else steps
+    )
+
+
+def table(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
+    """A row for every method and number of utterances, and one of each without adaptation."""
+    baseline, rows = baseline_of(methods), []
+    for method in methods.values():
+        before = hear(method, protocol, 0)
+        for shots in (0, *TABLE_SHOTS):
+            heard = hear(method, protocol, shots)
+            other = None if baseline is None or not shots else hear(baseline, protocol, shots)
+            rows.append(_named(method, shots, method.steps if shots else 0) | row(heard, before, other))
+    return rows
+
+
+def curve_of_steps(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
+    """Rows at one number of utterances for other numbers of steps, none included."""
+    return [
+        _named(method, CHOSEN_SHOTS, steps)
+        | row(hear(method, protocol, CHOSEN_SHOTS, steps), hear(method, protocol, 0))
+        for method in methods.values()
+        for steps in (0, *STEPS)
+    ]
+
+
+def plot(folder: Path, name: str, rows: list[dict], across: str, xlabel: str) -> None:
+    """Character error rate against a column of the rows, a curve for each method."""
+    series = {}
+    for method in dict.fromkeys(found["method"] for found in rows):
+        own = sorted((found for found in rows if found["method"] == method), key=lambda found: found[across])
+        half = [(found["cer_high"] - found["cer_low"]) / 2 for found in own]
+        series[method] = ([found[across] for found in own], [found["cer"] for found in own], half)
+    plot_curves(folder / f"{name}.png", series, xlabel, "character error rate (%)", "speakers never heard in training")
+
+
+def show(rows: list[dict]) -> str:
+    return markdown_table(rows, COLUMNS)
+
+
+def _named(method: Trained, shots: int, steps: int) -> dict:
+    return {"method": method.name, "shots": shots, "rate": method.rate, "steps": steps}
