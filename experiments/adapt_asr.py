@@ -114,15 +114,15 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
     start = method.start(weights, recipe.inner_rate)
     if name == "speaker average":
         return average_of_speakers(
-            method.learner(recipe.inner_rate, recipe.steps), start, data.train, data.vocabulary, config.seed
+            method.build(recipe.inner_rate, recipe.steps), start, data.train, data.vocabulary, config.seed
         )
-    if not method.meta_trained:
+    if method.meta is None:
         return start
     sampler = speakers(
         data.train, data.vocabulary, recipe.support, recipe.query, recipe.tasks, config.seed, recipe.longest
     )
     return meta_train(
-        method.learner((method.scale or 1.0) * recipe.inner_rate, recipe.steps), start, sampler,
+        method.meta((method.scale or 1.0) * recipe.inner_rate, recipe.steps), start, sampler,
         updates=recipe.meta_updates, rate=recipe.meta_rate, seed=config.seed, features=data.train.frames.shape[1],
         directory=config.workdir / name, augment=augmentation(),
         config=_decides(config, recipe, data, Recipe._fields) | {"method": name},

@@ -1,6 +1,7 @@
 """What the recognition experiments compare: ways to adapt one trained recogniser to a speaker, on one protocol."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,12 +14,14 @@ from jaxmeta import (
     boil,
     cavia,
     first_order,
+    forward_only,
     maml,
     meta_sgd,
     mixed_mode,
     reptile,
     unlabelled,
 )
+from jaxmeta.estimators import Estimator
 from jaxmeta.models.acoustic import Encoder, Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning, is_norm_or_bias, starting_point
 from jaxmeta.sequence_losses import confidence
@@ -32,11 +35,12 @@ RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 class Method(NamedTuple):
     """A way to adapt."""
 
-    learner: Callable[[float, int], MetaLearner]
-    """(rate, steps) -> the learner that adapts."""
+    build: Callable[[float, int], MetaLearner]
+    """(rate, steps) -> the learner that adapts; both may be traced, as its estimator is `forward_only()`."""
     start: Callable[[PyTree, float], PyTree]
     """(weights of the plainly trained recogniser, rate) -> params of the learner, before any meta-training."""
-    meta_trained: bool = False
+    meta: Callable[[float, int], MetaLearner] | None = None
+    """(rate, steps) -> the learner that is meta-trained; None: none is."""
     labels: bool = True
     """Whether it needs transcripts."""
     scale: float | None = 1.0
@@ -55,42 +59,45 @@ def methods(classes: int, encoder: Encoder, size: Size) -> Mapping[str, Method]:
 
     def tuned(name: str) -> Method:
         return Method(
-            lambda rate, steps: fine_tuning(model, name, rate, steps),
-            lambda weights, rate: starting_point(name, weights, jax.random.key(0)),
+            partial(fine_tuning, model, name), lambda weights, rate: starting_point(name, weights, jax.random.key(0))
         )
 
-    def meta(factory: Callable[..., MetaLearner], **options) -> Method:
-        return Method(lambda rate, steps: factory(model, LOSS, optax.sgd(rate), steps, **options), _same, True)
+    def family(factory: Callable[..., MetaLearner], adapts: Callable[..., MetaLearner] = maml, **options) -> Method:
+        """Meta-trained by `factory`; with a new speaker what `adapts` does."""
+        return Method(
+            lambda rate, steps: adapts(model, LOSS, optax.sgd(rate), steps, forward_only()),
+            lambda weights, rate: weights,
+            lambda rate, steps: factory(model, LOSS, optax.sgd(rate), steps, **options),
+        )
+
+    def sgd_with_learned_rates(estimator: Estimator) -> Callable[[float, int], MetaLearner]:
+        return lambda rate, steps: meta_sgd(model, LOSS, rate, steps, estimator)
+
+    def speaker_vector(estimator: Estimator) -> Callable[[float, int], MetaLearner]:
+        return lambda rate, steps: cavia(spoken_to, LOSS, optax.sgd(rate), steps, CONTEXT, estimator)
 
     return {
         **{f"fine-tune {name}": tuned(name) for name in ("all", "head", "norms", "low_rank")},
         "speaker average": tuned("all"),
-        "maml": meta(maml, estimator=exact),
-        "fomaml": meta(maml, estimator=first_order()),
-        "reptile": meta(reptile),
-        "anil": meta(anil, estimator=exact),
-        "boil": meta(boil, estimator=exact),
+        "maml": family(maml, estimator=exact),
+        "fomaml": family(maml, estimator=first_order()),
+        "reptile": family(reptile),
+        "anil": family(anil, anil, estimator=exact),
+        "boil": family(boil, boil, estimator=exact),
         "meta_sgd": Method(
-            lambda rate, steps: meta_sgd(model, LOSS, rate, steps, exact),
+            sgd_with_learned_rates(forward_only()),
             lambda weights, rate: {"weights": weights, "rate": jax.tree.map(lambda w: jnp.full_like(w, rate), weights)},
-            True, scale=None,
+            sgd_with_learned_rates(exact), scale=None,
         ),
-        "cavia": Method(
-            lambda rate, steps: cavia(spoken_to, LOSS, optax.sgd(rate), steps, CONTEXT, exact), _with_context, True,
-            scale=100.0,
-        ),
+        "cavia": Method(speaker_vector(forward_only()), _with_context, speaker_vector(exact), scale=100.0),
         "test time": Method(
             lambda rate, steps: unlabelled(
-                model, LOSS, confidence(), optax.sgd(rate), steps, first_order(), is_norm_or_bias
+                model, LOSS, confidence(), optax.sgd(rate), steps, forward_only(), is_norm_or_bias
             ),
-            _same,
+            lambda weights, rate: weights,
             labels=False,
         ),
     }  # fmt: skip
-
-
-def _same(weights: PyTree, rate: float) -> PyTree:
-    return weights
 
 
 def _with_context(weights: PyTree, rate: float) -> PyTree:

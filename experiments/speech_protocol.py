@@ -24,7 +24,7 @@ from jaxmeta.training.durable import write_json
 from jaxmeta.types import PyTree
 
 Build = Callable[[float, int], MetaLearner]
-"""(rate, steps) -> the learner that adapts."""
+"""(rate, steps) -> the learner that adapts; both are traced, so its estimator is `forward_only()`."""
 
 
 class Heard(NamedTuple):
@@ -74,11 +74,11 @@ class Protocol:
         return _first(self.episodes(shots, [index]), padded, 5 if shots <= 5 else None)
 
     def _hear(self, title: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> list[str]:
-        run = _recogniser(build, steps)
+        run = _recogniser(build)
         heard = []
         with progress_bar(title, len(self.episodes.groups)) as advance:
             for index in range(len(self.longest)):
-                labels = jax.tree.map(np.asarray, run(params, rate, self.episode(index, shots)))
+                labels = jax.tree.map(np.asarray, run(params, rate, steps, self.episode(index, shots)))
                 heard += [
                     self.vocabulary.decode(row[:length])
                     for row, length in zip(labels.values, labels.lengths, strict=True)
@@ -103,12 +103,11 @@ def row(heard: Heard, before: Heard, baseline: Heard | None = None) -> dict:
 
 
 @functools.lru_cache(maxsize=64)
-def _recogniser(build: Build, steps: int) -> Callable:
-    """(params, rate, episode) -> labels of the queries, compiled once for each number of steps."""
+def _recogniser(build: Build) -> Callable:
+    """(params, rate, steps, episode) -> labels of the queries, one program for every rate and number of steps."""
 
-    def run(params: PyTree, rate: float, episode: Episode):
-        learner = build(rate, steps)
-        key = jax.random.key(0)
+    def run(params: PyTree, rate: float, steps: int, episode: Episode):
+        learner, key = build(rate, steps), jax.random.key(0)
         fast, _ = learner.adapt(params, {}, episode.support, key)
         return greedy(learner.predict(params, {}, fast, episode.query.inputs, key, False)[0])
 

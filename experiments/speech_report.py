@@ -35,8 +35,8 @@ def choose(name: str, method: Method, params: PyTree, validation: Protocol, inne
     tried = []
     for rate in method.grid(inner_rate):
         for steps in TUNED_STEPS:
-            heard = validation.hear(name, method.learner, params, CHOSEN_SHOTS, rate, steps)
-            tried.append(Trained(name, method.learner, params, rate, steps, error_rate(heard.characters)))
+            heard = validation.hear(name, method.build, params, CHOSEN_SHOTS, rate, steps)
+            tried.append(Trained(name, method.build, params, rate, steps, error_rate(heard.characters)))
     best = min(tried, key=lambda one: one.error)
     print(f"{name}: rate {best.rate:g}, {best.steps} steps, {best.error:.1f} % on validation speakers", file=sys.stderr)
     return best

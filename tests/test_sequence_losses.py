@@ -10,7 +10,7 @@ import pytest
 
 from jaxmeta import Batch, Episode, Model, Ragged, maml, mixed_mode, unrolled
 from jaxmeta.losses import cross_entropy
-from jaxmeta.sequence_losses import ctc, ctc_feasible, sequence_cross_entropy
+from jaxmeta.sequence_losses import confidence, ctc, ctc_feasible, per_label, sequence_cross_entropy
 
 RNG = np.random.default_rng(0)
 CLASSES = 4
@@ -132,6 +132,50 @@ def test_second_order_meta_gradients_through_ctc_match_finite_differences():
         for estimator in (unrolled(), mixed_mode()):
             gradient = jax.jit(jax.grad(lambda params, estimator=estimator: loss(estimator, params)))(params)
             np.testing.assert_allclose(optax.tree.vdot(gradient, direction), expected, rtol=1e-7)
+
+
+def test_gradient_and_hessian_vector_product_of_ctc_match_finite_differences():
+    # Rows of no frames, of no labels and of a repetition among them; the repeated one needs its blank.
+    with jax.enable_x64(True):
+        values, direction = logits(np.float64), logits(np.float64)
+        frames, targets = jnp.asarray(FRAMES, jnp.int32), ragged(LABELS, 3)
+
+        def total(values):
+            return ctc(Ragged(values, frames), targets).sum()
+
+        gradient = jax.jit(jax.grad(total))
+        slope, product = jax.jit(lambda v, d: jax.jvp(jax.grad(total), (v,), (d,)))(values, direction)
+        value, step = jax.jit(total), 1e-5
+        ahead, behind = shift(values, direction, step), shift(values, direction, -step)
+        expected = (value(ahead) - value(behind)) / (2 * step)
+        np.testing.assert_allclose(jnp.vdot(slope, direction), expected, rtol=1e-7)
+        np.testing.assert_allclose(product, (gradient(ahead) - gradient(behind)) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+def test_per_label_divides_a_row_by_its_labels():
+    outputs, targets = Ragged(logits(), jnp.asarray(FRAMES, jnp.int32)), ragged(LABELS, 3)
+    expected = np.asarray(compiled_ctc(outputs, targets)) / [3, 1, 3, 1, 2, 1]
+    np.testing.assert_allclose(per_label(ctc)(outputs, targets), expected, rtol=1e-6)
+
+
+def test_confidence_is_entropy_of_spoken_frames_and_confusion_of_classes():
+    values = RNG.normal(size=(2, 4, 3)) * 3
+    values[0, :, 0] = [9, -9, -9, 9]  # two frames of blank
+    values[1] = np.nan
+    found = confidence(0.25, temperature=2.0)(Ragged(jnp.asarray(values), jnp.array([4, 0])), None)
+    p = np.exp(values[0] / 2) / np.exp(values[0] / 2).sum(1, keepdims=True)
+    entropy = -(p[1:3] * np.log(p[1:3])).sum(1).mean()
+    together = p.T @ p
+    confusion = np.mean([together[c].sum() - together[c, c] for c in range(3)] / p.sum(0))
+    np.testing.assert_allclose(found, [0.25 * entropy + 0.75 * confusion, 0.0], rtol=1e-5)
+
+
+def test_confidence_falls_as_a_recogniser_grows_sure():
+    values = jnp.asarray(RNG.normal(size=(1, 5, 4)))
+    unsure, sure = (confidence()(Ragged(scale * values, jnp.array([5])), None)[0] for scale in (1.0, 20.0))
+    assert sure < 0.2 * unsure
+    with pytest.raises(ValueError, match=r"temperature above 0, got 0\.3 and 0"):
+        confidence(temperature=0)
 
 
 def test_sequence_cross_entropy_is_the_sum_over_a_row():

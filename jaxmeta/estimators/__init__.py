@@ -1,7 +1,7 @@
 """Gradient estimators: how the meta-gradient passes through the inner loop."""
 
 from jaxmeta.estimators.check import check_estimator
-from jaxmeta.estimators.descent import Estimator, first_order, mixed_mode, truncated, unrolled
+from jaxmeta.estimators.descent import Estimator, first_order, forward_only, mixed_mode, truncated, unrolled
 from jaxmeta.estimators.evolution import evolution
 from jaxmeta.estimators.implicit import conjugate_gradients, implicit, neumann, solve_residual
 
@@ -11,6 +11,7 @@ __all__ = [
     "conjugate_gradients",
     "evolution",
     "first_order",
+    "forward_only",
     "implicit",
     "mixed_mode",
     "neumann",

@@ -81,6 +81,37 @@ def mixed_mode(remat: int | None = None) -> Estimator:
     return lambda inner: descend(inner, [(_forward_over_reverse, inner.steps)], remat)
 
 
+def forward_only() -> Estimator:
+    """No meta-gradient: adaptation alone, for as many steps as are asked for, a traced number too.
+
+    One compiled program then serves any number of steps, for use and evaluation. `info["loss"]` is that before the
+    last step alone, a scalar. JAX refuses to differentiate it in reverse. Random layers draw other numbers than under
+    the other estimators.
+    """
+
+    def estimator(inner: Inner) -> Solve:
+        def solve(fast, params, state, support, key):
+            optimizer, (objective, constants) = inner.optimizer(params), (_proximal(inner), (params, fast))
+            step = _step(objective, optimizer, _exact, constants, support)
+
+            @jax.jit  # Traced once, for the shape of the loss and for the loop.
+            def body(state):
+                index, carry, _ = state
+                return index + 1, *step(carry, jax.random.fold_in(key, index))
+
+            start = (jnp.zeros((), jnp.int32), (fast, optimizer.init(fast), state))
+            loss = jax.eval_shape(body, (*start, None))[2]
+            # Not fori_loop, which a known number of steps would make a loop that can be differentiated.
+            _, carry, loss = jax.lax.while_loop(
+                lambda state: state[0] < inner.steps, body, (*start, jnp.zeros(loss.shape, loss.dtype))
+            )
+            return carry[0], {"loss": loss}
+
+        return solve
+
+    return estimator
+
+
 def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | None = None) -> Solve:
     """The inner loop: consecutive segments of steps, each with its own way to differentiate the gradient."""
     if inner.steps < 0:
@@ -95,23 +126,32 @@ def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | Non
         keys = jax.random.split(key, inner.steps)
         objective, constants = _proximal(inner), (params, fast)
         carry, losses, start = (fast, optimizer.init(fast), state), [], 0
-        for differentiable, steps in segments:
-            gradient = differentiable(objective)
-
-            def step(carry, key, gradient=gradient):
-                fast, slots, state = carry
-                (loss, state), gradients = gradient(fast, constants, state, support, key)
-                # A label that is no class makes the loss NaN, but has no gradient of its own to show it by.
-                gradients = jax.tree.map(lambda g: jnp.where(jnp.isnan(loss), jnp.nan, g), gradients)
-                updates, slots = optimizer.update(gradients, slots, fast)
-                return (optax.apply_updates(fast, updates), slots, jax.lax.stop_gradient(state)), loss
-
+        # A loop of no steps would be differentiated and compiled all the same.
+        for differentiable, steps in [segment for segment in segments if segment[1]]:
+            step = _step(objective, optimizer, differentiable, constants, support)
             carry, loss = _scan(step, carry, keys[start : start + steps], remat)
             losses.append(loss)
             start += steps
-        return carry[0], {"loss": jnp.concatenate(losses)}
+        return carry[0], {"loss": jnp.concatenate(losses) if losses else jnp.zeros(0)}
 
     return solve
+
+
+def _step(
+    objective: Callable, optimizer: optax.GradientTransformation, differentiable: Callable, constants: PyTree, support
+) -> Callable:
+    """One inner step: ((fast, slots, state), key) -> (the same after it, loss before it)."""
+    gradient = differentiable(objective)
+
+    def step(carry, key):
+        fast, slots, state = carry
+        (loss, state), gradients = gradient(fast, constants, state, support, key)
+        # A label that is no class makes the loss NaN, but has no gradient of its own to show it by.
+        gradients = jax.tree.map(lambda g: jnp.where(jnp.isnan(loss), jnp.nan, g), gradients)
+        updates, slots = optimizer.update(gradients, slots, fast)
+        return (optax.apply_updates(fast, updates), slots, jax.lax.stop_gradient(state)), loss
+
+    return step
 
 
 def _proximal(inner: Inner) -> Callable:

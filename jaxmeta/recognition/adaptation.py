@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import optax
 
 from jaxmeta import tree
-from jaxmeta.estimators import Estimator, first_order
+from jaxmeta.estimators import Estimator, forward_only
 from jaxmeta.learners.maml import maml
 from jaxmeta.models.low_rank import is_adapter, low_rank, with_adapters
 from jaxmeta.sequence_losses import ctc, per_label
@@ -17,7 +17,7 @@ LOSS = per_label(ctc)
 
 
 def fine_tuning(
-    model: Model, method: str, rate: float, steps: int, estimator: Estimator = first_order()
+    model: Model, method: str, rate: float, steps: int, estimator: Estimator = forward_only()
 ) -> MetaLearner:
     """Gradient descent on the transcribed utterances of one voice.
 
@@ -27,7 +27,8 @@ def fine_tuning(
         on every matrix.
       rate: of the steps, on the loss in nats a label.
       steps: 0 or more.
-      estimator: of the meta-gradient, where the starting point is meta-learned.
+      estimator: of the meta-gradient, where the starting point is meta-learned. By default there is none, and steps
+        may be traced.
     Returns:
       A learner whose params are what `starting_point` makes of a recogniser's weights.
     Raises:

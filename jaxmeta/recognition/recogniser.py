@@ -1,6 +1,7 @@
 """A recogniser: its weights and all that is needed to use them, kept as a folder that names and checks its parts."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +78,8 @@ def save_recogniser(folder: str | Path, one: Recogniser) -> Path:
     (folder / CARD).unlink(missing_ok=True)
     one.vocabulary.save(folder / VOCABULARY)
     save(folder / WEIGHTS, _as_state(one.params), keep=1)
-    write_json(folder / CARD, {"format": FORMAT, "kind": "ctc recogniser", **dataclasses.asdict(one.card)})
+    kind = {"format": FORMAT, "kind": "ctc recogniser", "vocabulary": _digest(folder / VOCABULARY)}
+    write_json(folder / CARD, kind | dataclasses.asdict(one.card))
     return folder
 
 
@@ -88,7 +90,9 @@ def load_recogniser(folder: str | Path) -> Recogniser:
       RecogniserError: there is none, it is damaged, or its parts do not fit each other.
     """
     folder = Path(folder)
-    card, vocabulary = _read_card(folder), load_vocabulary(folder / VOCABULARY)
+    (card, digest), vocabulary = _read_card(folder), load_vocabulary(folder / VOCABULARY)
+    if digest != _digest(folder / VOCABULARY):
+        raise RecogniserError(f"{folder / VOCABULARY}: is not the vocabulary that the weights were trained with.")
     inputs = Ragged(np.zeros((1, 8, card.features.size), np.float32), np.full(1, 8, np.int32))
     shapes, _ = jax.eval_shape(network(card, vocabulary).init, jax.random.key(0), inputs)
     like = _as_state(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
@@ -103,7 +107,8 @@ def load_recogniser(folder: str | Path) -> Recogniser:
     return Recogniser(card, vocabulary, found.params)
 
 
-def _read_card(folder: Path) -> Card:
+def _read_card(folder: Path) -> tuple[Card, str]:
+    """The card, and the hash of the vocabulary that belongs to it."""
     path = folder / CARD
     if not path.is_file():
         raise RecogniserError(
@@ -117,9 +122,14 @@ def _read_card(folder: Path) -> Card:
                 f"{path}: is a {kind!r} of format {version}; this version reads a 'ctc recogniser' of {FORMAT}."
             )
         size, features = Size(*read.pop("size")), FeatureConfig(**read.pop("features"))
-        return Card(size=size, features=features, **read)
+        digest = read.pop("vocabulary")
+        return Card(size=size, features=features, **read), digest
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RecogniserError(f"{path}: not a recogniser's card ({error!r}); copy it again.") from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _as_state(params: PyTree) -> TrainState:

@@ -133,6 +133,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
     # The last chunk is filled up with repetitions of the last task that count for nothing.
     index = jnp.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
 
+    @jax.jit  # Traced once, for the shapes of its results and for the loop.
     def one(index: Array):
         task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
         finite, value = function(task)

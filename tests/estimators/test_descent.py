@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxmeta import Batch, Episode, Inner, Model, anil, first_order, maml, mixed_mode, truncated, unrolled
+from jaxmeta import Batch, Episode, Inner, Model, anil, first_order, forward_only, maml, mixed_mode, truncated, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
 from tests.contract import STEPS, WAYS, episodes, network, one
 
@@ -259,3 +259,29 @@ def test_blocks_that_are_computed_again_lower_the_memory_of_mixed_mode_and_chang
         memory.append(program.memory_analysis().temp_size_in_bytes)
     chex.assert_trees_all_close(*gradients, rtol=1e-9, atol=1e-12)
     assert memory[1] < 0.6 * memory[0], memory
+
+
+def test_forward_only_adapts_as_the_others_do_for_any_traced_number_of_steps():
+    params, episode = problem()
+
+    @jax.jit
+    def adapt(steps):
+        learner = maml(network(WAYS), cross_entropy, OPTIMIZERS["momentum"], steps, forward_only())
+        return learner.adapt(params, {}, episode.support, jax.random.key(0))
+
+    for steps in (0, 1, 3):
+        expected, info = maml(network(WAYS), cross_entropy, OPTIMIZERS["momentum"], steps).adapt(
+            params, {}, episode.support, jax.random.key(0)
+        )
+        fast, found = adapt(steps)
+        chex.assert_trees_all_close(fast, expected, rtol=1e-12)
+        if steps:
+            np.testing.assert_allclose(found["loss"], info["loss"][-1], rtol=1e-12)
+    assert adapt._cache_size() == 1
+
+
+def test_forward_only_cannot_be_differentiated():
+    params, episode = problem()
+    learner = maml(network(WAYS), cross_entropy, OPTIMIZERS["sgd"], 2, forward_only())
+    with pytest.raises(ValueError, match="Reverse-mode differentiation does not work"):
+        meta_gradient(learner, params, episode)

@@ -1,0 +1,108 @@
+"""The command line: adapt, transcribe, and what it says of bad input."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jaxmeta.cli.main import main
+from jaxmeta.data.audio import write_audio
+from jaxmeta.decoding.ngram import train_ngram, write_arpa
+from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
+from tests.recognition.conftest import TEXTS, one, voice_folder, write_voice  # noqa: F401
+
+
+@pytest.fixture
+def checkpoint(one, tmp_path):  # noqa: F811
+    return str(save_recogniser(tmp_path / "recogniser", one))
+
+
+def fails(arguments, capsys):
+    """The message of a command that must fail, and write nothing to standard output."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and not said.out and "Traceback" not in said.err
+    return said.err
+
+
+def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folder, capsys):  # noqa: F811
+    files = [str(voice_folder / "audio" / f"{index}.wav") for index in (2, 0)]
+    main(["transcribe", checkpoint, *files])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == files
+    main(["transcribe", checkpoint, *files, "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["file"] for row in rows] == files and [row["seconds"] for row in rows] == [0.13, 0.25]
+    assert [row["text"] for row in rows] == [line.split("\t")[1] for line in lines]
+
+
+def test_a_language_model_makes_words_of_its_own_alone(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    pytest.importorskip("flashlight.lib.text")
+    arpa = tmp_path / "words.arpa"
+    write_arpa(train_ngram([["ab", "ba"], ["ab"]], 2), arpa)
+    main(["transcribe", checkpoint, str(voice_folder / "audio" / "1.wav"), "--lm", str(arpa)])
+    _, text = capsys.readouterr().out.rstrip("\n").split("\t")
+    assert set(text.split()) <= {"ab", "ba"}
+
+
+def test_adapt_writes_a_recogniser_that_transcribes(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "mine"
+    main(["adapt", checkpoint, str(voice_folder), "--out", str(out), "--folds", "2", "--always", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["recordings"] == 4 and found["adapted"] and found["change_low"] <= found["change_high"]
+    before, after = load_recogniser(checkpoint), load_recogniser(out)
+    assert not np.array_equal(before.params["head"]["kernel"], after.params["head"]["kernel"])
+    assert not list(out.rglob("*.wav"))
+    main(["transcribe", str(out), str(voice_folder / "audio" / "0.wav")])
+    assert "exists; name a new folder" in fails(["adapt", checkpoint, str(voice_folder), "--out", str(out)], capsys)
+
+
+def test_an_uncertain_gain_keeps_the_recogniser(one, voice_folder, tmp_path, capsys):  # noqa: F811
+    still = one._replace(card=replace(one.card, rate=0.0))
+    checkpoint, out = save_recogniser(tmp_path / "still", still), tmp_path / "mine"
+    main(["adapt", str(checkpoint), str(voice_folder), "--out", str(out)])
+    said = capsys.readouterr().out
+    assert "change +0.0 points" in said and "kept as it was" in said
+    np.testing.assert_array_equal(load_recogniser(out).params["head"]["kernel"], still.params["head"]["kernel"])
+
+
+def test_case_is_folded_as_the_card_says(checkpoint, tmp_path, capsys):
+    folder = write_voice(tmp_path / "upper", [text.upper() for text in TEXTS])
+    main(["adapt", checkpoint, str(folder), "--out", str(tmp_path / "mine"), "--folds", "2"])
+    assert "of characters wrong" in capsys.readouterr().out
+
+
+FILES = ["audio/0.wav", "audio/1.wav"]
+BAD = {
+    "no transcripts": ({"file_name": FILES}, "row 1: no transcription column"),
+    "unknown characters": ({"texts": ["ab", "aß"]}, "row 3: 'aß' has 'ß'"),
+    "one recording": ({"texts": ["ab"]}, "one recording; adaptation needs two"),
+    "another sample rate": ({"rate": 8_000}, "row 2: .*0.wav: is at 8000 Hz and the recogniser at 16000 Hz"),
+    "another's transcript": (
+        {"file_name": FILES, "transcription": ["ab", "ab" * 40]},
+        "row 3: 'abab.*' is too long for 0.61 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_adapted_to_is_said_with_file_and_row(name, checkpoint, tmp_path, capsys):
+    voice, message = BAD[name]
+    folder = write_voice(tmp_path / "bad", **voice)
+    said = fails(["adapt", checkpoint, str(folder), "--out", str(tmp_path / "out")], capsys)
+    assert "metadata.csv" in said and re.search(message, said), said
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_none_and_folders_that_hold_no_recogniser_are_said(checkpoint, tmp_path, capsys):
+    assert "missing.wav" in fails(["transcribe", checkpoint, str(tmp_path / "missing.wav")], capsys)
+    (tmp_path / "text.wav").write_text("not audio")
+    assert "text.wav" in fails(["transcribe", checkpoint, str(tmp_path / "text.wav")], capsys)
+    assert "no recogniser" in fails(["transcribe", str(tmp_path), str(tmp_path / "text.wav")], capsys)
+    write_audio(tmp_path / "low.wav", np.ones(4_000, np.float32) / 10, 8_000)
+    assert "low.wav: is at 8000 Hz" in fails(["transcribe", checkpoint, str(tmp_path / "low.wav")], capsys)
+    main(["transcribe", checkpoint, str(tmp_path / "low.wav"), "--resample"])

@@ -1,0 +1,42 @@
+"""A small recogniser with random weights, and a folder of recordings of one voice."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmeta.data.audio import write_audio
+from jaxmeta.data.features import FeatureConfig
+from jaxmeta.data.manifest import write_manifest
+from jaxmeta.data.vocabulary import build_vocabulary
+from jaxmeta.models.acoustic import Size
+from jaxmeta.recognition.recogniser import Card, Recogniser, network
+from jaxmeta.types import Ragged
+
+TEXTS = ["ab", "ba ab", "b", "a ba"]
+
+
+@pytest.fixture(scope="session")
+def one():
+    features = FeatureConfig(n_mels=16, hop_length=160, normalize="none")
+    card = Card("dnn", Size(16, 1), features, rate=0.3, steps=20, case="lower")
+    vocabulary = build_vocabulary(TEXTS)
+    inputs = Ragged(np.zeros((1, 8, 16), np.float32), np.full(1, 8, np.int32))
+    params, _ = network(card, vocabulary).init(jax.random.key(0), inputs)
+    return Recogniser(card, vocabulary, params)
+
+
+def write_voice(folder, texts=TEXTS, rate=16_000, **columns):
+    """Recordings in which each character is a tone of its own, with their transcripts."""
+    (folder / "audio").mkdir(parents=True)
+    pitch, time = {"a": 400.0, "b": 1_500.0, " ": 0.0}, np.arange(int(0.12 * rate)) / rate
+    names = [f"audio/{index}.wav" for index in range(len(texts))]
+    for name, text in zip(names, texts, strict=True):
+        tones = [0.3 * np.sin(2 * np.pi * pitch.get(character.lower(), 700.0) * time) for character in text]
+        write_audio(folder / name, np.concatenate(tones).astype(np.float32), rate)
+    write_manifest(folder, columns or {"file_name": names, "transcription": texts})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voice_folder(tmp_path_factory):
+    return write_voice(tmp_path_factory.mktemp("voice") / "mine")
