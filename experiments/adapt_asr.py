@@ -7,10 +7,13 @@ A CTC recogniser of characters is trained on many speakers at once. Then speaker
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
 biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
 test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
+Then what adaptation may break: errors on the speakers of training (forgetting), and a gate that adapts only where the
+cross-validated gain on the support set is certain.
 
 The quick preset synthesises short English sentences with accents; the full one reads `en_nonnative_sentences` under
 JAXMETA_DATA. Writes results.json, results.md, plots, and a folder `recogniser` that `jaxmeta adapt` and `jaxmeta
-transcribe` take. Expected numbers: experiments/README.md.
+transcribe` take; the quick one also `voice`, twenty recordings of a voice to try them on. Expected numbers:
+experiments/README.md.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.speech_recipes import CHOSEN_SHOTS, PLAIN, PRESETS, QUICK_METHODS, SAFETY_COLUMNS, TABLE_SHOTS, Recipe
+from experiments.speech_recipes import CHOSEN_SHOTS, PLAIN, PRESETS, QUICK_METHODS, TABLE_SHOTS, Recipe
 
 if TYPE_CHECKING:
     from experiments.speech_data import SpeechData
@@ -57,6 +60,7 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, an unknown method, or a working directory that holds another run.
     """
+    from experiments.speech_data import copy_voice
     from experiments.speech_methods import methods
     from experiments.speech_report import choose, curve_of_steps, table
     from experiments.speech_safety import forgetting, gate
@@ -73,6 +77,8 @@ def main(config: Config) -> dict:
     validation, test = (_protocol(part, data, config, name) for name, part in (("val", data.val), ("test", data.test)))
     chosen = {name: choose(name, known[name], params[name], validation, recipe.inner_rate) for name in names}
     _keep_recogniser(config, recipe, data, chosen)
+    if config.preset == "quick":
+        copy_voice(data, config.workdir / "voice")
     rows, curve = table(chosen, test), curve_of_steps(chosen, test) if config.curves else []
     safety = [
         gate(chosen[name], test) | forgetting(chosen[name], test, data.train, config.seed)
@@ -158,11 +164,11 @@ def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: d
 
 def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict], safety: list[dict]) -> dict:
     """Print the tables and write results.json, results.md and the plots."""
-    from experiments.speech_report import plot, show
-    from jaxmeta.training.report import markdown_table, stamp, write_results
+    from experiments.speech_report import plot, show, show_safety
+    from jaxmeta.training.report import stamp, write_results
 
     run = stamp(config.seed, sys.argv, data.fingerprints)
-    text = f"{show(rows)}\n{markdown_table(safety, SAFETY_COLUMNS)}" if safety else show(rows)
+    text = f"{show(rows)}\n{show_safety(safety)}" if safety else show(rows)
     print(text)
     config.workdir.mkdir(parents=True, exist_ok=True)
     (config.workdir / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.feasible import drop_infeasible
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.lexicon import Word
+from jaxmeta.data.manifest import write_manifest
 from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.synthesis import default_voices, plan, synthesise
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
@@ -33,6 +35,8 @@ class SpeechData(NamedTuple):
     test: Corpus
     vocabulary: Vocabulary
     fingerprints: dict[str, str]
+    folder: Path = Path()
+    """Of the manifest."""
 
 
 def recorded_sentences(folder: Path | None = None) -> SpeechData:
@@ -44,7 +48,7 @@ def recorded_sentences(folder: Path | None = None) -> SpeechData:
     home = os.environ.get("JAXMETA_DATA")
     if folder is None and not (home and Path(home, SENTENCES).is_dir()):
         raise ValueError(f"JAXMETA_DATA={home!r} holds no {SENTENCES}; point it there, or use --preset quick.")
-    return _parts(load_corpus(folder or Path(str(home), SENTENCES), FEATURES), SENTENCES)
+    return _parts(folder or Path(str(home), SENTENCES), SENTENCES)
 
 
 def synthesised_sentences(seed: int) -> SpeechData:
@@ -52,14 +56,27 @@ def synthesised_sentences(seed: int) -> SpeechData:
 
     The accents, voices and sentences of testing are not in training.
     """
-    return _parts(load_corpus(_synthesise(seed), FEATURES), "synthesised")
+    return _parts(_synthesise(seed), "synthesised")
 
 
-def _parts(corpus: Corpus, name: str) -> SpeechData:
+def copy_voice(data: SpeechData, folder: Path, recordings: int = 20) -> Path:
+    """Copy some recordings of the first test speaker, with their transcripts, as a manifest folder of its own."""
+    speaker = data.test.columns["speaker"][0]
+    rows = np.flatnonzero(data.test.columns["speaker"] == speaker)[:recordings]
+    names = [f"{number:02d}{Path(data.test.columns['file_name'][row]).suffix}" for number, row in enumerate(rows, 1)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for row, name in zip(rows, names, strict=True):
+        shutil.copyfile(data.folder / data.test.columns["file_name"][row], folder / name)
+    write_manifest(folder, {"file_name": names, "transcription": data.test.columns["transcription"][rows]})
+    return folder
+
+
+def _parts(folder: Path, name: str) -> SpeechData:
+    corpus = load_corpus(folder, FEATURES)
     vocabulary = build_vocabulary(corpus.select(split="train").columns["transcription"])
     corpus = drop_infeasible(corpus, vocabulary, output_lengths)
     parts = (corpus.select(split=split) for split in ("train", "val", "test"))
-    return SpeechData(*parts, vocabulary, {name: corpus.fingerprint})
+    return SpeechData(*parts, vocabulary, {name: corpus.fingerprint}, folder)
 
 
 def sentences(count: int, seed: int) -> list[Word]:

@@ -42,11 +42,10 @@ TUNED_STEPS = (1, 5, 20)
 CHOSEN_SHOTS = 5
 """Utterances at which rates and steps are chosen, and at which the curve of steps is drawn."""
 COLUMNS = {
-    "method": "", "shots": "d", "rate": "g", "steps": "d", "cer": ".1f", "cer_low": ".1f", "cer_high": ".1f",
-    "wer": ".1f", "gain": ".1f", "gain_low": ".1f", "gain_high": ".1f",
-    "against": ".1f", "against_low": ".1f", "against_high": ".1f",
+    "method": "", "shots": "d", "rate": "g", "steps": "d", "CER": "", "WER": "", "less CER than before": "",
+    "CER against fine-tuning": "",
 }  # fmt: skip
 SAFETY_COLUMNS = {
-    "method": "", "shots": "d", "adopted": "d", "gated": ".1f", "gated_low": ".1f", "gated_high": ".1f",
-    "source": ".1f", "backward": "+.1f", "backward_low": "+.1f", "backward_high": "+.1f",
+    "method": "", "shots": "d", "adapted": "d", "speakers": "d", "CER behind the gate": "",
+    "CER of source speakers": ".1f", "its change": "",
 }  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.speech_protocol import Build, Heard, Protocol, row
-from experiments.speech_recipes import CHOSEN_SHOTS, COLUMNS, STEPS, TABLE_SHOTS, TUNED_STEPS
+from experiments.speech_recipes import CHOSEN_SHOTS, COLUMNS, SAFETY_COLUMNS, STEPS, TABLE_SHOTS, TUNED_STEPS
 from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.training.report import markdown_table, plot_curves
 
@@ -88,7 +88,39 @@ def plot(folder: Path, name: str, rows: list[dict], across: str, xlabel: str) ->
 
 
 def show(rows: list[dict]) -> str:
-    return markdown_table(rows, COLUMNS)
+    """The table as Markdown: percent, with 95 % intervals over speakers."""
+    texts = [
+        found | {
+            "CER": interval(found, "cer"),
+            "WER": interval(found, "wer"),
+            "less CER than before": interval(found, "gain", " %"),
+            "CER against fine-tuning": interval(found, "against", "", "+.1f"),
+        }
+        for found in rows
+    ]  # fmt: skip
+    return markdown_table(texts, COLUMNS)
+
+
+def show_safety(rows: list[dict]) -> str:
+    """What the gate let through, and what adaptation did to the speakers of training."""
+    texts = [
+        found | {
+            "adapted": found["adopted"],
+            "CER behind the gate": interval(found, "gated"),
+            "CER of source speakers": found["source"],
+            "its change": interval(found, "backward", "", "+.1f"),
+        }
+        for found in rows
+    ]  # fmt: skip
+    return markdown_table(texts, SAFETY_COLUMNS)
+
+
+def interval(row: dict, name: str, unit: str = "", spec: str = ".1f") -> str | None:
+    """ "value (low to high)", or None where the row has no such figure."""
+    if name not in row:
+        return None
+    value, low, high = (format(row[key], spec) for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value}{unit} ({low} to {high})"
 
 
 def _named(method: Trained, shots: int, steps: int) -> dict:
