@@ -19,11 +19,19 @@ experiments/README.md.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.speech_recipes import CHOSEN_SHOTS, PLAIN, PRESETS, QUICK_METHODS, TABLE_SHOTS, Recipe
+from experiments.speech_recipes import (
+    CHOSEN_SHOTS,
+    PLAIN,
+    PRESETS,
+    QUICK_METHODS,
+    SEARCH_COLUMNS,
+    TABLE_SHOTS,
+    Recipe,
+)
 
 if TYPE_CHECKING:
     from experiments.speech_data import SpeechData
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from experiments.speech_protocol import Protocol
     from experiments.speech_report import Trained
     from jaxmeta.data.corpus import Corpus
+    from jaxmeta.recognition.recogniser import Recogniser
     from jaxmeta.types import PyTree
 
 
@@ -47,7 +56,7 @@ class Config:
     meta_updates: int | None = None
     """Updates of meta-training, instead of the preset's."""
     curves: bool = True
-    """Evaluate other numbers of utterances and steps too."""
+    """Evaluate other numbers of steps, and a language model, too."""
     seed: int = 0
     """Of everything random."""
     workdir: Path = Path("runs/adapt_asr")
@@ -64,6 +73,7 @@ def main(config: Config) -> dict:
     from experiments.speech_methods import methods
     from experiments.speech_report import choose, curve_of_steps, table
     from experiments.speech_safety import forgetting, gate
+    from experiments.speech_search import language_model
     from jaxmeta.models.acoustic import Size
 
     data, recipe = _data(config), _recipe(config)
@@ -84,7 +94,9 @@ def main(config: Config) -> dict:
         gate(chosen[name], test) | forgetting(chosen[name], test, data.train, config.seed)
         for name in names if known[name].labels
     ]  # fmt: skip
-    return _write(config, data, rows, curve, safety)
+    one = _recogniser(config, recipe, data, weights)
+    search = [language_model(one, data.train, data.val, config.workdir)] if config.curves else []
+    return _write(config, data, rows, curve, safety + search)
 
 
 def _data(config: Config) -> SpeechData:
@@ -145,38 +157,45 @@ def _protocol(corpus: Corpus, data: SpeechData, config: Config, name: str) -> Pr
 
 def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: dict[str, Trained]) -> None:
     """The best recogniser on validation speakers, among those that `jaxmeta adapt` can adapt, as a folder."""
-    from experiments.speech_data import FEATURES
-    from jaxmeta.models.acoustic import Size
-    from jaxmeta.recognition.recogniser import Card, Recogniser, save_recogniser
-    from jaxmeta.training.report import stamp
+    from jaxmeta.recognition.recogniser import save_recogniser
 
     adapts = {"maml": "all", "fomaml": "all", "reptile": "all", "speaker average": "all", "anil": "head"}
     adapts |= {f"fine-tune {name}": name for name in ("all", "head", "norms")}
     if able := [method for name, method in chosen.items() if name in adapts]:
         best = min(able, key=lambda method: method.error)
-        size, origin = Size(recipe.width, recipe.depth), stamp(config.seed, sys.argv, data.fingerprints)
-        card = Card(
-            recipe.encoder, size, FEATURES, adapts[best.name], best.rate, best.steps,
-            origin=origin | {"method": best.name},
-        )  # fmt: skip
-        save_recogniser(config.workdir / "recogniser", Recogniser(card, data.vocabulary, best.params))
+        one = _recogniser(config, recipe, data, best.params)
+        origin = one.card.origin | {"method": best.name}
+        card = replace(one.card, adaptation=adapts[best.name], rate=best.rate, steps=best.steps, origin=origin)
+        save_recogniser(config.workdir / "recogniser", one._replace(card=card))
 
 
-def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict], safety: list[dict]) -> dict:
+def _recogniser(config: Config, recipe: Recipe, data: SpeechData, params: PyTree) -> Recogniser:
+    from experiments.speech_data import FEATURES
+    from jaxmeta.models.acoustic import Size
+    from jaxmeta.recognition.recogniser import Card, Recogniser
+    from jaxmeta.training.report import stamp
+
+    origin = stamp(config.seed, sys.argv, data.fingerprints)
+    card = Card(recipe.encoder, Size(recipe.width, recipe.depth), FEATURES, origin=origin)
+    return Recogniser(card, data.vocabulary, params)
+
+
+def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict], more: list[dict]) -> dict:
     """Print the tables and write results.json, results.md and the plots."""
     from experiments.speech_report import plot, show, show_safety
-    from jaxmeta.training.report import stamp, write_results
+    from jaxmeta.training.report import markdown_table, stamp, write_results
 
     run = stamp(config.seed, sys.argv, data.fingerprints)
-    text = f"{show(rows)}\n{show_safety(safety)}" if safety else show(rows)
+    kinds = {key: [found for found in more if key in found] for key in ("gated", "greedy")}
+    text = "\n".join([show(rows), show_safety(kinds["gated"]), markdown_table(kinds["greedy"], SEARCH_COLUMNS)])
     print(text)
     config.workdir.mkdir(parents=True, exist_ok=True)
     (config.workdir / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    write_results(config.workdir, rows + curve + safety, run)
+    write_results(config.workdir, rows + curve + more, run)
     plot(config.workdir, "utterances", rows, "shots", "utterances of the speaker")
     if curve:
         plot(config.workdir, "steps", curve, "steps", f"inner steps on {CHOSEN_SHOTS} utterances")
-    return {"rows": rows + curve + safety, "run": run}
+    return {"rows": rows + curve + more, "run": run}
 
 
 def _decides(config: Config, recipe: Recipe, data: SpeechData, names: tuple[str, ...]) -> dict:

@@ -49,3 +49,7 @@ SAFETY_COLUMNS = {
     "method": "", "shots": "d", "adapted": "d", "speakers": "d", "CER behind the gate": "",
     "CER of source speakers": ".1f", "its change": "",
 }  # fmt: skip
+SEARCH_COLUMNS = {
+    "greedy": ".1f", "searched": ".1f", "change": "+.1f", "change_low": "+.1f", "change_high": "+.1f",
+}  # fmt: skip
+"""Word error rates on validation speakers, in percent."""
