@@ -1,0 +1,120 @@
+"""Training in noise: plainly on all speakers, and meta-training on speakers in conditions."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax import numpy as jnp
+
+from experiments.noise_recipes import SNRS, Plan
+from experiments.speech_data import SpeechData
+from experiments.speech_recipes import Recipe
+from experiments.speech_training import augmentation, validation_error
+from experiments.training import Augment, initial_state, train
+from jaxmeta import MetaLearner, maml
+from jaxmeta.data.augment import augment_episode, sometimes
+from jaxmeta.data.spectral import mix_noise
+from jaxmeta.data.utterances import batch_sampler, utterance_sampler
+from jaxmeta.models.acoustic import Size, recogniser
+from jaxmeta.recognition.adaptation import LOSS
+from jaxmeta.training.checkpoint import restore
+from jaxmeta.training.loop import Validation
+from jaxmeta.types import PyTree
+
+SHARE, LOWEST, HIGHEST = 0.7, 0.0, 25.0
+"""Of training utterances that get noise, and the range of its level in decibels."""
+
+
+def train_in_noise(
+    data: SpeechData, bank: np.ndarray, plan: Plan, seed: int, directory: Path, config: Mapping[str, Any],
+    start: PyTree | None = None,
+) -> PyTree:  # fmt: skip
+    """Weights of a recogniser trained on all speakers at once, most of their utterances in noise.
+
+    Args:
+      data: speech.
+      bank: log-mels of noise [M, L, F].
+      plan: how long, in what batches.
+      seed, directory, config: as in `training.train`.
+      start: weights to go on from; None: random ones.
+    """
+    recipe = plan.recipe
+    model, learner = _plain(data, recipe)
+    sampler = batch_sampler(
+        data.train, data.vocabulary, seed=seed, frames_per_batch=recipe.frames, max_frames=recipe.longest,
+        buckets=plan.buckets,
+    )  # fmt: skip
+    augment = augmentation(sometimes(mix_noise(bank, LOWEST, HIGHEST), SHARE))
+    return train(
+        learner, sampler, recipe.updates, recipe.rate, directory,
+        augment=augment_episode(augment, on="query"), features=data.train.frames.shape[1], seed=seed, config=config,
+        params=start,
+        validation=Validation(validation_error(model, data.val, data.vocabulary), max(1, recipe.updates // 5)),
+    ).params  # fmt: skip
+
+
+def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) -> PyTree:
+    """The plainly trained weights in a working directory of `adapt_asr`, of the same network on the same speech.
+
+    Raises:
+      ValueError: there are none, or they are of another network or other speech.
+    """
+    run = workdir / "plain" / "run.json"
+    trained_on = json.loads(run.read_bytes())["data"] if run.exists() else None
+    if trained_on not in (None, data.fingerprints):
+        raise ValueError(f"--plain {workdir} was trained on {trained_on}, not on {data.fingerprints}; use its --seed.")
+    _, learner = _plain(data, recipe)
+    like = initial_state(learner, recipe.updates, recipe.rate, data.train.frames.shape[1], seed)
+    found = restore(workdir / "plain" / "checkpoints", like)
+    if found is None:
+        raise ValueError(f"--plain {workdir} holds no weights; run experiments.adapt_asr --workdir {workdir} first.")
+    return found.params
+
+
+def meta_train_in_noise(
+    learner: MetaLearner, params: PyTree, data: SpeechData, bank: np.ndarray, plan: Plan, seed: int,
+    directory: Path, config: Mapping[str, Any],
+) -> PyTree:  # fmt: skip
+    """Meta-train from plain weights; a task is a speaker in one noise at one level, or in none."""
+    recipe = plan.recipe
+    sampler = utterance_sampler(
+        data.train, data.vocabulary, support=recipe.support, query=recipe.query, tasks=recipe.tasks, seed=seed,
+        max_frames=recipe.longest, buckets=plan.meta_buckets,
+    )  # fmt: skip
+    return train(
+        learner, sampler, recipe.meta_updates, recipe.meta_rate, directory,
+        augment=one_condition(bank), features=data.train.frames.shape[1], seed=seed, config=config, params=params,
+    ).params  # fmt: skip
+
+
+def one_condition(bank: np.ndarray) -> Augment:
+    """(key, episode) -> episode, all of whose utterances are heard in the same noise at the same level, or in none.
+
+    Args:
+      bank: log-mels of noise [M, L, F].
+    """
+    bank = jnp.asarray(bank)
+
+    def augment(key, episode):
+        keys = jax.random.split(key, 3)
+        noise = bank[jax.random.randint(keys[0], (), 0, len(bank))][None]
+        level = jax.random.randint(keys[1], (), 0, 1 + len(SNRS))
+
+        def in_noise(key, inputs):
+            levels: list[Callable] = [lambda key, inputs: inputs, *(mix_noise(noise, snr, snr) for snr in SNRS)]
+            return jax.lax.switch(level, levels, key, inputs)
+
+        return augment_episode(augmentation(in_noise))(keys[2], episode)
+
+    return augment
+
+
+def _plain(data: SpeechData, recipe: Recipe):
+    """A recogniser, and the learner whose query loss is the loss of a batch, because it does not adapt."""
+    network = (recipe.encoder, Size(recipe.width, recipe.depth))
+    model = recogniser(data.vocabulary.size, *network, dropout=recipe.dropout)
+    return model, maml(model, LOSS, optax.sgd(0.0), steps=0)
