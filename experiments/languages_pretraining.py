@@ -1,0 +1,102 @@
+"""What languages are adapted from: weights trained plainly on some languages, and meta-trained on them from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.languages_data import Languages, rows_of
+from experiments.languages_systems import System
+from experiments.languages_training import language_tasks, plain_batches
+from experiments.training import train
+from jaxmeta import first_order, mixed_mode
+from jaxmeta.data.augment import augment_episode
+from jaxmeta.data.rowwise import Transform
+from jaxmeta.estimators import Estimator
+from jaxmeta.types import PyTree
+
+ESTIMATORS: Mapping[str, Callable[[], Estimator]] = {"maml": mixed_mode, "fomaml": first_order}
+
+
+class Pretraining(NamedTuple):
+    """How much, and of what."""
+
+    updates: int
+    rate: float
+    size: int
+    """Utterances of a batch."""
+    longest: int
+    """Frames of an utterance."""
+    meta_updates: int
+    meta_rate: float
+    tasks: int
+    """Languages of a batch of tasks."""
+    support: int
+    query: int
+    steps: int
+    """Inner steps."""
+    inner_rate: float
+
+
+PLAIN = ("updates", "rate", "size", "longest")
+"""What decides the plainly trained weights."""
+
+
+class Start(NamedTuple):
+    """What every training begins from."""
+
+    languages: Languages
+    system: System
+    recipe: Pretraining
+    augment: Transform
+    """Of an utterance."""
+    workdir: Path
+    seed: int
+    config: Mapping[str, Any]
+    """What the weights depend on, besides the recipe and the seed."""
+
+
+def pretrain(start: Start) -> PyTree:
+    """Weights trained on the languages of pretraining at once."""
+    recipe, languages = start.recipe, start.languages
+    rows = np.concatenate(_rows(start))
+    sampler = plain_batches(languages, rows, recipe.size, recipe.longest, start.seed)
+    learner = start.system.learner(0.0, 0, first_order())
+    decides = {name: getattr(recipe, name) for name in PLAIN}
+    return train(
+        learner, sampler, recipe.updates, recipe.rate, start.workdir / "pretraining", **_shared(start, decides),
+        augment=augment_episode(start.augment, on="query"),
+    ).params  # fmt: skip
+
+
+def meta_train(start: Start, method: str, params: PyTree) -> PyTree:
+    """Weights meta-trained with the languages of pretraining as tasks, from weights trained plainly.
+
+    Args:
+      start: as in `pretrain`.
+      method: one of `ESTIMATORS`.
+      params: the weights.
+    """
+    recipe = start.recipe
+    sampler = language_tasks(
+        start.languages, _rows(start), recipe.tasks, recipe.support, recipe.query, recipe.longest, start.seed
+    )
+    learner = start.system.learner(recipe.inner_rate, recipe.steps, ESTIMATORS[method]())
+    return train(
+        learner, sampler, recipe.meta_updates, recipe.meta_rate, start.workdir / method,
+        **_shared(start, recipe._asdict() | {"method": method}), augment=augment_episode(start.augment), params=params,
+    ).params  # fmt: skip
+
+
+def _rows(start: Start) -> tuple[np.ndarray, ...]:
+    return tuple(
+        rows_of(start.languages, "train", language, start.recipe.longest) for language in start.languages.pretraining
+    )
+
+
+def _shared(start: Start, decides: Mapping[str, Any]) -> dict[str, Any]:
+    config = dict(start.config) | dict(decides) | {"seed": start.seed, "data": start.languages.fingerprints}
+    return {"features": start.languages.corpus.frames.shape[1], "seed": start.seed, "config": config}
