@@ -28,14 +28,14 @@ class Recipe(NamedTuple):
 
 
 PRESETS = {
-    "quick": Recipe("gru", 72, 2, 0.0, 900, 3e-3, 8_000, 400, 60, 3e-4, 4, 5, 5, 3, 0.1),
+    "quick": Recipe("gru", 72, 2, 0.0, 600, 3e-3, 8_000, 400, 30, 3e-4, 4, 5, 5, 3, 0.1),
     "full": Recipe("gru", 136, 3, 0.1, 5_000, 3e-3, 12_000, 1_000, 100, 3e-4, 4, 5, 5, 3, 0.1),
 }
 
 
 PLAIN = ("encoder", "width", "depth", "dropout", "updates", "rate", "frames", "longest")
 """What of a recipe decides the plainly trained weights."""
-QUICK_METHODS = ("fine-tune all", "fine-tune norms", "maml", "test time")
+QUICK_METHODS = ("fine-tune all", "maml", "test time")
 TABLE_SHOTS = (1, 2, 5, 10)
 STEPS = (1, 2, 5, 10, 20)
 TUNED_STEPS = (1, 5, 20)
