@@ -46,8 +46,10 @@ def adapt(
     if out.exists():
         raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
     one = load_recogniser(checkpoint)
-    given = {name: value for name, value in (("steps", steps), ("rate", rate)) if value is not None}
-    one = one._replace(card=replace(one.card, **given))
+    card = replace(
+        one.card, steps=one.card.steps if steps is None else steps, rate=one.card.rate if rate is None else rate
+    )
+    one = one._replace(card=card)
     voice = read_voice(one, manifest, resample=resample)
     print(f"{len(voice.texts)} recordings; cross-validating in {min(folds, len(voice.texts))} parts", file=sys.stderr)
     result = adapt_to_voice(one, voice, folds=folds, seed=seed, always=always)

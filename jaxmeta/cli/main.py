@@ -1,14 +1,15 @@
 """Which subcommand runs, and how its errors are shown."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tyro
 
 from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.transcribe import transcribe
 
-SUBCOMMANDS = {"transcribe": transcribe, "adapt": adapt}
+SUBCOMMANDS: dict[str, Callable[..., Any]] = {"transcribe": transcribe, "adapt": adapt}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

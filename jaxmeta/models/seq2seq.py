@@ -66,7 +66,7 @@ def seq2seq(
       ValueError: an unknown encoder or size.
     Source: Karita et al. 2019 (arXiv 1909.06317), the joint model of section 2.
     """
-    module = _Seq2Seq(classes, acoustic_encoder(encoder, size, dropout), decoder_layers, heads, dropout)
+    module: Any = _Seq2Seq(classes, acoustic_encoder(encoder, size, dropout), decoder_layers, heads, dropout)
 
     def encode(params: PyTree, speech: Ragged) -> tuple[Array, Ragged]:
         return module.apply({"params": params}, speech, False, method="encode")

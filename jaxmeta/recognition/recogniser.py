@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import Vocabulary, load_vocabulary
@@ -93,7 +92,7 @@ def load_recogniser(folder: str | Path) -> Recogniser:
     (card, digest), vocabulary = _read_card(folder), load_vocabulary(folder / VOCABULARY)
     if digest != _digest(folder / VOCABULARY):
         raise RecogniserError(f"{folder / VOCABULARY}: is not the vocabulary that the weights were trained with.")
-    inputs = Ragged(np.zeros((1, 8, card.features.size), np.float32), np.full(1, 8, np.int32))
+    inputs = Ragged(jnp.zeros((1, 8, card.features.size)), jnp.full(1, 8, jnp.int32))
     shapes, _ = jax.eval_shape(network(card, vocabulary).init, jax.random.key(0), inputs)
     like = _as_state(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
     try:

@@ -1,6 +1,7 @@
 """Search with a language model of words, over the outputs of a recogniser of characters."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from jaxmeta.decoding.ngram import arpa_words
 from jaxmeta.recognition.transcription import Search
 
 
-def word_search(vocabulary: Vocabulary, arpa: str | os.PathLike[str], **options: float) -> Search:
+def word_search(vocabulary: Vocabulary, arpa: str | os.PathLike[str], **options: Any) -> Search:
     """The likeliest sequence of the words of an ARPA file; words with other characters than the vocabulary's are out.
 
     Args:

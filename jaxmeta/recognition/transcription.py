@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,8 +36,8 @@ def transcribe(one: Recogniser, features: Sequence[np.ndarray], search: Search |
     for start in range(0, len(order), _ROWS):
         rows = order[start : start + _ROWS]
         longest = 2 ** max(6, math.ceil(math.log2(len(features[rows[-1]]))))
-        values = np.zeros((_ROWS, longest, one.card.features.size), np.float32)
-        lengths = np.zeros(_ROWS, np.int32)
+        values: Any = np.zeros((_ROWS, longest, one.card.features.size), np.float32)
+        lengths: Any = np.zeros(_ROWS, np.int32)
         for place, row in enumerate(rows):
             values[place, : len(features[row])] = features[row]
             lengths[place] = len(features[row])

@@ -1,7 +1,7 @@
 """Recordings of one voice with their transcripts, checked for a recogniser."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -48,15 +48,17 @@ def read_voice(one: Recogniser, manifest: str | os.PathLike[str], *, resample: b
         raise ManifestError(str(error)) from error
     features = read_features(one, read.paths(), read.where, resample=resample)
     longest = int(round_up(max(map(len, features))))
-    values = np.zeros((len(features), longest, one.card.features.size), np.float32)
+    values: Any = np.zeros((len(features), longest, one.card.features.size), np.float32)
     for row, frames in zip(values, features, strict=True):
         row[: len(frames)] = frames
-    lengths = np.array([len(frames) for frames in features], np.int32)
+    lengths: Any = np.array([len(frames) for frames in features], np.int32)
+    weight: Any = np.ones(len(texts), np.float32)
     fits = np.asarray(ctc_feasible(output_lengths(lengths), jax.tree.map(np.asarray, labels)))
     if not fits.all():
-        row = int(np.flatnonzero(~fits)[0])
+        first = int(np.flatnonzero(~fits)[0])
+        seconds = lengths[first] / one.card.features.frame_rate
         raise ManifestError(
-            f"{read.where(row)}: {texts[row]!r} is too long for {lengths[row] / one.card.features.frame_rate:.2f} s of "
-            "sound; is it the transcript of another recording?"
+            f"{read.where(first)}: {texts[first]!r} is too long for {seconds:.2f} s of sound; is it the transcript of "
+            "another recording?"
         )
-    return Voice(Batch(Ragged(values, lengths), labels, np.ones(len(texts), np.float32)), texts)
+    return Voice(Batch(Ragged(values, lengths), labels, weight), texts)
