@@ -55,6 +55,14 @@ def test_each_step_gets_its_own_episodes_once_sampled_before_the_device_is_waite
     assert train.params.tolist() == [3.0, 3.0]
 
 
+@pytest.fixture(autouse=True)
+def own_interrupts():
+    """Python's own handler: a shell that starts the tests in the background has Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_saves_stops_with_the_usual_code_and_the_same_call_goes_on(tmp_path, capsys, number, code):
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
