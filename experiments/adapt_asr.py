@@ -1,7 +1,7 @@
 """Adapt a speech recogniser to a new speaker from one to ten transcribed utterances.
 
-    python -m experiments.adapt_asr --preset quick                  # 6 minutes on two cores, no data needed
-    JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # three hours on two cores
+    python -m experiments.adapt_asr --preset quick                  # 12 minutes of processor time, no data
+    JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # hours
 
 A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never heard each give a few
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import jax
 import numpy as np
 
 from experiments.languages_systems import System
-from experiments.speech_protocol import Heard
+from experiments.speech_protocol import Heard, digest_of
 from jaxmeta import Episode, first_order
 from jaxmeta.data.adaptation import AdaptationEpisodes
 from jaxmeta.data.progress import progress_bar
@@ -51,7 +50,7 @@ class Adaptation:
     def hear(self, method: str, params: PyTree, shots: int, rate: float, steps: int) -> dict[str, Heard]:
         """Language -> what was said and written in all draws of its support set."""
         steps = steps if shots else 0
-        key = json.dumps([method, _digest(params), self.episodes.corpus.fingerprint, shots, rate, steps])
+        key = json.dumps([method, digest_of(params), self.episodes.corpus.fingerprint, shots, rate, steps])
         if key not in self.kept:
             title = f"{method}, {shots} utterances, {steps} steps at {rate:g}"
             self.kept[key] = self._hear(title, params, shots, rate, steps)
@@ -143,10 +142,3 @@ def _adapt_and_write(system: System, steps: int) -> Callable[[PyTree, float, Epi
         return system.write(fast, episode.query.inputs)
 
     return jax.jit(run)
-
-
-def _digest(params: PyTree) -> str:
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """What noise does to a recogniser, and what adaptation to a speaker in that noise gives back.
 
-    python -m experiments.noise --preset quick                  # 6 minutes on two cores, no data needed
-    JAXMETA_DATA=DIR python -m experiments.noise --preset full  # two hours on two cores
+    python -m experiments.noise --preset quick                  # 5 minutes of processor time, no data
+    JAXMETA_DATA=DIR python -m experiments.noise --preset full  # hours
 
 A CTC recogniser of characters is trained on many speakers in noise of some types. Then speakers that it never heard are
 recognised in silence, in noise of seen and unseen types at 20, 10, 5 and 0 dB, and in rooms; unadapted, adapted to five
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from experiments.noise_recipes import PRESETS, TUNED, Plan
+from experiments.speech_recipes import PLAIN
 
 if TYPE_CHECKING:
     from experiments.noise_conditions import Sounds
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from experiments.speech_data import SpeechData
     from experiments.speech_methods import Method
     from jaxmeta.types import PyTree
-
-TRAINED = ("encoder", "width", "depth", "dropout", "updates", "rate", "frames", "longest")
-"""What of a recipe decides the weights of the recogniser."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _train(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> PyTr
     start = None if config.plain is None else plain_weights(config.plain, data, plan.recipe, config.seed)
     return train_in_noise(
         data, sounds.bank, plan, config.seed, config.workdir / "plain",
-        _decides(config, plan, data, sounds, TRAINED), start,
+        _decides(config, plan, data, sounds, PLAIN), start,
     )  # fmt: skip
 
 

@@ -61,7 +61,9 @@ class Protocol:
     def hear(self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> Heard:
         """Adapt to each speaker's first `shots` utterances and recognise the queries."""
         steps = steps if shots else 0
-        key = json.dumps([name, _digest(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps])
+        key = json.dumps(
+            [name, digest_of(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps]
+        )
         if key not in self.kept:
             self.kept[key] = self._hear(f"{name}, {shots} utterances, {steps} steps", build, params, shots, rate, steps)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +129,8 @@ def _first(episodes: Episode, padded: int, support: int | None) -> Episode:
     return Episode(cut(episodes.support, slice(support)), cut(episodes.query, slice(None)))
 
 
-def _digest(params: PyTree) -> str:
+def digest_of(params: PyTree) -> str:
+    """Identifies weights, for the key of what was made with them."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
         digest.update(np.asarray(leaf).tobytes())
