@@ -127,7 +127,10 @@ def _plain(config: Config, recipe: Recipe, data: SpeechData) -> PyTree:
 
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
-    from experiments.speech_training import augmentation, average_of_speakers, meta_train, speakers
+    from experiments.speech_training import augmentation, average_of_speakers
+    from experiments.training import train
+    from jaxmeta.data.augment import augment_episode
+    from jaxmeta.data.utterances import utterance_sampler
 
     start = method.start(weights, recipe.inner_rate)
     if name == "speaker average":
@@ -136,13 +139,14 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
         )
     if method.meta is None:
         return start
-    sampler = speakers(
-        data.train, data.vocabulary, recipe.support, recipe.query, recipe.tasks, config.seed, recipe.longest
-    )
-    return meta_train(
-        method.meta((method.scale or 1.0) * recipe.inner_rate, recipe.steps), start, sampler,
-        updates=recipe.meta_updates, rate=recipe.meta_rate, seed=config.seed, features=data.train.frames.shape[1],
-        directory=config.workdir / name, augment=augmentation(),
+    sampler = utterance_sampler(
+        data.train, data.vocabulary, support=recipe.support, query=recipe.query, tasks=recipe.tasks, seed=config.seed,
+        max_frames=recipe.longest, buckets=3,
+    )  # fmt: skip
+    return train(
+        method.meta((method.scale or 1.0) * recipe.inner_rate, recipe.steps), sampler, recipe.meta_updates,
+        recipe.meta_rate, config.workdir / name, augment=augment_episode(augmentation()), seed=config.seed,
+        features=data.train.frames.shape[1], params=start,
         config=_decides(config, recipe, data, Recipe._fields) | {"method": name},
     ).params  # fmt: skip
 

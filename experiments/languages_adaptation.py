@@ -62,9 +62,7 @@ class Adaptation:
         run, found = _adapt_and_write(self.system, steps), []
         with progress_bar(title, len(self.episodes.groups)) as advance:
             for index in range(len(self.episodes.groups)):
-                labels = run(params, rate, self._episode(index, shots))
-                values, lengths = np.asarray(labels.values), np.asarray(labels.lengths)
-                found.append([self.vocabulary.decode(row[:n]) for row, n in zip(values, lengths, strict=True)])
+                found.append(self.vocabulary.decode_rows(run(params, rate, self._episode(index, shots))))
                 advance(1)
         return found
 

@@ -112,7 +112,5 @@ def hear(
     for start in range(0, len(rows), size):
         # The last batch is filled up with its last utterance.
         chosen = rows[np.minimum(np.arange(start, start + size), len(rows) - 1)]
-        labels = recognise(gather(languages.corpus, chosen, longest))
-        values, lengths = np.asarray(labels.values), np.asarray(labels.lengths)
-        heard += [languages.vocabulary.decode(row[:length]) for row, length in zip(values, lengths, strict=True)]
+        heard += languages.vocabulary.decode_rows(recognise(gather(languages.corpus, chosen, longest)))
     return heard[: len(rows)]

@@ -76,15 +76,11 @@ class Protocol:
         return _first(self.episodes(shots, [index]), padded, 5 if shots <= 5 else None)
 
     def _hear(self, title: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> list[str]:
-        run = _recogniser(build)
+        run = adapt_and_recognise(build)
         heard = []
         with progress_bar(title, len(self.episodes.groups)) as advance:
             for index in range(len(self.longest)):
-                labels = jax.tree.map(np.asarray, run(params, rate, steps, self.episode(index, shots)))
-                heard += [
-                    self.vocabulary.decode(row[:length])
-                    for row, length in zip(labels.values, labels.lengths, strict=True)
-                ]
+                heard += self.vocabulary.decode_rows(run(params, rate, steps, self.episode(index, shots)))
                 advance(1)
         return heard
 
@@ -105,7 +101,7 @@ def row(heard: Heard, before: Heard, baseline: Heard | None = None) -> dict:
 
 
 @functools.lru_cache(maxsize=64)
-def _recogniser(build: Build) -> Callable:
+def adapt_and_recognise(build: Build) -> Callable:
     """(params, rate, steps, episode) -> labels of the queries, one program for every rate and number of steps."""
 
     def run(params: PyTree, rate: float, steps: int, episode: Episode):

@@ -1,15 +1,14 @@
 """What adaptation may break: other speakers' speech (forgetting), and the speaker's own where it was not worth it."""
 
-import jax
 import numpy as np
 
-from experiments.speech_protocol import Protocol
+from experiments.speech_protocol import Protocol, adapt_and_recognise
 from experiments.speech_report import Trained, hear
+from jaxmeta import Batch, Episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.padding import gather, round_up
 from jaxmeta.data.progress import progress_bar
-from jaxmeta.decoding.error_rates import character_edits, error_rate
-from jaxmeta.decoding.greedy import greedy
+from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
 from jaxmeta.decoding.intervals import bootstrap_rate
 from jaxmeta.recognition.personal import cross_validate
 
@@ -54,26 +53,18 @@ def forgetting(method: Trained, protocol: Protocol, source: Corpus, seed: int) -
     said = source.columns["transcription"][rows].tolist()
     speech = gather(source, rows, int(round_up(source.length[rows].max())))
 
-    def run(params, support, inputs):
-        learner, key = method.build(method.rate, method.steps), jax.random.key(0)
-        fast, _ = learner.adapt(params, {}, support, key)
-        return greedy(learner.predict(params, {}, fast, inputs, key, False)[0])
+    query = Batch(speech, None, np.ones(len(rows), np.float32))
+    run, count = adapt_and_recognise(method.build), len(protocol.episodes.groups)
 
-    compiled = jax.jit(run)
+    def edits(index: int, steps: int) -> Edits:
+        episode = Episode(protocol.episode(index, SHOTS).support, query)
+        return character_edits(said, protocol.vocabulary.decode_rows(run(method.params, method.rate, steps, episode)))
 
-    def edits(support):
-        labels = jax.tree.map(np.asarray, compiled(method.params, support, speech))
-        heard = [protocol.vocabulary.decode(r[:n]) for r, n in zip(labels.values, labels.lengths, strict=True)]
-        return character_edits(said, heard)
-
-    count = len(protocol.episodes.groups)
+    before, after = edits(0, 0), []
     with progress_bar(f"{method.name}, forgetting", count) as advance:
-        after = []
         for index in range(count):
-            after.append(edits(protocol.episode(index, SHOTS).support))
+            after.append(edits(index, method.steps))
             advance(1)
-    nothing = protocol.episode(0, SHOTS).support
-    before = edits(nothing._replace(weight=np.zeros_like(nothing.weight)))
     changes = np.array([error_rate(one) - error_rate(before) for one in after])
     half = 1.96 * changes.std(ddof=1) / len(changes) ** 0.5
     return {

@@ -9,14 +9,14 @@ import numpy as np
 import optax
 
 from experiments.training import train
-from jaxmeta import Episode, MetaLearner, Model, maml
+from jaxmeta import MetaLearner, Model, maml
 from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.augment import augment_episode, chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.padding import gather, round_up
 from jaxmeta.data.rowwise import Transform
 from jaxmeta.data.spectral import equalise, time_warp
-from jaxmeta.data.utterances import batch_sampler, utterance_sampler
+from jaxmeta.data.utterances import batch_sampler
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy
@@ -92,40 +92,10 @@ def validation_error(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Ca
         heard = []
         for start in range(0, len(said), 20):
             index = np.minimum(np.arange(start, start + 20), len(said) - 1)  # filled up, so that one program does
-            labels = jax.tree.map(np.asarray, recognise(train.params, Ragged(*(leaf[index] for leaf in speech))))
-            heard += [vocabulary.decode(row[:n]) for row, n in zip(labels.values, labels.lengths, strict=True)]
+            heard += vocabulary.decode_rows(recognise(train.params, Ragged(*(leaf[index] for leaf in speech))))
         return -error_rate(character_edits(said, heard[: len(said)]))
 
     return score
-
-
-def meta_train(
-    learner: MetaLearner,
-    params: PyTree,
-    sampler: Callable[[int], Episode],
-    *,
-    updates: int,
-    rate: float,
-    seed: int,
-    features: int,
-    directory: Path,
-    config: Mapping[str, Any],
-    augment: Transform,
-) -> TrainState:
-    """Meta-train a learner on speakers, from weights that were trained plainly, or load what was trained before."""
-    return train(
-        learner, sampler, updates, rate, directory,
-        augment=augment_episode(augment), features=features, seed=seed, config=config, params=params,
-    )  # fmt: skip
-
-
-def speakers(
-    corpus: Corpus, vocabulary: Vocabulary, support: int, query: int, tasks: int, seed: int, longest: int
-) -> Callable[[int], Episode]:
-    """Tasks of training speakers."""
-    return utterance_sampler(
-        corpus, vocabulary, support=support, query=query, tasks=tasks, seed=seed, max_frames=longest, buckets=3
-    )
 
 
 def average_of_speakers(

@@ -101,6 +101,15 @@ class Vocabulary:
             )
         return ("" if self.level == "character" else " ").join(self.units[label - 1] for label in labels)
 
+    def decode_rows(self, labels: Ragged) -> list[str]:
+        """The texts of R rows of classes, the inverse of `encode_rows`; arrays of JAX or numpy.
+
+        Raises:
+          ValueError: as `decode`.
+        """
+        rows = zip(np.asarray(labels.values), np.asarray(labels.lengths), strict=True)
+        return [self.decode(row[:length]) for row, length in rows]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the vocabulary as a JSON file (`vocabulary.json` by custom) in one step."""
         path = Path(path)

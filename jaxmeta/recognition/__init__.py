@@ -1,4 +1,4 @@
 """A trained recogniser as a folder, what it transcribes, and how it is adapted to one voice.
 
-Above training, below the command line and the experiments: it joins models, data and decoding, for the command line and the experiments.
+Above training: it joins models, data and decoding, for the command line and the experiments.
 """

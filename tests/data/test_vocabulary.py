@@ -165,3 +165,9 @@ def test_a_damaged_file_is_named(tmp_path, content, message):
         path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=rf"vocabulary\.json: .*{message}"):
         load_vocabulary(path)
+
+
+def test_rows_are_decoded_up_to_their_lengths():
+    vocabulary = build_vocabulary(["ab c"])
+    texts = ["cab", "a", "b c"]
+    assert vocabulary.decode_rows(vocabulary.encode_rows(texts, str)) == texts
