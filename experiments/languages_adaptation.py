@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.languages_systems import System
 from experiments.speech_protocol import Heard, digest_of
-from jaxmeta import Episode, first_order
+from jaxmeta import Episode, Ragged, forward_only
 from jaxmeta.data.adaptation import AdaptationEpisodes
 from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.vocabulary import Vocabulary
@@ -59,10 +59,10 @@ class Adaptation:
         return self._by_language(self.kept[key])
 
     def _hear(self, title: str, params: PyTree, shots: int, rate: float, steps: int) -> list[list[str]]:
-        run, found = _adapt_and_write(self.system, steps), []
+        run, found = _adapt_and_write(self.system), []
         with progress_bar(title, len(self.episodes.groups)) as advance:
             for index in range(len(self.episodes.groups)):
-                found.append(self.vocabulary.decode_rows(run(params, rate, self._episode(index, shots))))
+                found.append(self.vocabulary.decode_rows(run(params, rate, steps, self._episode(index, shots))))
                 advance(1)
         return found
 
@@ -131,11 +131,11 @@ def scores(heard: Heard, baseline: Heard | None, count: Count) -> dict:
 
 
 @functools.lru_cache(maxsize=64)
-def _adapt_and_write(system: System, steps: int) -> Callable[[PyTree, float, Episode], object]:
-    """Compiled once for each number of steps and shape of a support set, whatever the rate."""
+def _adapt_and_write(system: System) -> Callable[[PyTree, float, int, Episode], Ragged]:
+    """Compiled once for each shape of a support set, whatever the rate and the number of steps."""
 
-    def run(params: PyTree, rate: float, episode: Episode):
-        learner = system.learner(rate, steps, first_order())
+    def run(params: PyTree, rate: float, steps: int, episode: Episode) -> Ragged:
+        learner = system.learner(rate, steps, forward_only())
         fast, _ = learner.adapt(params, {}, episode.support, jax.random.key(0))
         return system.write(fast, episode.query.inputs)
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 from jax import numpy as jnp
 
 from experiments.noise_recipes import SNRS, Plan
 from experiments.speech_data import SpeechData
 from experiments.speech_recipes import Recipe
 from experiments.speech_training import augmentation, validation_error
-from experiments.training import Augment, initial_state, train
-from jaxmeta import MetaLearner, maml
+from experiments.training import Augment, initial_state, plain, train
+from jaxmeta import MetaLearner, Model
 from jaxmeta.data.augment import augment_episode, sometimes
 from jaxmeta.data.spectral import mix_noise
 from jaxmeta.data.utterances import batch_sampler, utterance_sampler
@@ -43,7 +42,8 @@ def train_in_noise(
       start: weights to go on from; None: random ones.
     """
     recipe = plan.recipe
-    model, learner = _plain(data, recipe)
+    model = _network(data, recipe)
+    learner = plain(model, LOSS)
     sampler = batch_sampler(
         data.train, data.vocabulary, seed=seed, frames_per_batch=recipe.frames, max_frames=recipe.longest,
         buckets=plan.buckets,
@@ -67,7 +67,7 @@ def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) ->
     trained_on = json.loads(run.read_bytes())["data"] if run.exists() else None
     if trained_on not in (None, data.fingerprints):
         raise ValueError(f"--plain {workdir} was trained on {trained_on}, not on {data.fingerprints}; use its --seed.")
-    _, learner = _plain(data, recipe)
+    learner = plain(_network(data, recipe), LOSS)
     like = initial_state(learner, recipe.updates, recipe.rate, data.train.frames.shape[1], seed)
     found = restore(workdir / "plain" / "checkpoints", like)
     if found is None:
@@ -113,8 +113,6 @@ def one_condition(bank: np.ndarray) -> Augment:
     return augment
 
 
-def _plain(data: SpeechData, recipe: Recipe):
-    """A recogniser, and the learner whose query loss is the loss of a batch, because it does not adapt."""
-    network = (recipe.encoder, Size(recipe.width, recipe.depth))
-    model = recogniser(data.vocabulary.size, *network, dropout=recipe.dropout)
-    return model, maml(model, LOSS, optax.sgd(0.0), steps=0)
+def _network(data: SpeechData, recipe: Recipe) -> Model:
+    size = Size(recipe.width, recipe.depth)
+    return recogniser(data.vocabulary.size, recipe.encoder, size, dropout=recipe.dropout)

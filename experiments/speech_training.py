@@ -6,10 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
-from experiments.training import train
-from jaxmeta import MetaLearner, Model, maml
+from experiments.training import plain, train
+from jaxmeta import MetaLearner, Model
 from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.augment import augment_episode, chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
@@ -70,10 +69,8 @@ def train_plainly(
     """
     model = recogniser(vocabulary.size, *network, dropout=dropout)
     sampler = batch_sampler(corpus, vocabulary, seed=seed, frames_per_batch=frames, max_frames=longest)
-    # A learner that does not adapt: its query loss is the loss of a batch.
-    learner = maml(model, LOSS, optax.sgd(0.0), steps=0)
     return train(
-        learner, sampler, updates, rate, directory,
+        plain(model, LOSS), sampler, updates, rate, directory,
         augment=augment_episode(augment, on="query"), features=corpus.frames.shape[1], seed=seed, config=config,
         validation=Validation(validation_error(model, held_out, vocabulary), max(1, updates // 10)),
     )  # fmt: skip

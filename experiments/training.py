@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import optax
 
-from jaxmeta import Episode, MetaLearner, Ragged
+from jaxmeta import Episode, MetaLearner, Model, Ragged, maml
 from jaxmeta.training import TrainState, init_state, make_update
 from jaxmeta.training.loop import Validation, train_loop
-from jaxmeta.types import Key, PyTree
+from jaxmeta.types import Key, Loss, PyTree
 
 Augment = Callable[[Key, Episode], Episode]
 
@@ -53,6 +53,11 @@ def train(
     if params is not None:
         initial = initial._replace(params=params)
     return train_loop(update, initial, sampler, updates, directory, config=config, validation=validation)
+
+
+def plain(model: Model, loss: Loss) -> MetaLearner:
+    """Plain supervised training: a learner that does not adapt, so that its query loss is the loss of a batch."""
+    return maml(model, loss, optax.sgd(0.0), steps=0)
 
 
 def initial_state(learner: MetaLearner, updates: int, rate: float, features: int, seed: int) -> TrainState:
