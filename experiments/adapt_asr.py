@@ -100,9 +100,11 @@ def main(config: Config) -> dict:
 
 
 def _data(config: Config) -> SpeechData:
-    from experiments.speech_data import recorded_sentences, synthesised_sentences
+    from experiments.speech_data import recorded_sentences, synthesised_sentences, widened
 
-    return synthesised_sentences(config.seed) if config.preset == "quick" else recorded_sentences()
+    if config.preset == "quick":
+        return synthesised_sentences(config.seed)
+    return widened(recorded_sentences(), config.seed)
 
 
 def _recipe(config: Config) -> Recipe:
@@ -116,13 +118,16 @@ def _plain(config: Config, recipe: Recipe, data: SpeechData) -> PyTree:
     from experiments.speech_training import augmentation, train_plainly
     from jaxmeta.models.acoustic import Size
 
-    network = (recipe.encoder, Size(recipe.width, recipe.depth))
-    return train_plainly(
-        data.train, data.val, data.vocabulary, network,
-        updates=recipe.updates, rate=recipe.rate, frames=recipe.frames, dropout=recipe.dropout, seed=config.seed,
-        directory=config.workdir / "plain", longest=recipe.longest, augment=augmentation(),
-        config=_decides(config, recipe, data, PLAIN),
-    ).params  # fmt: skip
+    weights = None
+    for name, corpus, updates in (("wide", data.wide, recipe.wide_updates), ("plain", data.train, recipe.updates)):
+        if corpus is not None:
+            weights = train_plainly(
+                corpus, data.val, data.vocabulary, (recipe.encoder, Size(recipe.width, recipe.depth)),
+                updates=updates, rate=recipe.rate, frames=recipe.frames, dropout=recipe.dropout, seed=config.seed,
+                directory=config.workdir / name, longest=recipe.longest, augment=augmentation(), params=weights,
+                config=_decides(config, recipe, data, PLAIN),
+            ).params  # fmt: skip
+    return weights
 
 
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
@@ -141,7 +146,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
         return start
     sampler = utterance_sampler(
         data.train, data.vocabulary, support=recipe.support, query=recipe.query, tasks=recipe.tasks, seed=config.seed,
-        max_frames=recipe.longest, buckets=3,
+        max_frames=recipe.meta_longest, buckets=1,
     )  # fmt: skip
     return train(
         method.meta((method.scale or 1.0) * recipe.inner_rate, recipe.steps), sampler, recipe.meta_updates,

@@ -10,13 +10,15 @@ class Recipe(NamedTuple):
     width: int
     depth: int
     dropout: float
+    wide_updates: int
+    """Of plain training on other speech too, before."""
     updates: int
     """Of plain training."""
     rate: float
     frames: int
     """In a batch of plain training, with padding."""
     longest: int
-    """Frames above which a training utterance is left out."""
+    """Frames above which an utterance is left out of plain training."""
     meta_updates: int
     meta_rate: float
     tasks: int
@@ -25,15 +27,17 @@ class Recipe(NamedTuple):
     steps: int
     """Inner steps of meta-training."""
     inner_rate: float
+    meta_longest: int
+    """Frames above which an utterance is left out of meta-training, whose tasks are all padded to that."""
 
 
 PRESETS = {
-    "quick": Recipe("gru", 72, 2, 0.0, 600, 3e-3, 8_000, 400, 30, 3e-4, 4, 5, 5, 3, 0.1),
-    "full": Recipe("gru", 136, 3, 0.1, 5_000, 3e-3, 12_000, 1_000, 100, 3e-4, 4, 5, 5, 3, 0.1),
+    "quick": Recipe("gru", 72, 2, 0.0, 0, 600, 3e-3, 8_000, 400, 30, 3e-4, 4, 5, 5, 3, 0.1, 300),
+    "full": Recipe("gru", 136, 3, 0.1, 4_000, 4_000, 2e-3, 12_000, 1_000, 300, 3e-4, 4, 5, 5, 3, 0.03, 500),
 }
 
 
-PLAIN = ("encoder", "width", "depth", "dropout", "updates", "rate", "frames", "longest")
+PLAIN = ("encoder", "width", "depth", "dropout", "wide_updates", "updates", "rate", "frames", "longest")
 """What of a recipe decides the plainly trained weights."""
 QUICK_METHODS = ("fine-tune all", "maml", "test time")
 TABLE_SHOTS = (1, 2, 5, 10)

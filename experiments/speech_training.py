@@ -53,6 +53,7 @@ def train_plainly(
     config: Mapping[str, Any],
     augment: Transform,
     longest: int,
+    params: PyTree | None = None,
 ) -> TrainState:
     """Train a recogniser on all utterances of all speakers, or load what was trained before.
 
@@ -66,12 +67,14 @@ def train_plainly(
       dropout: of the encoder.
       augment: what an utterance goes through.
       longest: utterances of more frames are left out.
+      params: where training starts; None: at random weights.
     """
     model = recogniser(vocabulary.size, *network, dropout=dropout)
     sampler = batch_sampler(corpus, vocabulary, seed=seed, frames_per_batch=frames, max_frames=longest)
     return train(
         plain(model, LOSS), sampler, updates, rate, directory,
         augment=augment_episode(augment, on="query"), features=corpus.frames.shape[1], seed=seed, config=config,
+        params=params,
         validation=Validation(validation_error(model, held_out, vocabulary), max(1, updates // 10)),
     )  # fmt: skip
 
