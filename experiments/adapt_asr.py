@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from experiments.speech_methods import Method
     from experiments.speech_protocol import Protocol
     from experiments.speech_report import Trained
-    from jaxmeta.data.corpus import Corpus
     from jaxmeta.recognition.recogniser import Recogniser
     from jaxmeta.types import PyTree
 
@@ -84,7 +83,7 @@ def main(config: Config) -> dict:
     print(f"training on {data.train.describe()}, {data.vocabulary.size - 1} characters", file=sys.stderr)
     weights = _plain(config, recipe, data)
     params = {name: _params(name, known[name], config, recipe, data, weights) for name in names}
-    validation, test = (_protocol(part, data, config, name) for name, part in (("val", data.val), ("test", data.test)))
+    validation, test = _protocols(data, config, recipe)
     chosen = {name: choose(name, known[name], params[name], validation, recipe.inner_rate) for name in names}
     _keep_recogniser(config, recipe, data, chosen)
     if config.preset == "quick":
@@ -156,12 +155,20 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
     ).params  # fmt: skip
 
 
-def _protocol(corpus: Corpus, data: SpeechData, config: Config, name: str) -> Protocol:
-    from experiments.speech_protocol import Protocol
+def _protocols(data: SpeechData, config: Config, recipe: Recipe) -> tuple[Protocol, Protocol]:
+    """Validation and test, padded to the same lengths so that a method's programs serve both."""
+    from experiments.speech_protocol import Protocol, padded_lengths
     from jaxmeta.data.adaptation import adaptation_episodes
 
-    episodes = adaptation_episodes(corpus, data.vocabulary, supports=(0, *TABLE_SHOTS), query=10, seed=config.seed)
-    return Protocol(episodes, data.vocabulary, config.workdir / name)
+    val, test = (
+        adaptation_episodes(corpus, data.vocabulary, supports=(0, *TABLE_SHOTS), query=10, seed=config.seed)
+        for corpus in (data.val, data.test)
+    )
+    lengths = padded_lengths((val, test), recipe.padded)
+    return (
+        Protocol(val, data.vocabulary, config.workdir / "val", lengths),
+        Protocol(test, data.vocabulary, config.workdir / "test", lengths),
+    )
 
 
 def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: dict[str, Trained]) -> None:

@@ -165,7 +165,7 @@ def _decides(config: Config, plan: Plan, data: SpeechData, sounds: Sounds, names
     """What weights depend on."""
     held = {name: getattr(plan.recipe, name) for name in names}
     plain = None if config.plain is None else str(config.plain.resolve())
-    rest = {"buckets": [plan.buckets, plan.meta_buckets], "seed": config.seed, "noise": sounds.digest, "plain": plain}
+    rest = {"buckets": plan.buckets, "seed": config.seed, "noise": sounds.digest, "plain": plain}
     return held | rest | {"data": data.fingerprints}
 
 

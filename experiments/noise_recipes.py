@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from experiments.speech_recipes import PRESETS as SPEECH
 from experiments.speech_recipes import Recipe
 
 
@@ -19,21 +20,17 @@ class Plan(NamedTuple):
     methods: tuple[str, ...]
     buckets: int
     """Padded lengths in training, each of which compiles the update again."""
-    meta_buckets: int
-    """The same, in meta-training."""
 
 
 METHODS = ("fine-tune all", "maml", "test time", "test time, each")
 PRESETS = {
     "quick": Plan(
-        Recipe("gru", 72, 2, 0.0, 500, 3e-3, 8_000, 360, 30, 3e-4, 4, 5, 5, 3, 0.1),
-        speakers=10, validation=8, rates=(0.01, 0.03, 0.1), steps=(2, 10), methods=METHODS[:3],
-        buckets=2, meta_buckets=1,
+        SPEECH["quick"]._replace(updates=500, longest=360, meta_longest=360),
+        speakers=10, validation=8, rates=(0.01, 0.03, 0.1), steps=(2, 10), methods=METHODS[:3], buckets=2,
     ),
     "full": Plan(
-        Recipe("gru", 136, 3, 0.1, 5_000, 3e-3, 12_000, 1_000, 100, 3e-4, 4, 5, 5, 3, 0.1),
-        speakers=20, validation=8, rates=(0.01, 0.03, 0.1, 0.3, 1.0), steps=(1, 5, 10), methods=METHODS,
-        buckets=3, meta_buckets=2,
+        SPEECH["full"]._replace(wide_updates=0, updates=5_000, rate=3e-3),
+        speakers=20, validation=8, rates=(0.003, 0.01, 0.03, 0.1, 0.3), steps=(1, 5, 20), methods=METHODS, buckets=3,
     ),
 }  # fmt: skip
 SNRS = (20.0, 10.0, 5.0, 0.0)

@@ -66,14 +66,8 @@ def settings(
         # Each condition keeps its own file, so that none grows large.
         folders = (keep / condition.name.replace(" ", "_") / name for name in ("told", "alone"))
         both = zip((told, by_themselves(told)), folders, strict=True)
-        found.append(Setting(condition, *(_protocol(episodes, vocabulary, own) for episodes, own in both)))
+        found.append(Setting(condition, *(Protocol(episodes, vocabulary, own) for episodes, own in both)))
     return found
-
-
-def _protocol(episodes: AdaptationEpisodes, vocabulary: Vocabulary, keep: Path) -> Protocol:
-    protocol = Protocol(episodes, vocabulary, keep)
-    protocol.lengths = protocol.lengths[-1:]  # Compiling for a second length takes longer here than it saves.
-    return protocol
 
 
 def some_utterances(corpus: Corpus, vocabulary: Vocabulary, speakers: int, seed: int) -> Corpus:

@@ -64,8 +64,8 @@ def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) ->
       ValueError: there are none, or they are of another network or other speech.
     """
     run = workdir / "plain" / "run.json"
-    trained_on = json.loads(run.read_bytes())["data"] if run.exists() else None
-    if trained_on not in (None, data.fingerprints):
+    trained_on = json.loads(run.read_bytes())["data"] if run.exists() else data.fingerprints
+    if not data.fingerprints.items() <= trained_on.items():
         raise ValueError(f"--plain {workdir} was trained on {trained_on}, not on {data.fingerprints}; use its --seed.")
     learner = plain(_network(data, recipe), LOSS)
     like = initial_state(learner, recipe.updates, recipe.rate, data.train.frames.shape[1], seed)
@@ -83,7 +83,7 @@ def meta_train_in_noise(
     recipe = plan.recipe
     sampler = utterance_sampler(
         data.train, data.vocabulary, support=recipe.support, query=recipe.query, tasks=recipe.tasks, seed=seed,
-        max_frames=recipe.longest, buckets=plan.meta_buckets,
+        max_frames=recipe.meta_longest, buckets=1,
     )  # fmt: skip
     return train(
         learner, sampler, recipe.meta_updates, recipe.meta_rate, directory,

@@ -6,7 +6,7 @@ What every method recognised is kept under everything that it depends on, so tha
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxmeta import Episode, MetaLearner
 from jaxmeta.data.adaptation import AdaptationEpisodes
+from jaxmeta.data.padding import round_up
 from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import Edits, character_edits, word_edits
@@ -46,17 +47,23 @@ class Heard(NamedTuple):
 class Protocol:
     """Recognition of each speaker's queries after adapting to some of the speaker's utterances."""
 
-    def __init__(self, episodes: AdaptationEpisodes, vocabulary: Vocabulary, folder: Path):
+    def __init__(
+        self, episodes: AdaptationEpisodes, vocabulary: Vocabulary, folder: Path, lengths: Sequence[int] | None = None
+    ):
+        """Args:
+        episodes: speakers, with their utterances.
+        vocabulary: of the transcripts.
+        folder: for what is recognised.
+        lengths: that a speaker's frames are padded to, each a program of its own; None: the longest of all.
+        """
         self.episodes, self.vocabulary = episodes, vocabulary
+        self.longest = longest_of(episodes)
+        self.lengths = sorted(lengths or padded_lengths([episodes], 1))
         self.path = folder / "heard.json"
         self.kept = json.loads(self.path.read_bytes()) if self.path.exists() else {}
         text = episodes.corpus.columns["transcription"]
         self.said = [str(text[row]) for group in episodes.groups for row in group.query]
         self.speakers = [group.name for group in episodes.groups for _ in group.query]
-        longest = [int(episodes.corpus.length[np.r_[group.support, group.query]].max()) for group in episodes.groups]
-        # Half of the speakers never need the full length; two lengths are two programs.
-        self.lengths = sorted({int(8 * -(-np.quantile(longest, share) // 8)) for share in (0.5, 1.0)})
-        self.longest = longest
 
     def hear(self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> Heard:
         """Adapt to each speaker's first `shots` utterances and recognise the queries."""
@@ -83,6 +90,19 @@ class Protocol:
                 heard += self.vocabulary.decode_rows(run(params, rate, steps, self.episode(index, shots)))
                 advance(1)
         return heard
+
+
+def longest_of(episodes: AdaptationEpisodes) -> list[int]:
+    """Frames of each speaker's longest utterance."""
+    return [int(episodes.corpus.length[np.r_[group.support, group.query]].max()) for group in episodes.groups]
+
+
+def padded_lengths(episodes: Iterable[AdaptationEpisodes], count: int) -> list[int]:
+    """Lengths that equal shares of the speakers are padded to, ascending; the last fits the longest utterance."""
+    longest = np.concatenate([longest_of(some) for some in episodes])
+    return sorted(
+        {int(round_up(np.quantile(longest, number / count, method="higher"))) for number in range(1, count + 1)}
+    )
 
 
 def row(heard: Heard, before: Heard, baseline: Heard | None = None) -> dict:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from experiments.adapt_asr import Config, main
-from experiments.speech_data import SpeechData, copy_voice, sentences
-from experiments.speech_protocol import Heard, Protocol, row
+from experiments.speech_data import SpeechData, copy_voice
+from experiments.speech_protocol import Heard, Protocol, padded_lengths, row
 from experiments.speech_report import Trained, baseline_of, choose, curve_of_steps, interval, show, show_safety, table
 from experiments.speech_safety import forgetting, gate
+from experiments.speech_synthesis import read_aloud, sentences
 from jaxmeta import MetaLearner, Ragged
 from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.corpus import Corpus
@@ -63,6 +64,25 @@ def test_sentences_differ_and_are_parted():
     assert len({word.text for word in words}) == 200
     assert [sum(word.split == split for word in words) for split in ("train", "val", "test")] == [167, 8, 25]
     assert {word.text for word in sentences(200, 1)} != {word.text for word in words}
+
+
+def test_transcripts_and_their_words_are_read_aloud():
+    rows = read_manifest(read_aloud(["OPEN THE DOOR", "SHUT THE WINDOW"], seed=0)).columns
+    texts = rows["transcription"].tolist()
+    assert len(texts) == 4 and texts[:2] == ["open the door", "shut the window"]
+    assert {word for text in texts for word in text.split()} <= {"open", "the", "door", "shut", "window"}
+    assert all(3 <= len(text.split()) <= 8 for text in texts)
+
+
+def test_speakers_are_padded_to_one_of_few_lengths(tmp_path):
+    some = corpus()
+    some.length[:14] = 5  # of the first speaker
+    episodes = adaptation_episodes(some, VOCABULARY, supports=(0, 1, 2, 5, 10), query=4, seed=0)
+    assert padded_lengths([episodes], 1) == [8] and padded_lengths([episodes], 3) == [8]
+    some.length[28:] = 20  # of the last speaker
+    assert padded_lengths([episodes], 1) == [24] and padded_lengths([episodes, episodes], 3) == [8, 24]
+    both = Protocol(episodes, VOCABULARY, tmp_path, [24, 8])
+    assert [both.episode(index, 5).support.inputs.values.shape[2] for index in range(3)] == [8, 8, 24]
 
 
 def test_the_protocol_adapts_to_the_shots_that_are_asked_for_and_keeps_what_it_heard(tmp_path):

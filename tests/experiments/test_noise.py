@@ -296,7 +296,7 @@ def test_weights_that_are_not_there_are_named(monkeypatch, tmp_path, speech):
 
     monkeypatch.setattr(noise_training, "initial_state", lambda *form: None)  # looked at where there is a checkpoint
     corpus = load_corpus(speech, FEATURES, progress=False)
-    data = SpeechData(corpus, corpus, corpus, build_vocabulary(["ab"]), {})
+    data = SpeechData(corpus, corpus, corpus, build_vocabulary(["ab"]), {"own": "speech"})
     with pytest.raises(ValueError, match=f"--plain {tmp_path} holds no weights"):
         noise_training.plain_weights(tmp_path, data, PRESETS["quick"].recipe, 0)
     (tmp_path / "plain").mkdir()
