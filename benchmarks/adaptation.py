@@ -48,7 +48,7 @@ def main(config: Config) -> dict[str, Any]:
     """
     from typing import get_args
 
-    from experiments.words_recipes import Name
+    from experiments.spoken_words.recipes import Name
     from jaxmeta.training import report
 
     names = get_args(Name)
@@ -74,7 +74,7 @@ def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:
     import jax
 
     from benchmarks.problems import word_episodes
-    from experiments.words_learners import learners
+    from experiments.spoken_words.learners import learners
     from jaxmeta.models.words import residual
 
     build = learners(partial(residual, width=config.width), None)[name]

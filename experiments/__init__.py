@@ -1,1 +1,1 @@
-"""One script a question; README.md is the table of results."""
+"""One folder a question; README.md is the table of results."""

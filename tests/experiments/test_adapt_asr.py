@@ -4,12 +4,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.adapt_asr import Config, main
-from experiments.speech_data import SpeechData, copy_voice
-from experiments.speech_protocol import Heard, Protocol, padded_lengths, row
-from experiments.speech_report import Trained, baseline_of, choose, curve_of_steps, interval, show, show_safety, table
-from experiments.speech_safety import forgetting, gate
-from experiments.speech_synthesis import read_aloud, sentences
+from experiments.adapt_asr.__main__ import Config, main
+from experiments.adapt_asr.data import SpeechData, copy_voice
+from experiments.adapt_asr.protocol import Heard, Protocol, padded_lengths, row
+from experiments.adapt_asr.report import (
+    Trained,
+    baseline_of,
+    choose,
+    curve_of_steps,
+    interval,
+    show,
+    show_safety,
+    table,
+)
+from experiments.adapt_asr.safety import forgetting, gate
+from experiments.adapt_asr.synthesis import read_aloud, sentences
 from jaxmeta import MetaLearner, Ragged
 from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.corpus import Corpus
@@ -94,7 +103,7 @@ def test_the_protocol_adapts_to_the_shots_that_are_asked_for_and_keeps_what_it_h
 
 
 def test_the_best_rate_and_steps_on_validation_speakers_are_chosen(tmp_path):
-    from experiments.speech_methods import Method
+    from experiments.adapt_asr.methods import Method
 
     method = Method(writes, lambda weights, rate: weights)
     best = choose("x", method, {"plain": jnp.zeros(())}, protocol(tmp_path), 0.1)

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import languages_words
-from experiments.languages import Config, main
-from experiments.languages_adaptation import Adaptation, choose, scores, table
-from experiments.languages_columns import column_layers, column_recogniser, freeze, newest_column, next_column, thaw
-from experiments.languages_data import (
+from experiments.adapt_asr.protocol import Heard
+from experiments.languages import words
+from experiments.languages.__main__ import Config, main
+from experiments.languages.adaptation import Adaptation, choose, scores, table
+from experiments.languages.columns import column_layers, column_recogniser, freeze, newest_column, next_column, thaw
+from experiments.languages.data import (
     PRETRAINING,
     SEQUENCE,
     UNSEEN,
@@ -24,13 +25,12 @@ from experiments.languages_data import (
     rows_of,
     written,
 )
-from experiments.languages_recipes import PRESETS, Preset, Target
-from experiments.languages_report import tables
-from experiments.languages_sequence import Budget, Course, store
-from experiments.languages_systems import System, forced, translator
-from experiments.languages_training import hear, language_tasks, plain_batches, with_replay
-from experiments.languages_transfer import backward_transfer, error_matrix, forward_transfer, matrix_rows, transfer_rows
-from experiments.speech_protocol import Heard
+from experiments.languages.recipes import PRESETS, Preset, Target
+from experiments.languages.report import tables
+from experiments.languages.sequence import Budget, Course, store
+from experiments.languages.systems import System, forced, translator
+from experiments.languages.training import hear, language_tasks, plain_batches, with_replay
+from experiments.languages.transfer import backward_transfer, error_matrix, forward_transfer, matrix_rows, transfer_rows
 from jaxmeta import Batch, Episode, MetaLearner, Model, Ragged, first_order
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.phrasebook import LANGUAGES
@@ -386,7 +386,7 @@ def test_the_languages_are_those_built_in_and_mandarin_is_not_heard_in_pretraini
 
 def test_words_stand_in_rows_by_one_speaker_with_their_frames_one_after_another():
     corpus = make_corpus()
-    rows = languages_words.in_rows(corpus, seed=0)
+    rows = words.in_rows(corpus, seed=0)
     texts = [text.split() for text in rows.columns["transcription"].tolist()]
     assert {len(text) for text in texts} == {1, 2, 3}
     number = 0
@@ -405,7 +405,7 @@ def test_arabic_words_are_grouped_by_word_and_split():
     label, split = ["a", "b", "c", "d", "e", "f"], ["train", "train", "val", "train", "test", "train"]
     columns = {"label": np.array(label), "word_split": np.array(split)}
     corpus = Corpus(np.zeros((6, 1), np.float32), np.arange(6), np.ones(6, np.int32), columns)
-    found = languages_words.arabic_groups(corpus).tolist()
+    found = words.arabic_groups(corpus).tolist()
     assert found == ["ar-0", "ar-1", "ar-val", "ar-2", "ar-test", "ar-0"]
 
 

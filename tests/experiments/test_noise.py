@@ -7,15 +7,16 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import noise, noise_conditions, noise_report, noise_training
-from experiments.noise_conditions import Condition, artificial_sounds, heard_in, recorded_sounds
-from experiments.noise_methods import each_utterance
-from experiments.noise_recipes import METHODS, PRESETS, TUNED
-from experiments.noise_sounds import artificial_rooms, babble, swelling
-from experiments.speech_data import FEATURES
-from experiments.speech_methods import Method
-from experiments.speech_protocol import Heard
-from experiments.speech_report import Trained
+from experiments.adapt_asr.data import FEATURES
+from experiments.adapt_asr.methods import Method
+from experiments.adapt_asr.protocol import Heard
+from experiments.adapt_asr.report import Trained
+from experiments.noise import __main__ as noise
+from experiments.noise import conditions, report, training
+from experiments.noise.conditions import Condition, artificial_sounds, heard_in, recorded_sounds
+from experiments.noise.methods import each_utterance
+from experiments.noise.recipes import METHODS, PRESETS, TUNED
+from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta import Batch, Episode, Model, Ragged, unlabelled
 from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.audio import write_audio
@@ -150,20 +151,20 @@ def test_speakers_say_the_same_in_every_condition(home, speech, tmp_path):
     corpus = load_corpus(speech, FEATURES, progress=False)
     vocabulary = build_vocabulary(["ab"])
     conditions = recorded_sounds(home, seed=0).conditions[:2]
-    clean, noisy = noise_report.settings(corpus, speech, vocabulary, conditions, 2, 0, tmp_path)
+    clean, noisy = report.settings(corpus, speech, vocabulary, conditions, 2, 0, tmp_path)
     for protocol, other in ((clean.told, noisy.told), (clean.alone, noisy.alone)):
         assert protocol.path != other.path
         for one, another in zip(protocol.episodes.groups, other.episodes.groups, strict=True):
             files = [setting.told.episodes.corpus.columns["file_name"] for setting in (clean, noisy)]
             np.testing.assert_array_equal(files[0][one.query], files[1][another.query])
             np.testing.assert_array_equal(files[0][one.support], files[1][another.support])
-    assert len(clean.told.episodes.corpus) == 2 * (noise_report.SHOTS + noise_report.QUERY)
+    assert len(clean.told.episodes.corpus) == 2 * (report.SHOTS + report.QUERY)
 
 
 def test_without_transcripts_the_queries_themselves_are_adapted_to(speech):
     corpus = load_corpus(speech, FEATURES, progress=False)
     told = adaptation_episodes(corpus, build_vocabulary(["ab"]), supports=(5,), query=10, seed=0)
-    alone = noise_report.by_themselves(told)
+    alone = report.by_themselves(told)
     episode, before = alone(10, [0]), told(5, [0])
     np.testing.assert_array_equal(episode.support.inputs.values, episode.query.inputs.values)
     np.testing.assert_array_equal(episode.query.inputs.values, before.query.inputs.values)
@@ -207,11 +208,11 @@ def test_each_utterance_adapts_by_itself():
 
 def test_a_task_is_heard_in_one_noise_at_one_level(monkeypatch):
     """Bands of the noises differ, so that what is added tells which one it was, and how loud."""
-    monkeypatch.setattr(noise_training, "augmentation", chain)
-    monkeypatch.setattr(noise_training, "SNRS", (20.0, 5.0))
+    monkeypatch.setattr(training, "augmentation", chain)
+    monkeypatch.setattr(training, "SNRS", (20.0, 5.0))
     bank = np.full((3, 7, 3), -40.0, np.float32)
     bank[np.arange(3), :, np.arange(3)] = 0.0
-    augment = jax.jit(noise_training.one_condition(bank))
+    augment = jax.jit(training.one_condition(bank))
 
     def batch(rows):
         return Batch(Ragged(np.zeros((rows, 5, 3), np.float32), np.full(rows, 5)), np.zeros(rows), np.ones(rows))
@@ -235,7 +236,7 @@ def heard(*texts: str) -> Heard:
 
 def test_rates_are_sums_over_the_test_and_changes_are_points():
     before, after = heard("abcd", "", "abcd", "ab"), heard("abcd", "abc", "abcdef", "ab")
-    found = noise_report.rates_of(after, before)
+    found = report.rates_of(after, before)
     assert found["cer"] == pytest.approx(100 * 3 / 18) and found["change"] == pytest.approx(100 * (3 - 8) / 18)
     assert found["wer"] == pytest.approx(100 * 2 / 4)
     # The draws are x twice, x and y, or y twice: 1 of 8, 3 of 18 and 2 of 10 labels wrong.
@@ -261,9 +262,9 @@ def test_the_best_rate_and_steps_over_all_conditions_are_chosen():
     quiet = Stub(Condition("seen", 10.0, None), {(0.1, 1): right, (0.1, 5): good, (1.0, 1): bad, (1.0, 5): right})
     loud = Stub(Condition("seen", 0.0, None), {(0.1, 1): bad, (0.1, 5): good, (1.0, 1): bad, (1.0, 5): bad})
     method = Method(lambda rate, steps: None, lambda weights, rate: weights)
-    best = noise_report.choose("some", method, {}, [quiet, loud], (0.1, 1.0), (1, 5))
+    best = report.choose("some", method, {}, [quiet, loud], (0.1, 1.0), (1, 5))
     assert (best.rate, best.steps) == (0.1, 5) and best.error == pytest.approx(100 * 2 / 36)
-    edits = noise_report.together([right.characters, bad.characters])
+    edits = report.together([right.characters, bad.characters])
     np.testing.assert_array_equal(edits.errors, np.r_[right.characters.errors, bad.characters.errors])
 
 
@@ -271,12 +272,12 @@ def test_the_table_tells_what_needed_transcripts_and_what_is_not_adapted():
     setting = Stub(Condition("seen", 5.0, None), {(0.1, 1): heard("abcd", "abc", "abcdef", "ab")})
     known = {name: Method(None, None, labels=name == "told") for name in ("told", "silent")}
     methods = {name: Trained(name, None, {}, 0.1, 1, 0.0) for name in known}
-    rows = noise_report.table(Trained("unadapted", None, {}, 0.0, 0, 0.0), methods, known, [setting])
+    rows = report.table(Trained("unadapted", None, {}, 0.0, 0, 0.0), methods, known, [setting])
     assert [(row["method"], row["transcribed"], row["condition"]) for row in rows] == [
         ("unadapted", 0, "seen 5 dB"), ("told", 5, "seen 5 dB"), ("silent", 0, "seen 5 dB"),
     ]  # fmt: skip
     assert rows[0]["change"] == 0 and rows[1]["change"] == pytest.approx(100 * (3 - 8) / 18)
-    before, after, _ = noise_report.show(rows).splitlines()[2:]
+    before, after, _ = report.show(rows).splitlines()[2:]
     assert before.startswith("| seen 5 dB | unadapted | 0 | – | – | 44.4 (") and before.endswith(" | – |")
     assert after.startswith("| seen 5 dB | told | 5 | 0.1 | 1 | 16.7 (12.5 to 20.0) | ") and "| -27.8 (" in after
 
@@ -292,20 +293,20 @@ def test_presets_and_flags(monkeypatch, tmp_path):
 
 
 def test_weights_that_are_not_there_are_named(monkeypatch, tmp_path, speech):
-    from experiments.speech_data import SpeechData
+    from experiments.adapt_asr.data import SpeechData
 
-    monkeypatch.setattr(noise_training, "initial_state", lambda *form: None)  # looked at where there is a checkpoint
+    monkeypatch.setattr(training, "initial_state", lambda *form: None)  # looked at where there is a checkpoint
     corpus = load_corpus(speech, FEATURES, progress=False)
     data = SpeechData(corpus, corpus, corpus, build_vocabulary(["ab"]), {"own": "speech"})
     with pytest.raises(ValueError, match=f"--plain {tmp_path} holds no weights"):
-        noise_training.plain_weights(tmp_path, data, PRESETS["quick"].recipe, 0)
+        training.plain_weights(tmp_path, data, PRESETS["quick"].recipe, 0)
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "run.json").write_text('{"data": {"other": "speech"}}')
     with pytest.raises(ValueError, match=r"was trained on .*other.*speech"):
-        noise_training.plain_weights(tmp_path, data, PRESETS["quick"].recipe, 0)
+        training.plain_weights(tmp_path, data, PRESETS["quick"].recipe, 0)
 
 
 def test_noise_for_training_has_a_digest_of_its_own(home):
     first, again, other = (recorded_sounds(home, seed=seed) for seed in (0, 0, 1))
-    assert first.digest == again.digest and isinstance(other, noise_conditions.Sounds)
+    assert first.digest == again.digest and isinstance(other, conditions.Sounds)
     np.testing.assert_array_equal(first.bank, again.bank)

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import sinusoid
-from experiments.sinusoid import Config
+from experiments.sinusoid import __main__ as sinusoid
+from experiments.sinusoid.__main__ import Config
 from jaxmeta.training import init_state, make_update
 
 
@@ -122,11 +122,11 @@ def test_a_config_that_cannot_run_is_an_error(change, message, tmp_path):
 def test_every_learner_can_be_asked_for():
     from typing import get_args
 
-    from experiments.sinusoid_methods import METHODS
+    from experiments.sinusoid.methods import METHODS
 
     assert set(METHODS) == set(get_args(sinusoid.Name))
 
 
 def test_help_imports_no_jax():
-    code = "import sys, experiments.sinusoid; sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, experiments.sinusoid.__main__; sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

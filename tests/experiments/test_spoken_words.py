@@ -11,9 +11,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from experiments import spoken_words, words_data, words_learners, words_methods
-from experiments.spoken_words import Config, main
-from experiments.words_recipes import PRESETS, Name
+from experiments.spoken_words import __main__ as spoken_words
+from experiments.spoken_words import data, learners, methods
+from experiments.spoken_words.__main__ import Config, main
+from experiments.spoken_words.recipes import PRESETS, Name
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.manifest import write_manifest
@@ -54,26 +55,26 @@ def corpus(**columns: list[str]) -> Corpus:
 
 def test_rows_of_a_split_agree_in_speaker_and_word():
     both = corpus(split=["train", "test", "test"], word_split=["test", "train", "test"])
-    assert words_data.rows(both, "test").start.tolist() == [2]
-    assert len(words_data.rows(corpus(label=["a", "b"]), "test")) == 2
+    assert data.rows(both, "test").start.tolist() == [2]
+    assert len(data.rows(corpus(label=["a", "b"]), "test")) == 2
 
 
 def test_a_corpus_without_splits_has_words_and_speakers_held_out_for_good():
     plain = corpus(label=list("aabbccdd"), speaker=list("xyzxyzxy"))
-    split, again = (words_data.with_splits(plain, "plain", 0) for _ in range(2))
+    split, again = (data.with_splits(plain, "plain", 0) for _ in range(2))
     for name, column, heldout in (("split", "speaker", 1), ("word_split", "label", 2)):
         np.testing.assert_array_equal(split.columns[name], again.columns[name])
         parts = [set(split.columns[column][split.columns[name] == part]) for part in ("test", "train")]
         assert len(parts[0]) == heldout and not parts[0] & parts[1]
     with pytest.raises(ValueError, match="no column 'label'"):
-        words_data.with_splits(corpus(speaker=["x"]), "plain", 0)
+        data.with_splits(corpus(speaker=["x"]), "plain", 0)
     with pytest.raises(ValueError, match="no row has word_split='test'"):
-        words_data.with_splits(corpus(label=["a"], word_split=["train"]), "plain", 0)
+        data.with_splits(corpus(label=["a"], word_split=["train"]), "plain", 0)
 
 
 def test_word_batches_give_recorded_speech_half_and_every_word_of_a_pool_alike():
     pools = ["recorded"] * 4 + ["synthesised", "invented", "invented"]
-    words = words_data.WordBatches(corpus(corpus=["c"] * 7, label=list("aaabxyz"), pool=pools), size=8, seed=0)
+    words = data.WordBatches(corpus(corpus=["c"] * 7, label=list("aaabxyz"), pool=pools), size=8, seed=0)
     np.testing.assert_allclose(words.probability, [1 / 12] * 3 + [1 / 4, 1 / 4, 1 / 8, 1 / 8])
     assert words.names.tolist() == ["c/a", "c/b", "c/x", "c/y", "c/z"]
     first, again = words(3), words(3)
@@ -88,10 +89,10 @@ def test_training_never_speaks_a_test_word(monkeypatch, corpus_folder):
         told["exclude"] = set(exclude)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(words_data, "_synthesise", synthesise)
+    monkeypatch.setattr(data, "_synthesise", synthesise)
     with pytest.raises(KeyboardInterrupt):
-        words_data.load_data([corpus_folder], 1, 0)
-    assert {"word1", "word11", *words_data.SPELLINGS} <= told["exclude"]
+        data.load_data([corpus_folder], 1, 0)
+    assert {"word1", "word11", *data.SPELLINGS} <= told["exclude"]
     assert "word0" not in told["exclude"]
 
 
@@ -103,7 +104,7 @@ def test_the_floor_is_the_cosine_to_class_means_by_numpy(corpus_folder):
     from jaxmeta.models.layers import segment_pool
     from jaxmeta.models.words import standardise
 
-    heard = load_corpus(corpus_folder, words_data.FEATURES, progress=False)
+    heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
     episode = jax.tree.map(lambda leaf: leaf[0], episode_sampler(heard, ways=3, shots=2, queries=4, tasks=1, seed=0)(0))
 
     def unit(x):
@@ -113,7 +114,7 @@ def test_the_floor_is_the_cosine_to_class_means_by_numpy(corpus_folder):
         return unit(np.asarray(standardise(segment_pool(*batch.inputs, 24))).reshape(len(batch.targets), -1))
 
     means = unit(np.stack([features(episode.support)[episode.support.targets == c].mean(0) for c in range(3)]))
-    learner = words_methods.floor(Path()).build(3, 0)
+    learner = methods.floor(Path()).build(3, 0)
     fast, _ = learner.adapt({}, {}, episode.support, jax.random.key(0))
     logits, _ = learner.predict({}, {}, fast, episode.query.inputs, jax.random.key(0), False)
     np.testing.assert_allclose(logits, features(episode.query) @ means.T, atol=1e-5)
@@ -123,12 +124,12 @@ def test_fine_tuning_starts_from_chance(corpus_folder):
     import jax
 
     network = functools.partial(residual, width=16)
-    baseline = words_methods.classifier(network, 7)
-    heard = load_corpus(corpus_folder, words_data.FEATURES, progress=False)
+    baseline = methods.classifier(network, 7)
+    heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
     from experiments.training import initial_state
 
     train = initial_state(baseline, 1, 1e-3, heard.frames.shape[1], 0)
-    method = words_methods.fine_tuned(network, train.params, train.state, 5, Path())
+    method = methods.fine_tuned(network, train.params, train.state, 5, Path())
     from jaxmeta import Ragged
 
     clip = Ragged(np.ones((2, 8, heard.frames.shape[1]), np.float32), np.array([8, 5], np.int32))
@@ -139,12 +140,12 @@ def test_fine_tuning_starts_from_chance(corpus_folder):
 
 def test_whole_course_and_another_manifest(monkeypatch, tmp_path, corpus_folder):
     """Trains two updates on tones alone, writes every promised field, resumes as a no-op, and evaluates elsewhere."""
-    heard = load_corpus(corpus_folder, words_data.FEATURES, progress=False)
+    heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
     monkeypatch.setattr(
-        words_data, "load_data",
-        lambda corpora, pseudo, seed: words_data.Data(
-            words_data.rows(heard, "train").with_column("corpus", "tones").with_column("pool", "recorded"),
-            {"tones": words_data.rows(heard, "test")}, words_data.load_noise(seed)[:2], {"tones": heard.fingerprint},
+        data, "load_data",
+        lambda corpora, pseudo, seed: data.Data(
+            data.rows(heard, "train").with_column("corpus", "tones").with_column("pool", "recorded"),
+            {"tones": data.rows(heard, "test")}, data.load_noise(seed)[:2], {"tones": heard.fingerprint},
         ),
     )  # fmt: skip
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
@@ -171,15 +172,15 @@ def test_evaluating_without_a_run_says_so(tmp_path):
 def test_an_unknown_corpus_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="corpora='nowhere'"):
-        words_data.find_corpora(("nowhere",))
-    assert words_data.find_corpora(()) == []
+        data.find_corpora(("nowhere",))
+    assert data.find_corpora(()) == []
     (tmp_path / "here").mkdir()
     with pytest.raises(ValueError, match="twice"):
-        words_data.find_corpora(("here", str(tmp_path / "here")))
+        data.find_corpora(("here", str(tmp_path / "here")))
 
 
 def test_every_learner_has_a_recipe_in_every_preset():
-    names = set(words_learners.learners(residual, None))
+    names = set(learners.learners(residual, None))
     assert names == set(get_args(Name)) and all(set(recipes) == names for recipes in PRESETS.values())
 
 

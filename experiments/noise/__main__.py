@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.noise_recipes import PRESETS, TUNED, Plan
-from experiments.speech_recipes import PLAIN
+from experiments.adapt_asr.recipes import PLAIN
+from experiments.noise.recipes import PRESETS, TUNED, Plan
 
 if TYPE_CHECKING:
-    from experiments.noise_conditions import Sounds
-    from experiments.noise_report import Setting
-    from experiments.speech_data import SpeechData
-    from experiments.speech_methods import Method
+    from experiments.adapt_asr.data import SpeechData
+    from experiments.adapt_asr.methods import Method
+    from experiments.noise.conditions import Sounds
+    from experiments.noise.report import Setting
     from jaxmeta.types import PyTree
 
 
@@ -61,9 +61,9 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, an unknown method, or a working directory that holds another run.
     """
-    from experiments.noise_methods import noise_methods
-    from experiments.noise_report import choose, table
-    from experiments.speech_report import Trained
+    from experiments.adapt_asr.report import Trained
+    from experiments.noise.methods import noise_methods
+    from experiments.noise.report import choose, table
     from jaxmeta.models.acoustic import Size
 
     plan = _plan(config)
@@ -90,8 +90,8 @@ def _plan(config: Config) -> Plan:
 
 
 def _data(config: Config) -> tuple[SpeechData, Sounds]:
-    from experiments.noise_conditions import RECORDED, artificial_sounds, recorded_sounds
-    from experiments.speech_data import recorded_sentences, synthesised_sentences
+    from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences
+    from experiments.noise.conditions import RECORDED, artificial_sounds, recorded_sounds
 
     if config.preset == "quick":
         data = synthesised_sentences(config.seed)
@@ -105,7 +105,7 @@ def _data(config: Config) -> tuple[SpeechData, Sounds]:
 
 def _train(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> PyTree:
     """Weights of the recogniser that is trained on all speakers at once, in noise."""
-    from experiments.noise_training import plain_weights, train_in_noise
+    from experiments.noise.training import plain_weights, train_in_noise
 
     start = None if config.plain is None else plain_weights(config.plain, data, plan.recipe, config.seed)
     return train_in_noise(
@@ -118,7 +118,7 @@ def _params(
     name: str, method: Method, config: Config, plan: Plan, data: SpeechData, sounds: Sounds, weights: PyTree
 ) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the weights as they are."""
-    from experiments.noise_training import meta_train_in_noise
+    from experiments.noise.training import meta_train_in_noise
 
     recipe = plan.recipe
     start = method.start(weights, recipe.inner_rate)
@@ -132,7 +132,7 @@ def _params(
 
 def _settings(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> tuple[list[Setting], list[Setting]]:
     """Validation speakers in the conditions of `TUNED`, and test speakers in all of them."""
-    from experiments.noise_report import settings
+    from experiments.noise.report import settings
 
     def part(name: str, corpus, conditions, speakers: int) -> list[Setting]:
         return settings(
@@ -145,8 +145,8 @@ def _settings(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> t
 
 def _write(config: Config, data: SpeechData, sounds: Sounds, rows: list[dict]) -> dict:
     """Print the table and write results.json, results.md and the plots."""
-    from experiments.noise_report import show
-    from experiments.speech_report import plot
+    from experiments.adapt_asr.report import plot
+    from experiments.noise.report import show
     from jaxmeta.training.report import stamp, write_results
 
     run = stamp(config.seed, sys.argv, data.fingerprints | {"noise": sounds.digest})
@@ -174,6 +174,6 @@ if __name__ == "__main__":
 
     from experiments.process import begin
 
-    config = tyro.cli(Config, description=__doc__)
+    config = tyro.cli(Config, prog="python -m experiments.noise", description=__doc__)
     begin()
     main(config)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.languages_systems import System
-from experiments.speech_protocol import Heard, digest_of
+from experiments.adapt_asr.protocol import Heard, digest_of
+from experiments.languages.systems import System
 from jaxmeta import Episode, Ragged, forward_only
 from jaxmeta.data.adaptation import AdaptationEpisodes
 from jaxmeta.data.progress import progress_bar

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.languages_recipes import (
+from experiments.languages.recipes import (
     BEAM,
     CHOSEN_SHOTS,
     LONGEST_TRANSLATION,
@@ -39,10 +39,10 @@ from experiments.languages_recipes import (
 )
 
 if TYPE_CHECKING:
-    from experiments.languages_adaptation import Adaptation, Count
-    from experiments.languages_data import Languages
-    from experiments.languages_pretraining import Start
-    from experiments.languages_systems import System
+    from experiments.languages.adaptation import Adaptation, Count
+    from experiments.languages.data import Languages
+    from experiments.languages.pretraining import Start
+    from experiments.languages.systems import System
 
 Part = Literal["few-shot", "sequence"]
 
@@ -79,7 +79,7 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, or a working directory that holds another run.
     """
-    from experiments.languages_report import write
+    from experiments.languages.report import write
 
     recipe = _recipe(config)
     languages = _languages(config, recipe)
@@ -98,8 +98,8 @@ def _recipe(config: Config) -> Recipe:
 
 
 def _languages(config: Config, recipe: Recipe) -> Languages:
-    from experiments.languages_data import spoken_phrases
-    from experiments.languages_words import recorded_words
+    from experiments.languages.data import spoken_phrases
+    from experiments.languages.words import recorded_words
 
     if config.preset == "full" and config.target == "transcription":
         return recorded_words(config.seed)
@@ -108,8 +108,8 @@ def _languages(config: Config, recipe: Recipe) -> Languages:
 
 def _few_shot(config: Config, recipe: Recipe, languages: Languages) -> list[dict]:
     """Rows of the plainly trained and the meta-trained weights on languages never heard."""
-    from experiments.languages_adaptation import choose, table
-    from experiments.languages_pretraining import meta_train, pretrain
+    from experiments.languages.adaptation import choose, table
+    from experiments.languages.pretraining import meta_train, pretrain
 
     system, count = _system(config, recipe, languages), _count(languages)
     start = _start(config, recipe, languages, system)
@@ -124,7 +124,7 @@ def _few_shot(config: Config, recipe: Recipe, languages: Languages) -> list[dict
 
 
 def _system(config: Config, recipe: Recipe, languages: Languages) -> System:
-    from experiments.languages_systems import transcriber, translator
+    from experiments.languages.systems import transcriber, translator
     from jaxmeta.models.acoustic import Size
 
     network = (languages.vocabulary.size, recipe.encoder, Size(recipe.width, recipe.depth), recipe.dropout)
@@ -134,8 +134,8 @@ def _system(config: Config, recipe: Recipe, languages: Languages) -> System:
 
 
 def _start(config: Config, recipe: Recipe, languages: Languages, system: System) -> Start:
-    from experiments.languages_pretraining import Pretraining, Start
-    from experiments.speech_training import augmentation
+    from experiments.adapt_asr.training import augmentation
+    from experiments.languages.pretraining import Pretraining, Start
 
     pretraining = Pretraining(*(getattr(recipe, name) for name in Pretraining._fields))
     decides = {name: getattr(recipe, name) for name in ("encoder", "width", "depth", "dropout")}
@@ -144,8 +144,8 @@ def _start(config: Config, recipe: Recipe, languages: Languages, system: System)
 
 
 def _adaptation(config: Config, recipe: Recipe, languages: Languages, system: System, split: str) -> Adaptation:
-    from experiments.languages_adaptation import Adaptation
-    from experiments.languages_data import adaptation_to
+    from experiments.languages.adaptation import Adaptation
+    from experiments.languages.data import adaptation_to
 
     chosen = (languages.validation,) if split == "val" else languages.unseen
     episodes = adaptation_to(
@@ -156,8 +156,8 @@ def _adaptation(config: Config, recipe: Recipe, languages: Languages, system: Sy
 
 
 def _sequence(config: Config, recipe: Recipe, languages: Languages) -> tuple[list[dict], list[dict]]:
-    from experiments.languages_sequence import Budget, Course, run_sequence
-    from experiments.speech_training import augmentation
+    from experiments.adapt_asr.training import augmentation
+    from experiments.languages.sequence import Budget, Course, run_sequence
     from jaxmeta.data.augment import augment_episode
 
     budget = Budget(
@@ -182,6 +182,6 @@ if __name__ == "__main__":
 
     from experiments.process import begin
 
-    config = tyro.cli(Config, description=__doc__)
+    config = tyro.cli(Config, prog="python -m experiments.languages", description=__doc__)
     begin()
     main(config)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.languages_data import Languages, parted
-from experiments.speech_data import FEATURES
+from experiments.adapt_asr.data import FEATURES
+from experiments.languages.data import Languages, parted
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 
 BILINGUAL, ARABIC = "zh_en_words", "ar_commands"

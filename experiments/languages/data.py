@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.speech_data import FEATURES
+from experiments.adapt_asr.data import FEATURES
 from jaxmeta.data.adaptation import AdaptationEpisodes, AdaptationGroup
 from jaxmeta.data.contents import cache_home
 from jaxmeta.data.corpus import Corpus, load_corpus

@@ -6,7 +6,7 @@ import optax
 from flax import linen as nn
 from jax import numpy as jnp
 
-from experiments.words_recipes import Name
+from experiments.spoken_words.recipes import Name
 from jaxmeta import MetaLearner, Model, anil, conjugate_gradients, first_order, implicit, maml, mixed_mode, protonet
 from jaxmeta.estimators import Estimator
 from jaxmeta.learners.averaging import averaging

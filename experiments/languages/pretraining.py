@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.languages_data import Languages, rows_of
-from experiments.languages_systems import System
-from experiments.languages_training import language_tasks, plain_batches
+from experiments.languages.data import Languages, rows_of
+from experiments.languages.systems import System
+from experiments.languages.training import language_tasks, plain_batches
 from experiments.training import train
 from jaxmeta import first_order, mixed_mode
 from jaxmeta.data.augment import augment_episode

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.speech_synthesis import accented_sentences, read_aloud
+from experiments.adapt_asr.synthesis import accented_sentences, read_aloud
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.feasible import drop_infeasible
 from jaxmeta.data.features import FeatureConfig

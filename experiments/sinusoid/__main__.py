@@ -108,7 +108,7 @@ def main(config: Config) -> dict[str, Any]:
 
 def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     """The learner and the estimator of the config, with `steps` inner steps; None: those of training."""
-    from experiments.sinusoid_methods import METHODS
+    from experiments.sinusoid.methods import METHODS
     from jaxmeta import first_order, mixed_mode, truncated, unrolled
 
     method = METHODS[config.learner]
@@ -125,7 +125,7 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
 
 def make_optimizer(config: Config) -> optax.GradientTransformation:
     """The outer optimizer of the config's learner."""
-    from experiments.sinusoid_methods import METHODS
+    from experiments.sinusoid.methods import METHODS
 
     return METHODS[config.learner].outer(config.meta_rate, _size(config).iterations)
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.languages_columns import column_layers, column_recogniser, freeze, newest_column, next_column, thaw
-from experiments.languages_data import Languages, rows_of
-from experiments.languages_training import hear, plain_batches, with_replay
-from experiments.languages_transfer import matrix_rows, transfer_rows
+from experiments.languages.columns import column_layers, column_recogniser, freeze, newest_column, next_column, thaw
+from experiments.languages.data import Languages, rows_of
+from experiments.languages.training import hear, plain_batches, with_replay
+from experiments.languages.transfer import matrix_rows, transfer_rows
 from experiments.training import Augment, train
 from jaxmeta import Model
 from jaxmeta.decoding.error_rates import Edits, error_rate

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.speech_protocol import Build, Heard, Protocol, row
-from experiments.speech_recipes import CHOSEN_SHOTS, COLUMNS, SAFETY_COLUMNS, STEPS, TABLE_SHOTS, TUNED_STEPS
+from experiments.adapt_asr.protocol import Build, Heard, Protocol, row
+from experiments.adapt_asr.recipes import CHOSEN_SHOTS, COLUMNS, SAFETY_COLUMNS, STEPS, TABLE_SHOTS, TUNED_STEPS
 from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.training.report import markdown_table, plot_curves
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from experiments.speech_methods import Method
+    from experiments.adapt_asr.methods import Method
     from jaxmeta.types import PyTree
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.spoken_words.learners import Build, Network
 from experiments.training import plain
-from experiments.words_learners import Build, Network
 from jaxmeta import MetaLearner, Model, first_order, maml, protonet
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.episodes import episode_sampler

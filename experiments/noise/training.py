@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from experiments.noise_recipes import SNRS, Plan
-from experiments.speech_data import SpeechData
-from experiments.speech_recipes import Recipe
-from experiments.speech_training import augmentation, validation_error
+from experiments.adapt_asr.data import SpeechData
+from experiments.adapt_asr.recipes import Recipe
+from experiments.adapt_asr.training import augmentation, validation_error
+from experiments.noise.recipes import SNRS, Plan
 from experiments.training import Augment, initial_state, plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.augment import augment_episode, sometimes

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.speech_recipes import (
+from experiments.adapt_asr.recipes import (
     CHOSEN_SHOTS,
     PLAIN,
     PRESETS,
@@ -34,10 +34,10 @@ from experiments.speech_recipes import (
 )
 
 if TYPE_CHECKING:
-    from experiments.speech_data import SpeechData
-    from experiments.speech_methods import Method
-    from experiments.speech_protocol import Protocol
-    from experiments.speech_report import Trained
+    from experiments.adapt_asr.data import SpeechData
+    from experiments.adapt_asr.methods import Method
+    from experiments.adapt_asr.protocol import Protocol
+    from experiments.adapt_asr.report import Trained
     from jaxmeta.recognition.recogniser import Recogniser
     from jaxmeta.types import PyTree
 
@@ -68,11 +68,11 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, an unknown method, or a working directory that holds another run.
     """
-    from experiments.speech_data import copy_voice
-    from experiments.speech_methods import methods
-    from experiments.speech_report import choose, curve_of_steps, table
-    from experiments.speech_safety import forgetting, gate
-    from experiments.speech_search import language_model
+    from experiments.adapt_asr.data import copy_voice
+    from experiments.adapt_asr.methods import methods
+    from experiments.adapt_asr.report import choose, curve_of_steps, table
+    from experiments.adapt_asr.safety import forgetting, gate
+    from experiments.adapt_asr.search import language_model
     from jaxmeta.models.acoustic import Size
 
     data, recipe = _data(config), _recipe(config)
@@ -99,7 +99,7 @@ def main(config: Config) -> dict:
 
 
 def _data(config: Config) -> SpeechData:
-    from experiments.speech_data import recorded_sentences, synthesised_sentences, widened
+    from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences, widened
 
     if config.preset == "quick":
         return synthesised_sentences(config.seed)
@@ -114,7 +114,7 @@ def _recipe(config: Config) -> Recipe:
 
 def _plain(config: Config, recipe: Recipe, data: SpeechData) -> PyTree:
     """Weights of the recogniser that is trained on all speakers at once."""
-    from experiments.speech_training import augmentation, train_plainly
+    from experiments.adapt_asr.training import augmentation, train_plainly
     from jaxmeta.models.acoustic import Size
 
     weights = None
@@ -131,7 +131,7 @@ def _plain(config: Config, recipe: Recipe, data: SpeechData) -> PyTree:
 
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
-    from experiments.speech_training import augmentation, average_of_speakers
+    from experiments.adapt_asr.training import augmentation, average_of_speakers
     from experiments.training import train
     from jaxmeta.data.augment import augment_episode
     from jaxmeta.data.utterances import utterance_sampler
@@ -157,7 +157,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
 
 def _protocols(data: SpeechData, config: Config, recipe: Recipe) -> tuple[Protocol, Protocol]:
     """Validation and test, padded to the same lengths so that a method's programs serve both."""
-    from experiments.speech_protocol import Protocol, padded_lengths
+    from experiments.adapt_asr.protocol import Protocol, padded_lengths
     from jaxmeta.data.adaptation import adaptation_episodes
 
     val, test = (
@@ -186,7 +186,7 @@ def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: d
 
 
 def _recogniser(config: Config, recipe: Recipe, data: SpeechData, params: PyTree) -> Recogniser:
-    from experiments.speech_data import FEATURES
+    from experiments.adapt_asr.data import FEATURES
     from jaxmeta.models.acoustic import Size
     from jaxmeta.recognition.recogniser import Card, Recogniser
     from jaxmeta.training.report import stamp
@@ -198,7 +198,7 @@ def _recogniser(config: Config, recipe: Recipe, data: SpeechData, params: PyTree
 
 def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict], more: list[dict]) -> dict:
     """Print the tables and write results.json, results.md and the plots."""
-    from experiments.speech_report import plot, show, show_safety
+    from experiments.adapt_asr.report import plot, show, show_safety
     from jaxmeta.training.report import markdown_table, stamp, write_results
 
     run = stamp(config.seed, sys.argv, data.fingerprints)
@@ -224,6 +224,6 @@ if __name__ == "__main__":
 
     from experiments.process import begin
 
-    config = tyro.cli(Config, description=__doc__)
+    config = tyro.cli(Config, prog="python -m experiments.adapt_asr", description=__doc__)
     begin()
     main(config)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.noise_recipes import SNRS
-from experiments.noise_sounds import artificial_rooms, babble, swelling
-from experiments.speech_data import FEATURES
+from experiments.adapt_asr.data import FEATURES
+from experiments.noise.recipes import SNRS
+from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.banks import coloured_noise, room_bank
 from jaxmeta.data.cache import cached_features

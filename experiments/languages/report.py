@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.languages_data import Languages
-from experiments.languages_recipes import FEW_SHOT_COLUMNS, TRANSFER_COLUMNS
+from experiments.languages.data import Languages
+from experiments.languages.recipes import FEW_SHOT_COLUMNS, TRANSFER_COLUMNS
 from jaxmeta.training.report import markdown_table, plot_curves, stamp, write_results
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import jax
 
-from experiments.noise_recipes import METHODS
-from experiments.speech_methods import Method, methods
+from experiments.adapt_asr.methods import Method, methods
+from experiments.noise.recipes import METHODS
 from jaxmeta import MetaLearner
 from jaxmeta.models.acoustic import Encoder, Size
 

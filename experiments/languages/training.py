@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.languages_data import Languages
+from experiments.languages.data import Languages
 from jaxmeta.data.padding import gather
 from jaxmeta.data.transcribed import batch_of, encode_column
 from jaxmeta.data.utterances import BatchSampler

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from experiments.speech_recipes import PRESETS as SPEECH
-from experiments.speech_recipes import Recipe
+from experiments.adapt_asr.recipes import PRESETS as SPEECH
+from experiments.adapt_asr.recipes import Recipe
 
 
 class Plan(NamedTuple):

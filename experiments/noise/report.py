@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.noise_conditions import Condition, heard_in
-from experiments.noise_recipes import COLUMNS, QUERY, SHOTS
-from experiments.speech_methods import Method
-from experiments.speech_protocol import Heard, Protocol
-from experiments.speech_report import Trained, interval
+from experiments.adapt_asr.methods import Method
+from experiments.adapt_asr.protocol import Heard, Protocol
+from experiments.adapt_asr.report import Trained, interval
+from experiments.noise.conditions import Condition, heard_in
+from experiments.noise.recipes import COLUMNS, QUERY, SHOTS
 from jaxmeta.data.adaptation import AdaptationEpisodes, adaptation_episodes
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.vocabulary import Vocabulary

@@ -23,12 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.words_recipes import METRIC, PRESETS, Name, Recipe
+from experiments.spoken_words.recipes import METRIC, PRESETS, Name, Recipe
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from experiments.words_methods import Method
+    from experiments.spoken_words.methods import Method
     from jaxmeta.data.corpus import Corpus
     from jaxmeta.types import Episode
 
@@ -90,7 +90,7 @@ def main(config: Config) -> dict:
 
 
 def _train_and_evaluate(config: Config) -> dict:
-    from experiments.words_data import WordBatches, find_corpora, load_data, most_ways, task_sampler
+    from experiments.spoken_words.data import WordBatches, find_corpora, load_data, most_ways, task_sampler
 
     recipe = _recipe(config)
     data = load_data(find_corpora(config.corpora), recipe.pseudo, config.seed)
@@ -112,7 +112,7 @@ def _evaluate_elsewhere(config: Config) -> dict:
     """The rows of a finished run on another manifest, in a folder of their own under the run's."""
     import numpy as np
 
-    from experiments.words_data import FEATURES, rows, with_splits
+    from experiments.spoken_words.data import FEATURES, rows, with_splits
     from jaxmeta.data.corpus import load_corpus
 
     assert config.evaluate is not None
@@ -153,10 +153,10 @@ def _methods(
     words: Callable[[int], Episode],
 ) -> list[Method]:
     """The trained learner, the fine-tuned classifier and the floor."""
+    from experiments.spoken_words.augmentation import augmentation
+    from experiments.spoken_words.learners import learners, warm
+    from experiments.spoken_words.methods import Method, classifier, fine_tuned, floor
     from experiments.training import train
-    from experiments.words_augmentation import augmentation
-    from experiments.words_learners import learners, warm
-    from experiments.words_methods import Method, classifier, fine_tuned, floor
     from jaxmeta import first_order, mixed_mode, unrolled
     from jaxmeta.data.augment import augment_episode
     from jaxmeta.models.words import residual
@@ -189,7 +189,7 @@ def _methods(
 
 def _report(config: Config, methods: list[Method], tested: dict[str, Corpus], data: dict, folder: Path) -> dict:
     """Evaluate every method, print the table and write results.json, results.md and the plots."""
-    from experiments.words_methods import Protocol, evaluate
+    from experiments.spoken_words.methods import Protocol, evaluate
     from jaxmeta.training.report import markdown_table, stamp, write_results
 
     protocol = Protocol(config.ways, config.queries, config.episodes, config.seed + 1, config.norm)
@@ -237,6 +237,6 @@ if __name__ == "__main__":
 
     from experiments.process import begin
 
-    config = tyro.cli(Config, description=__doc__)
+    config = tyro.cli(Config, prog="python -m experiments.spoken_words", description=__doc__)
     begin()
     main(config)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.speech_protocol import Protocol, adapt_and_recognise
-from experiments.speech_report import Trained, hear
+from experiments.adapt_asr.protocol import Protocol, adapt_and_recognise
+from experiments.adapt_asr.report import Trained, hear
 from jaxmeta import Batch, Episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.padding import gather, round_up

@@ -1,0 +1,1 @@
+"""A recogniser of sentences that adapts to new speakers."""

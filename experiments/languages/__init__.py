@@ -1,0 +1,1 @@
+"""Adaptation of a recogniser to new languages, and to one after another."""

@@ -1,0 +1,1 @@
+"""Adaptation of a recogniser in noise that it never heard."""

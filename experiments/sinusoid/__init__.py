@@ -1,0 +1,1 @@
+"""Regression of sinusoids from a few points."""
