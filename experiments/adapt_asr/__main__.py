@@ -70,7 +70,7 @@ def main(config: Config) -> dict:
     """
     from experiments.adapt_asr.data import copy_voice
     from experiments.adapt_asr.methods import methods
-    from experiments.adapt_asr.report import choose, curve_of_steps, table
+    from experiments.adapt_asr.report import choose, curve_of_steps, finalists, table
     from experiments.adapt_asr.safety import forgetting, gate
     from experiments.adapt_asr.search import language_model
     from jaxmeta.models.acoustic import Size
@@ -90,8 +90,8 @@ def main(config: Config) -> dict:
         copy_voice(data, config.workdir / "voice")
     rows, curve = table(chosen, test), curve_of_steps(chosen, test) if config.curves else []
     safety = [
-        gate(chosen[name], test) | forgetting(chosen[name], test, data.train, config.seed)
-        for name in names if known[name].labels
+        gate(method, test) | forgetting(method, test, data.train, config.seed)
+        for method in finalists({name: chosen[name] for name in names if known[name].labels})
     ]  # fmt: skip
     one = _recogniser(config, recipe, data, weights)
     search = [language_model(one, data.train, data.val, config.workdir)] if config.curves else []
@@ -137,7 +137,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
     from jaxmeta.data.utterances import utterance_sampler
 
     start = method.start(weights, recipe.inner_rate)
-    if name == "speaker average":
+    if method.average:
         return average_of_speakers(
             method.build(recipe.inner_rate, recipe.steps), start, data.train, data.vocabulary, config.seed
         )

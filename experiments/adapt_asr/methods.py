@@ -45,6 +45,8 @@ class Method(NamedTuple):
     """Whether it needs transcripts."""
     scale: float | None = 1.0
     """Of the rates of inner steps; None: they are meta-learned."""
+    average: bool = False
+    """Whether it starts at the average of the weights that adapted to some training speakers."""
 
     def grid(self, inner_rate: float) -> tuple[float, ...]:
         """The rates to choose from on validation speakers."""
@@ -78,7 +80,7 @@ def methods(classes: int, encoder: Encoder, size: Size) -> Mapping[str, Method]:
 
     return {
         **{f"fine-tune {name}": tuned(name) for name in ("all", "head", "norms", "low_rank")},
-        "speaker average": tuned("all"),
+        "speaker average": tuned("all")._replace(average=True),
         "maml": family(maml, estimator=exact),
         "fomaml": family(maml, estimator=first_order()),
         "reptile": family(reptile),

@@ -48,6 +48,13 @@ def baseline_of(methods: Mapping[str, Trained]) -> Trained | None:
     return min(tuned, key=lambda one: one.error, default=None)
 
 
+def finalists(methods: Mapping[str, Trained]) -> list[Trained]:
+    """What one would choose between: the best fine-tuning, and the best of the others, on validation speakers."""
+    others = {name: method for name, method in methods.items() if not name.startswith("fine-tune")}
+    best = min(others.values(), key=lambda one: one.error, default=None)
+    return [method for method in (baseline_of(methods), best) if method is not None]
+
+
 def hear(method: Trained, protocol: Protocol, shots: int, steps: int | None = None) -> Heard:
     """A method with its own rate on a protocol."""
     return protocol.hear(

@@ -12,6 +12,7 @@ from experiments.adapt_asr.report import (
     baseline_of,
     choose,
     curve_of_steps,
+    finalists,
     interval,
     show,
     show_safety,
@@ -118,6 +119,9 @@ def test_the_baseline_is_the_fine_tuning_that_was_best_on_validation():
                (("fine-tune all", 9.0), ("fine-tune head", 8.0), ("maml", 1.0))}  # fmt: skip
     assert baseline_of(methods).name == "fine-tune head"
     assert baseline_of({"maml": trained("maml")}) is None
+    methods |= {"anil": trained("anil", error=7.0)}
+    assert [one.name for one in finalists(methods)] == ["fine-tune head", "maml"]
+    assert [one.name for one in finalists({"anil": methods["anil"]})] == ["anil"] and finalists({}) == []
 
 
 def test_a_row_compares_with_its_own_start_and_with_the_baseline():
