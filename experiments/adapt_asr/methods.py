@@ -28,7 +28,7 @@ from jaxmeta.sequence_losses import confidence
 from jaxmeta.types import PyTree
 
 CONTEXT = 32
-RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Of inner steps, on a loss in nats a label."""
 
 

@@ -44,7 +44,8 @@ PLAIN = ("encoder", "width", "depth", "dropout", "wide_updates", "updates", "rat
 QUICK_METHODS = ("fine-tune all", "maml", "test time")
 TABLE_SHOTS = (1, 2, 5, 10)
 STEPS = (1, 2, 5, 10, 20)
-TUNED_STEPS = (1, 5, 20)
+CHOSEN_STEPS = 5
+"""Inner steps with which rates are chosen."""
 CHOSEN_SHOTS = 5
 """Utterances at which rates and steps are chosen, and at which the curve of steps is drawn."""
 COLUMNS = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.adapt_asr.protocol import Build, Heard, Protocol, row
-from experiments.adapt_asr.recipes import CHOSEN_SHOTS, COLUMNS, SAFETY_COLUMNS, STEPS, TABLE_SHOTS, TUNED_STEPS
+from experiments.adapt_asr.recipes import CHOSEN_SHOTS, CHOSEN_STEPS, COLUMNS, SAFETY_COLUMNS, STEPS, TABLE_SHOTS
 from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.training.report import markdown_table, plot_curves
 
@@ -31,13 +31,14 @@ class Trained(NamedTuple):
 
 
 def choose(name: str, method: Method, params: PyTree, validation: Protocol, inner_rate: float) -> Trained:
-    """Try every rate and number of steps on validation speakers."""
-    tried = []
-    for rate in method.grid(inner_rate):
-        for steps in TUNED_STEPS:
-            heard = validation.hear(name, method.build, params, CHOSEN_SHOTS, rate, steps)
-            tried.append(Trained(name, method.build, params, rate, steps, error_rate(heard.characters)))
-    best = min(tried, key=lambda one: one.error)
+    """The best rate on validation speakers, for `CHOSEN_STEPS`, and then the best number of steps at that rate."""
+
+    def tried(rate: float, steps: int) -> Trained:
+        heard = validation.hear(name, method.build, params, CHOSEN_SHOTS, rate, steps)
+        return Trained(name, method.build, params, rate, steps, error_rate(heard.characters))
+
+    best = min((tried(rate, CHOSEN_STEPS) for rate in method.grid(inner_rate)), key=lambda one: one.error)
+    best = min((tried(best.rate, steps) for steps in STEPS), key=lambda one: one.error)
     print(f"{name}: rate {best.rate:g}, {best.steps} steps, {best.error:.1f} % on validation speakers", file=sys.stderr)
     return best
 

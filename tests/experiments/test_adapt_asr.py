@@ -108,7 +108,7 @@ def test_the_best_rate_and_steps_on_validation_speakers_are_chosen(tmp_path):
 
     method = Method(writes, lambda weights, rate: weights)
     best = choose("x", method, {"plain": jnp.zeros(())}, protocol(tmp_path), 0.1)
-    # Of rates up to 1 and 1, 5 or 20 steps, 5 letters from 5 steps at 1.0 and 6 from 20 at 0.3 are nearest to four.
+    # Five steps at 1.0 write 5 letters, the nearest to four of all rates; 20 at 0.2 write 4.
     assert (best.rate, best.steps) == (1.0, 5)
     learned = choose("x", method._replace(scale=None), {"plain": jnp.zeros(())}, protocol(tmp_path), 0.2)
     assert (learned.rate, learned.steps) == (0.2, 20)
