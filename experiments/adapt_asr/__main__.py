@@ -88,11 +88,9 @@ def main(config: Config) -> dict:
     _keep_recogniser(config, recipe, data, chosen)
     if config.preset == "quick":
         copy_voice(data, config.workdir / "voice")
-    rows, curve = table(chosen, test), curve_of_steps(chosen, test) if config.curves else []
-    safety = [
-        gate(method, test) | forgetting(method, test, data.train, config.seed)
-        for method in finalists({name: chosen[name] for name in names if known[name].labels})
-    ]  # fmt: skip
+    rows, final = table(chosen, test), finalists({name: chosen[name] for name in names if known[name].labels})
+    curve = curve_of_steps(final, test) if config.curves else []
+    safety = [gate(method, test) | forgetting(method, test, data.train, config.seed) for method in final]
     one = _recogniser(config, recipe, data, weights)
     search = [language_model(one, data.train, data.val, config.workdir)] if config.curves else []
     return _write(config, data, rows, curve, safety + search)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.adapt_asr.protocol import Build, Heard, Protocol, row
@@ -75,12 +75,12 @@ def table(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
     return rows
 
 
-def curve_of_steps(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
+def curve_of_steps(methods: Sequence[Trained], protocol: Protocol) -> list[dict]:
     """Rows at one number of utterances for other numbers of steps, none included."""
     return [
         _named(method, CHOSEN_SHOTS, steps)
         | row(hear(method, protocol, CHOSEN_SHOTS, steps), hear(method, protocol, 0))
-        for method in methods.values()
+        for method in methods
         for steps in (0, *STEPS)
     ]
 

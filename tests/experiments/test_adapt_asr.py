@@ -137,7 +137,7 @@ def test_a_row_compares_with_its_own_start_and_with_the_baseline():
 
 def test_tables_have_a_row_for_every_method_shots_and_steps(tmp_path):
     methods = {name: trained(name, plain=1.0, steps=steps) for name, steps in (("fine-tune all", 3), ("maml", 2))}
-    rows, curve = table(methods, protocol(tmp_path)), curve_of_steps(methods, protocol(tmp_path))
+    rows, curve = table(methods, protocol(tmp_path)), curve_of_steps(list(methods.values()), protocol(tmp_path))
     assert [found["shots"] for found in rows] == [0, 1, 2, 5, 10] * 2
     assert [found["steps"] for found in curve] == [0, 1, 2, 5, 10, 20] * 2
     assert show(rows).count("\n") == 12 and "| fine-tune all | 0 |" in show(rows)
