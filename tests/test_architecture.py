@@ -14,6 +14,7 @@ LAYERS = [
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
+    {"jaxmeta.compress"},
     {"jaxmeta.recognition"},
     {"jaxmeta.cli", "experiments"},
     {"benchmarks"},
