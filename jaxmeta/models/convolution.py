@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import export, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -68,6 +68,8 @@ def convolve(inputs: Array, kernel: Array, strides: tuple[int, int] = (1, 1)) ->
     geometry = _Geometry(
         (inputs.shape[1], inputs.shape[2]), (kernel.shape[0], kernel.shape[1]), (strides[0], strides[1])
     )
+    if any(export.is_symbolic_dim(size) for size in inputs.shape):  # The primitives know numbers only.
+        return _product(inputs, kernel, geometry)
     few = len(inputs) < 32 and kernel.shape[3] < (32 if geometry.strides == (1, 1) else 64)
     if 1 in geometry.kernel or few:  # Patches that repeat little, or few outputs: products of matrices are faster.
         return _product(inputs, kernel, geometry)

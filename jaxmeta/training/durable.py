@@ -22,14 +22,19 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by new text at once: a reader, or a crash, sees the old file or the new one.
+    """Replace a file by new text at once, as `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by new content at once: a reader, or a crash, sees the old file or the new one.
 
     Raises:
       OSError: the disk is full or the folder missing; the old file is untouched.
     """
     draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(content)
         sync(draft)
         draft.replace(path)
     except OSError:
