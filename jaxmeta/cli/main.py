@@ -7,9 +7,10 @@ from typing import Any
 import tyro
 
 from jaxmeta.cli.adapt import adapt
+from jaxmeta.cli.export import export
 from jaxmeta.cli.transcribe import transcribe
 
-SUBCOMMANDS: dict[str, Callable[..., Any]] = {"transcribe": transcribe, "adapt": adapt}
+SUBCOMMANDS: dict[str, Callable[..., Any]] = {"transcribe": transcribe, "adapt": adapt, "export": export}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmeta.cli.main import main
+from jaxmeta.compress.artefact import load
 from jaxmeta.data.audio import write_audio
 from jaxmeta.decoding.ngram import train_ngram, write_arpa
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
@@ -74,6 +75,33 @@ def test_case_is_folded_as_the_card_says(checkpoint, tmp_path, capsys):
     folder = write_voice(tmp_path / "upper", [text.upper() for text in TEXTS])
     main(["adapt", checkpoint, str(folder), "--out", str(tmp_path / "mine"), "--folds", "2"])
     assert "of characters wrong" in capsys.readouterr().out
+
+
+def test_export_checks_what_it_wrote(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    pytest.importorskip("flatbuffers", reason='needs the extra "export"')
+    clips = [str(voice_folder / "audio" / f"{index}.wav") for index in range(3)]
+    for bits, out in (("32", tmp_path / "whole.zip"), ("8", tmp_path / "small.zip")):
+        main(["export", checkpoint, "--to", "stablehlo", "--out", str(out), "--bits", bits, "--clips", *clips])
+        said = capsys.readouterr().out
+        assert float(re.search(r"difference ([\d.e-]+);", said)[1]) < 1e-5
+        assert f"{out.stat().st_size:,} bytes; " in said and "on 3 recordings" in said
+    assert (tmp_path / "small.zip").stat().st_size < (tmp_path / "whole.zip").stat().st_size
+    assert load(tmp_path / "small.zip").card["vocabulary"]["units"] == [" ", "a", "b"]
+    again = ["export", checkpoint, "--to", "stablehlo", "--out", str(out)]
+    assert "exists; name a new file" in fails(again, capsys)
+    assert "bits must be 32, 8 or 4, got 7" in fails([*again[:-1], str(tmp_path / "x"), "--bits", "7"], capsys)
+
+
+def test_weights_alone_are_exported_with_their_card(checkpoint, one, tmp_path, capsys):  # noqa: F811
+    safetensors = pytest.importorskip("safetensors", reason='needs the extra "export"')
+    out = tmp_path / "weights.safetensors"
+    main(["export", checkpoint, "--to", "safetensors", "--out", str(out)])
+    assert "largest difference 0; " in capsys.readouterr().out
+    with safetensors.safe_open(out, "numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("head/kernel"), one.params["head"]["kernel"])
+        assert json.loads(file.metadata()["card"])["encoder"] == "dnn"
+    other = ["export", checkpoint, "--to", "safetensors", "--out", str(tmp_path / "x"), "--bits", "8"]
+    assert "--bits 8 needs --to stablehlo" in fails(other, capsys)
 
 
 FILES = ["audio/0.wav", "audio/1.wav"]

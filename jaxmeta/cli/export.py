@@ -1,0 +1,50 @@
+"""`jaxmeta export CHECKPOINT --to FORMAT --out FILE`"""
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+SECONDS = (0.5, 1.0, 2.0, 3.5, 5.0)
+"""Of noise that a recogniser is checked on where no recordings are given."""
+
+
+def export(
+    checkpoint: Positional[Path],
+    to: Literal["stablehlo", "safetensors"],
+    out: Path,
+    clips: tuple[Path, ...] = (),
+    bits: int = 32,
+    resample: bool = False,
+) -> None:
+    """Write a recogniser as a file for other machines, and check the file against the recogniser.
+
+    Prints the largest difference on the recordings, the size, and the time that the longest recording takes.
+
+    Args:
+        checkpoint: Folder of a recogniser, as training or `jaxmeta adapt` writes it.
+        to: "stablehlo" recognises and adapts with jax and numpy alone, on CPU, CUDA and TPU (the extra "export");
+            "safetensors" holds the weights, and the card as metadata.
+        out: The file; must not exist yet.
+        clips: Audio files to check on; none: stretches of noise.
+        bits: 8 or 4 store kernels as integers of so many bits; 32 as they are. For stablehlo.
+        resample: Take recordings at other sample rates than the recogniser's too.
+    """
+    import numpy as np
+
+    from jaxmeta.data.features import extract
+    from jaxmeta.recognition.exporting import export_recogniser
+    from jaxmeta.recognition.recogniser import load_recogniser
+    from jaxmeta.recognition.transcription import read_features
+
+    if out.exists():
+        raise ValueError(f"--out {out} exists; name a new file, or delete it.")
+    one = load_recogniser(checkpoint)
+    if clips:
+        features = read_features(one, clips, resample=resample)
+    else:
+        config, rng = one.card.features, np.random.default_rng(0)
+        sizes = [round(seconds * config.sample_rate) for seconds in SECONDS]
+        features = [extract(0.1 * rng.normal(size=size).astype(np.float32), config) for size in sizes]
+    checked = export_recogniser(one, out, to, bits, features)
+    print(f"{out}: {checked}, on {len(features)} {'recordings' if clips else 'stretches of noise'}")
