@@ -34,11 +34,19 @@ class Recipe(NamedTuple):
 
 
 PRESETS = {
-    "quick": Recipe("gru", 72, 2, 0.0, 0, 600, 3e-3, 8_000, 400, 30, 3e-4, 4, 5, 5, 3, 0.1, 300, 1),
-    "full": Recipe("gru", 136, 3, 0.1, 2_000, 3_000, 3e-3, 12_000, 800, 150, 3e-4, 4, 5, 5, 3, 0.03, 500, 2),
-}
-
-
+    "quick": Recipe(
+        encoder="gru", width=72, depth=2, dropout=0.0,
+        wide_updates=0, updates=600, rate=3e-3, frames=8_000, longest=400,
+        meta_updates=30, meta_rate=3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.1, meta_longest=300,
+        padded=1,
+    ),
+    "full": Recipe(
+        encoder="gru", width=136, depth=3, dropout=0.1,
+        wide_updates=2_000, updates=3_000, rate=3e-3, frames=12_000, longest=800,
+        meta_updates=150, meta_rate=3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.03, meta_longest=500,
+        padded=2,
+    ),
+}  # fmt: skip
 PLAIN = ("encoder", "width", "depth", "dropout", "wide_updates", "updates", "rate", "frames", "longest")
 """What of a recipe decides the plainly trained weights."""
 QUICK_METHODS = ("fine-tune all", "maml", "test time")
