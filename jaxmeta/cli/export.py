@@ -11,10 +11,11 @@ SECONDS = (0.5, 1.0, 2.0, 3.5, 5.0)
 
 def export(
     checkpoint: Positional[Path],
-    to: Literal["stablehlo", "safetensors"],
+    to: Literal["stablehlo", "onnx", "safetensors"],
     out: Path,
     clips: tuple[Path, ...] = (),
     bits: int = 32,
+    seconds: float = 10.0,
     resample: bool = False,
 ) -> None:
     """Write a recogniser as a file for other machines, and check the file against the recogniser.
@@ -24,10 +25,12 @@ def export(
     Args:
         checkpoint: Folder of a recogniser, as training or `jaxmeta adapt` writes it.
         to: "stablehlo" recognises and adapts with jax and numpy alone, on CPU, CUDA and TPU (the extra "export");
-            "safetensors" holds the weights, and the card as metadata.
+            "onnx" recognises recordings of up to --seconds (the extra "onnx"); "safetensors" holds the weights. Each
+            holds the card too.
         out: The file; must not exist yet.
         clips: Audio files to check on; none: stretches of noise.
-        bits: 8 or 4 store kernels as integers of so many bits; 32 as they are. For stablehlo.
+        bits: 8, or for stablehlo 4, store kernels as integers of so many bits; 32 as they are. ONNX computes in them.
+        seconds: Of the longest recording that an ONNX file takes.
         resample: Take recordings at other sample rates than the recogniser's too.
     """
     import numpy as np
@@ -46,5 +49,6 @@ def export(
         config, rng = one.card.features, np.random.default_rng(0)
         sizes = [round(seconds * config.sample_rate) for seconds in SECONDS]
         features = [extract(0.1 * rng.normal(size=size).astype(np.float32), config) for size in sizes]
-    checked = export_recogniser(one, out, to, bits, features)
+    frames = round(seconds * one.card.features.frame_rate)
+    checked = export_recogniser(one, out, to, features, bits=bits, frames=frames)
     print(f"{out}: {checked}, on {len(features)} {'recordings' if clips else 'stretches of noise'}")

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import numpy as jnp
 
 from jaxmeta.models.attention import ConformerBlock
-from jaxmeta.models.layers import Convolution, apply_mask, frame_mask
+from jaxmeta.models.layers import Convolution, apply_mask, frame_mask, where
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.recurrent import Bidirectional
 from jaxmeta.types import Array, Model, Ragged
@@ -109,9 +109,9 @@ class FrontEnd(nn.Module):
 def standardise_rows(inputs: Ragged) -> Array:
     """Each band of each row of [N, T, F] less its mean over the row's frames, over its deviation; 0 beyond the row."""
     mask = frame_mask(inputs.lengths, inputs.values.shape[1])[..., None]
-    values = jnp.where(mask, inputs.values, 0)
+    values = where(mask, inputs.values)
     frames = jnp.maximum(inputs.lengths, 1)[:, None, None]
-    centred = jnp.where(mask, values - values.sum(1, keepdims=True) / frames, 0)
+    centred = where(mask, values - values.sum(1, keepdims=True) / frames)
     variance = jnp.square(centred).sum(1, keepdims=True) / frames
     return centred / jnp.sqrt(variance + 1e-5)
 

@@ -3,6 +3,7 @@
 from flax import linen as nn
 from jax import numpy as jnp
 
+from jaxmeta.models.layers import where
 from jaxmeta.types import Array
 
 _NEVER = -1e9
@@ -72,7 +73,7 @@ class ConvolutionModule(nn.Module):
         """[N, T, D], [N, T] bool -> [N, T, D]."""
         size = values.shape[-1]
         value, gate = jnp.split(nn.Dense(2 * size, name="up")(values), 2, axis=-1)
-        hidden = jnp.where(mask[..., None], value * nn.sigmoid(gate), 0)
+        hidden = where(mask[..., None], value * nn.sigmoid(gate))
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (self.kernel_size, 1, size))
         hidden = nn.swish(nn.LayerNorm()(depthwise(hidden, kernel[:, 0])))
         return nn.Dense(size, name="down")(hidden)

@@ -15,7 +15,15 @@ def frame_mask(lengths: Array, frames: int) -> Array:
 def apply_mask(values: Array, lengths: Array) -> Array:
     """Zero in [N, T, ...] whatever lies beyond each row's length, NaN included."""
     mask = frame_mask(lengths, values.shape[1])
-    return jnp.where(mask.reshape(mask.shape + (1,) * (values.ndim - 2)), values, 0)
+    return where(mask.reshape(mask.shape + (1,) * (values.ndim - 2)), values)
+
+
+def where(mask: Array, values: Array) -> Array:
+    """Values where a mask that broadcasts to them is True, else 0, NaN replaced too.
+
+    A zero of their own type: converters to other formats take the number 0 for another one.
+    """
+    return jnp.where(mask, values, jnp.zeros_like(values))
 
 
 def segment_pool(values: Array, lengths: Array, segments: int) -> Array:
@@ -32,7 +40,7 @@ def segment_pool(values: Array, lengths: Array, segments: int) -> Array:
     """
     width = (lengths / segments)[:, None, None]
     edges = jnp.arange(segments)[None, :, None] * width
-    frames = jnp.arange(values.shape[1])[None, None, :]
+    frames = jnp.arange(values.shape[1], dtype=width.dtype)[None, None, :]
     overlap = jnp.clip(jnp.minimum(frames + 1, edges + width) - jnp.maximum(frames, edges), 0)
     share = (overlap / jnp.where(width > 0, width, 1)).astype(values.dtype)
     return jnp.einsum("nst,ntf->nsf", share, values)

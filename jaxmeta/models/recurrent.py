@@ -7,7 +7,7 @@ import jax
 from flax import linen as nn
 from jax import numpy as jnp
 
-from jaxmeta.models.layers import frame_mask
+from jaxmeta.models.layers import frame_mask, where
 from jaxmeta.types import Array
 
 Cell = Literal["gru", "lstm"]
@@ -33,7 +33,7 @@ class Bidirectional(nn.Module):
         if self.cell not in GATES:
             raise ValueError(f"cell must be 'gru' or 'lstm', got {self.cell!r}.")
         mask = frame_mask(lengths, values.shape[1])[..., None]
-        values = jnp.where(mask, values, 0)
+        values = where(mask, values)
         ahead, back = (self._direction(name, values) for name in ("ahead", "back"))
         # Time first, as scan wants it; the other direction starts at the padded end, where the carry stays zero.
         steps = [(jnp.swapaxes(gates, 0, 1), jnp.swapaxes(mask, 0, 1)) for gates in (ahead[0], back[0])]
@@ -83,4 +83,4 @@ def _lstm(kernel: Array, bias: Array) -> Callable:
 
 
 def _where(real: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-    return tuple(jnp.where(real, leaf, 0) for leaf in carry)
+    return tuple(where(real, leaf) for leaf in carry)

@@ -14,14 +14,18 @@ import numpy as np
 
 from jaxmeta.compress.artefact import load
 from jaxmeta.compress.export import export_learner
+from jaxmeta.compress.onnx import OnnxModel, export_onnx, padded
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
+from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.training.durable import write_bytes
 from jaxmeta.tree import paths
-from jaxmeta.types import Batch, PyTree, Ragged
+from jaxmeta.types import Batch, Ragged
 
-Format = Literal["stablehlo", "safetensors"]
+Format = Literal["stablehlo", "onnx", "safetensors"]
+BITS = {"stablehlo": (32, 8, 4), "onnx": (32, 8), "safetensors": (32,)}
+"""Of kernels, in each format."""
 TURNS = 7
 """Times that a recording is recognised, for the median of its latency."""
 
@@ -34,67 +38,90 @@ class Checked(NamedTuple):
     size: int
     """Of the file, in bytes."""
     milliseconds: float | None
-    """Median time to recognise one recording, the longest; None where only weights are exported."""
+    """Median time to recognise the longest recording; None where only weights are exported."""
 
     def __str__(self) -> str:
         time = "" if self.milliseconds is None else f"; {self.milliseconds:.1f} ms for the longest recording"
         return f"largest difference {self.difference:.2g}; {self.size:,} bytes{time}"
 
 
-def export_recogniser(one: Recogniser, path: Path, to: Format, bits: int, features: Sequence[np.ndarray]) -> Checked:
-    """Write a recogniser's `predict` and `adapt`, or its weights alone, and compare what was written with it.
+def export_recogniser(
+    one: Recogniser, path: Path, to: Format, features: Sequence[np.ndarray], *, bits: int = 32, frames: int = 1000
+) -> Checked:
+    """Write a recogniser, and compare what was written with it.
 
     Args:
       one: the recogniser.
       path: of the file.
-      to: "stablehlo", an artefact for `jaxmeta.compress.artefact`; "safetensors", weights with the card as metadata.
-      bits: 32, or 8 or 4 for kernels as codes; the difference then is that to the weights that codes stand for.
+      to: "stablehlo", an artefact for `jaxmeta.compress.artefact` that recognises and adapts; "onnx", which recognises;
+        "safetensors", the weights. Each holds the card and the vocabulary too.
       features: log-mels [T, F] of recordings to compare on.
+      bits: of kernels, one of `BITS[to]`.
+      frames: of the longest recording that an ONNX file takes.
     Raises:
-      ValueError: bits are none of these, or codes for safetensors, which has no type for their steps.
-      ImportError: the extra "export" is missing.
+      ValueError: other bits, or a recording of more frames.
+      ImportError: the extra "export" or "onnx" is missing.
     """
-    if bits not in (32, 8, 4):
-        raise ValueError(f"bits must be 32, 8 or 4, got {bits}.")
+    if bits not in BITS[to]:
+        raise ValueError(f"bits must be {' or '.join(map(str, BITS[to]))} for {to}, got {bits}.")
     about = {"kind": "ctc recogniser", "vocabulary": asdict(one.vocabulary)} | asdict(one.card)
+    clips = [_alone(clip) for clip in sorted(features, key=len)]
     if to == "safetensors":
-        if bits != 32:
-            raise ValueError(f"--bits {bits} needs --to stablehlo; safetensors holds plain weights.")
-        return _weights(one.params, path, about)
+        return _safetensors(one, path, about)
+    return (_stablehlo if to == "stablehlo" else _onnx)(one, path, clips, bits, frames, about)
+
+
+def _stablehlo(
+    one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, frames: int, about: dict[str, Any]
+) -> Checked:
+    """Compared with the recogniser of the weights that codes stand for."""
     params = starting_point(one.card.adaptation, one.params, jax.random.key(0))
     stored = params if bits == 32 else quantise_params(params, bits)
     learner = fine_tuning(one.model, one.card.adaptation, one.card.rate, one.card.steps)
     label, nobody = Ragged(jnp.ones((1, 8), jnp.int32), jnp.ones(1, jnp.int32)), jnp.zeros(1)
-    support = Batch(_alone(features[0]), label, nobody)
-    export_learner(path, learner, stored, {}, support, about=about)
+    support = Batch(clips[0], label, nobody)
+    exported = load(export_learner(path, learner, stored, {}, support, about=about))
+    start: Any = exported.start and exported.start()
     meant = dequantise_params(stored)
     fast, _ = learner.adapt(meant, {}, support, jax.random.key(0))
     expected = jax.jit(lambda clip: learner.predict(meant, {}, fast, clip, jax.random.key(0), False)[0].values)
-    exported = load(path)
-    start: Any = exported.start and exported.start()
-    clips = [_alone(frames) for frames in sorted(features, key=len)]
-    found = [np.asarray(exported.predict(start, clip)[0]) - np.asarray(expected(clip)) for clip in clips]
-    latency = _milliseconds(lambda: exported.predict(start, clips[-1]))
-    return Checked(float(max(np.abs(one).max() for one in found)), path.stat().st_size, latency)
+    return _checked(path, lambda clip: exported.predict(start, clip)[0], expected, clips)
 
 
-def _weights(params: PyTree, path: Path, about: dict[str, Any]) -> Checked:
+def _onnx(
+    one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, frames: int, about: dict[str, Any]
+) -> Checked:
+    """Compared with the recogniser itself."""
+    form = Ragged(jnp.zeros((1, frames, one.card.features.size)), jnp.ones(1, jnp.int32))
+    padded(clips[-1].values, frames)  # So that nothing is written where a recording is too long.
+    run = OnnxModel(export_onnx(path, one.model, one.params, {}, form, bits, {"card": json.dumps(about)}))
+
+    def recognise(clip: Ragged) -> np.ndarray:
+        logits = run(padded(clip.values, frames), clip.lengths)[0]
+        return logits[:, : int(output_lengths(clip.values.shape[1]))]
+
+    expected = jax.jit(lambda clip: one.model.apply(one.params, {}, clip, jax.random.key(0), False)[0].values)
+    return _checked(path, recognise, expected, clips)
+
+
+def _safetensors(one: Recogniser, path: Path, about: dict[str, Any]) -> Checked:
     from safetensors.numpy import load_file, save
 
-    named = dict(zip(paths(params), map(np.asarray, jax.tree.leaves(params)), strict=True))
+    named = dict(zip(paths(one.params), map(np.asarray, jax.tree.leaves(one.params)), strict=True))
     write_bytes(path, save(named, {"card": json.dumps(about)}))
     back = load_file(path)
     return Checked(float(max(np.abs(back[name] - named[name]).max() for name in named)), path.stat().st_size, None)
 
 
-def _milliseconds(run: Callable[[], Any]) -> float:
-    jax.block_until_ready(run())
+def _checked(path: Path, run: Callable[[Ragged], Any], expected: Callable, clips: Sequence[Ragged]) -> Checked:
+    """The exported and the original recogniser on clips, the longest last."""
+    differences = [np.abs(np.asarray(run(clip)) - np.asarray(expected(clip))).max() for clip in clips]
     times = []
     for _ in range(TURNS):
         start = time.perf_counter()
-        jax.block_until_ready(run())
+        jax.block_until_ready(run(clips[-1]))
         times.append(1e3 * (time.perf_counter() - start))
-    return median(times)
+    return Checked(float(max(differences)), path.stat().st_size, median(times))
 
 
 def _alone(frames: np.ndarray) -> Ragged:

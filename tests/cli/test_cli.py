@@ -89,7 +89,9 @@ def test_export_checks_what_it_wrote(checkpoint, voice_folder, tmp_path, capsys)
     assert load(tmp_path / "small.zip").card["vocabulary"]["units"] == [" ", "a", "b"]
     again = ["export", checkpoint, "--to", "stablehlo", "--out", str(out)]
     assert "exists; name a new file" in fails(again, capsys)
-    assert "bits must be 32, 8 or 4, got 7" in fails([*again[:-1], str(tmp_path / "x"), "--bits", "7"], capsys)
+    assert "bits must be 32 or 8 or 4 for stablehlo, got 7" in fails(
+        [*again[:-1], str(tmp_path / "x"), "--bits", "7"], capsys
+    )
 
 
 def test_weights_alone_are_exported_with_their_card(checkpoint, one, tmp_path, capsys):  # noqa: F811
@@ -101,7 +103,19 @@ def test_weights_alone_are_exported_with_their_card(checkpoint, one, tmp_path, c
         np.testing.assert_array_equal(file.get_tensor("head/kernel"), one.params["head"]["kernel"])
         assert json.loads(file.metadata()["card"])["encoder"] == "dnn"
     other = ["export", checkpoint, "--to", "safetensors", "--out", str(tmp_path / "x"), "--bits", "8"]
-    assert "--bits 8 needs --to stablehlo" in fails(other, capsys)
+    assert "bits must be 32 for safetensors, got 8" in fails(other, capsys)
+
+
+def test_export_to_onnx_takes_recordings_up_to_its_length(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    pytest.importorskip("jax2onnx", reason='needs the extra "onnx"')
+    clips = [str(voice_folder / "audio" / f"{index}.wav") for index in range(3)]
+    command = ["export", checkpoint, "--to", "onnx", "--clips", *clips, "--out"]
+    main([*command, str(tmp_path / "whole.onnx")])
+    assert float(re.search(r"difference ([\d.e-]+);", capsys.readouterr().out)[1]) < 1e-5
+    main([*command, str(tmp_path / "small.onnx"), "--bits", "8"])
+    assert 0 < float(re.search(r"difference ([\d.e-]+);", capsys.readouterr().out)[1]) < 0.5
+    assert "more than the 10 that the file is for" in fails([*command, str(tmp_path / "x"), "--seconds", "0.1"], capsys)
+    assert not (tmp_path / "x").exists()
 
 
 FILES = ["audio/0.wav", "audio/1.wav"]
