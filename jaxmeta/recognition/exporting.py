@@ -66,14 +66,14 @@ def export_recogniser(
         raise ValueError(f"bits must be {' or '.join(map(str, BITS[to]))} for {to}, got {bits}.")
     about = {"kind": "ctc recogniser", "vocabulary": asdict(one.vocabulary)} | asdict(one.card)
     clips = [_alone(clip) for clip in sorted(features, key=len)]
-    if to == "safetensors":
-        return _safetensors(one, path, about)
-    return (_stablehlo if to == "stablehlo" else _onnx)(one, path, clips, bits, frames, about)
+    if to == "stablehlo":
+        return _stablehlo(one, path, clips, bits, about)
+    if to == "onnx":
+        return _onnx(one, path, clips, bits, frames, about)
+    return _safetensors(one, path, about)
 
 
-def _stablehlo(
-    one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, frames: int, about: dict[str, Any]
-) -> Checked:
+def _stablehlo(one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, about: dict[str, Any]) -> Checked:
     """Compared with the recogniser of the weights that codes stand for."""
     params = starting_point(one.card.adaptation, one.params, jax.random.key(0))
     stored = params if bits == 32 else quantise_params(params, bits)
