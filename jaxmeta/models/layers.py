@@ -38,7 +38,7 @@ def segment_pool(values: Array, lengths: Array, segments: int) -> Array:
     Returns:
       [N, S, F].
     """
-    width = (lengths / segments)[:, None, None]
+    width = (jnp.asarray(lengths) / segments)[:, None, None]
     edges = jnp.arange(segments)[None, :, None] * width
     frames = jnp.arange(values.shape[1], dtype=width.dtype)[None, None, :]
     overlap = jnp.clip(jnp.minimum(frames + 1, edges + width) - jnp.maximum(frames, edges), 0)
