@@ -1,6 +1,6 @@
 """Adapt a speech recogniser to a new speaker from one to ten transcribed utterances.
 
-    python -m experiments.adapt_asr --preset quick                  # 12 minutes of processor time, no data
+    python -m experiments.adapt_asr --preset quick                  # 8 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # hours
 
 A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never heard each give a few

@@ -135,12 +135,11 @@ def _system(config: Config, recipe: Recipe, languages: Languages) -> System:
 
 def _start(config: Config, recipe: Recipe, languages: Languages, system: System) -> Start:
     from experiments.adapt_asr.training import augmentation
-    from experiments.languages.pretraining import Pretraining, Start
+    from experiments.languages.pretraining import Start
 
-    pretraining = Pretraining(*(getattr(recipe, name) for name in Pretraining._fields))
     decides = {name: getattr(recipe, name) for name in ("encoder", "width", "depth", "dropout")}
     workdir = config.workdir / config.target
-    return Start(languages, system, pretraining, augmentation(), workdir, config.seed, decides)
+    return Start(languages, system, recipe, augmentation(), workdir, config.seed, decides)
 
 
 def _adaptation(config: Config, recipe: Recipe, languages: Languages, system: System, split: str) -> Adaptation:

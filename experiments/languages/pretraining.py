@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.languages.data import Languages, rows_of
+from experiments.languages.recipes import Recipe
 from experiments.languages.systems import System
 from experiments.languages.training import language_tasks, plain_batches
 from experiments.training import train
@@ -21,28 +22,10 @@ from jaxmeta.types import PyTree
 ESTIMATORS: Mapping[str, Callable[[], Estimator]] = {"maml": mixed_mode, "fomaml": first_order}
 
 
-class Pretraining(NamedTuple):
-    """How much, and of what."""
-
-    updates: int
-    rate: float
-    size: int
-    """Utterances of a batch."""
-    longest: int
-    """Frames of an utterance."""
-    meta_updates: int
-    meta_rate: float
-    tasks: int
-    """Languages of a batch of tasks."""
-    support: int
-    query: int
-    steps: int
-    """Inner steps."""
-    inner_rate: float
-
-
 PLAIN = ("updates", "rate", "size", "longest")
-"""What decides the plainly trained weights."""
+"""What of a recipe decides the plainly trained weights."""
+META = (*PLAIN, "meta_updates", "meta_rate", "tasks", "support", "query", "steps", "inner_rate")
+"""What of a recipe decides the meta-trained weights."""
 
 
 class Start(NamedTuple):
@@ -50,7 +33,7 @@ class Start(NamedTuple):
 
     languages: Languages
     system: System
-    recipe: Pretraining
+    recipe: Recipe
     augment: Transform
     """Of an utterance."""
     workdir: Path
@@ -65,9 +48,8 @@ def pretrain(start: Start) -> PyTree:
     rows = np.concatenate(_rows(start))
     sampler = plain_batches(languages, rows, recipe.size, recipe.longest, start.seed)
     learner = start.system.learner(0.0, 0, first_order())
-    decides = {name: getattr(recipe, name) for name in PLAIN}
     return train(
-        learner, sampler, recipe.updates, recipe.rate, start.workdir / "pretraining", **_shared(start, decides),
+        learner, sampler, recipe.updates, recipe.rate, start.workdir / "pretraining", **_shared(start, PLAIN),
         augment=augment_episode(start.augment, on="query"),
     ).params  # fmt: skip
 
@@ -87,7 +69,7 @@ def meta_train(start: Start, method: str, params: PyTree) -> PyTree:
     learner = start.system.learner(recipe.inner_rate, recipe.steps, ESTIMATORS[method]())
     return train(
         learner, sampler, recipe.meta_updates, recipe.meta_rate, start.workdir / method,
-        **_shared(start, recipe._asdict() | {"method": method}), augment=augment_episode(start.augment), params=params,
+        **_shared(start, META, method=method), augment=augment_episode(start.augment), params=params,
     ).params  # fmt: skip
 
 
@@ -97,6 +79,7 @@ def _rows(start: Start) -> tuple[np.ndarray, ...]:
     )
 
 
-def _shared(start: Start, decides: Mapping[str, Any]) -> dict[str, Any]:
-    config = dict(start.config) | dict(decides) | {"seed": start.seed, "data": start.languages.fingerprints}
+def _shared(start: Start, names: Sequence[str], **more: Any) -> dict[str, Any]:
+    decides = {name: getattr(start.recipe, name) for name in names} | more
+    config = dict(start.config) | decides | {"seed": start.seed, "data": start.languages.fingerprints}
     return {"features": start.languages.corpus.frames.shape[1], "seed": start.seed, "config": config}
