@@ -127,7 +127,7 @@ def _words(rng: np.random.Generator, tasks: int):
     time, bands, channels = SEGMENTS, MELS, 1
     for layer, (along_time, along_bands) in enumerate(WORDS_STRIDES):
         weights[f"body/Convolution_{layer}/kernel"] = _kernel(rng, channels, WIDTH)
-        norm = f"body/GroupNorm_{layer}"
+        norm = f"body/LayerNorm_{layer}"
         weights |= {f"{norm}/scale": np.ones(WIDTH), f"{norm}/bias": np.zeros(WIDTH)}
         time, bands = -(-time // along_time), -(-bands // along_bands)
         products.append(time * bands * 9 * channels * WIDTH)

@@ -30,6 +30,7 @@ def train(
     config: Mapping[str, Any],
     params: PyTree | None = None,
     validation: Validation | None = None,
+    behind: optax.GradientTransformation | None = None,
 ) -> TrainState:
     """Train with AdamW and a cosine schedule, or load what was trained before.
 
@@ -45,11 +46,14 @@ def train(
       config: what determines the result; a run with another one is not resumed.
       params: where training starts; None: at the learner's initial weights.
       validation: keeps the best state; None: the last one is all there is.
+      behind: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
     """
     print(f"training {directory}: {updates} updates", file=sys.stderr)
     microbatch = 1 if jax.default_backend() == "cpu" else None
-    update = make_update(augmented(learner, augment), make_optimizer(updates, rate), microbatch=microbatch)
-    initial = initial_state(learner, updates, rate, features, seed)
+    optimizer = make_optimizer(updates, rate)
+    optimizer = optimizer if behind is None else optax.chain(optimizer, behind)
+    update = make_update(augmented(learner, augment), optimizer, microbatch=microbatch)
+    initial = initial_state(learner, optimizer, features, seed)
     if params is not None:
         initial = initial._replace(params=params)
     return train_loop(update, initial, sampler, updates, directory, config=config, validation=validation)
@@ -60,10 +64,12 @@ def plain(model: Model, loss: Loss) -> MetaLearner:
     return maml(model, loss, optax.sgd(0.0), steps=0)
 
 
-def initial_state(learner: MetaLearner, updates: int, rate: float, features: int, seed: int) -> TrainState:
+def initial_state(
+    learner: MetaLearner, optimizer: optax.GradientTransformation, features: int, seed: int
+) -> TrainState:
     """The state before training, and the form of a checkpoint."""
     inputs = Ragged(np.zeros((1, 8, features), np.float32), np.full(1, 8, np.int32))
-    return init_state(learner, make_optimizer(updates, rate), jax.random.key(seed), inputs)
+    return init_state(learner, optimizer, jax.random.key(seed), inputs)
 
 
 def make_optimizer(updates: int, rate: float) -> optax.GradientTransformation:

@@ -33,7 +33,7 @@ def words(weights, inputs, convolve):
     hidden = _standardise(_pool(inputs, SEGMENTS))[..., None]
     for layer, strides in enumerate(WORDS_STRIDES):
         hidden = convolve(hidden, weights[f"body/Convolution_{layer}/kernel"], strides)
-        norm = f"body/GroupNorm_{layer}"
+        norm = f"body/LayerNorm_{layer}"
         hidden = jax.nn.relu(_layer_norm(hidden, weights[f"{norm}/scale"], weights[f"{norm}/bias"]))
     hidden = hidden.mean(axis=2)
     hidden = _pool(hidden, 4).reshape(hidden.shape[0], -1)

@@ -136,7 +136,7 @@ def words(weights, inputs, normalise):
     hidden = _standardise(_pool(inputs, SEGMENTS))[:, None]
     for layer, strides in enumerate(WORDS_STRIDES):
         hidden = functional.conv2d(hidden, weights[f"body/Convolution_{layer}/kernel"], stride=strides, padding=1)
-        norm = f"body/GroupNorm_{layer}"
+        norm = f"body/LayerNorm_{layer}"
         hidden = functional.relu(normalise(hidden, weights[f"{norm}/scale"], weights[f"{norm}/bias"]))
     hidden = hidden.mean(dim=3).transpose(1, 2)
     hidden = _pool(hidden, 4).flatten(1)

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments.adapt_asr.recipes import (
     CHOSEN_SHOTS,
-    PLAIN,
     PRESETS,
     QUICK_METHODS,
     SEARCH_COLUMNS,
@@ -73,6 +72,7 @@ def main(config: Config) -> dict:
     from experiments.adapt_asr.report import choose, curve_of_steps, finalists, table
     from experiments.adapt_asr.safety import forgetting, gate
     from experiments.adapt_asr.search import language_model
+    from experiments.adapt_asr.training import train_stages
     from jaxmeta.models.acoustic import Size
 
     data, recipe = _data(config), _recipe(config)
@@ -81,7 +81,7 @@ def main(config: Config) -> dict:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(known)}.")
     print(f"training on {data.train.describe()}, {data.vocabulary.size - 1} characters", file=sys.stderr)
-    weights = _plain(config, recipe, data)
+    _, weights = train_stages(recipe, data, config.seed, config.workdir)
     params = {name: _params(name, known[name], config, recipe, data, weights) for name in names}
     validation, test = _protocols(data, config, recipe)
     chosen = {name: choose(name, known[name], params[name], validation, recipe.inner_rate) for name in names}
@@ -110,26 +110,9 @@ def _recipe(config: Config) -> Recipe:
     return recipe._replace(**{name: value for name, value in given.items() if value is not None})
 
 
-def _plain(config: Config, recipe: Recipe, data: SpeechData) -> PyTree:
-    """Weights of the recogniser that is trained on all speakers at once."""
-    from experiments.adapt_asr.training import augmentation, train_plainly
-    from jaxmeta.models.acoustic import Size
-
-    weights = None
-    for name, corpus, updates in (("wide", data.wide, recipe.wide_updates), ("plain", data.train, recipe.updates)):
-        if corpus is not None:
-            weights = train_plainly(
-                corpus, data.val, data.vocabulary, (recipe.encoder, Size(recipe.width, recipe.depth)),
-                updates=updates, rate=recipe.rate, frames=recipe.frames, dropout=recipe.dropout, seed=config.seed,
-                directory=config.workdir / name, longest=recipe.longest, augment=augmentation(), params=weights,
-                config=_decides(config, recipe, data, PLAIN),
-            ).params  # fmt: skip
-    return weights
-
-
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
-    from experiments.adapt_asr.training import augmentation, average_of_speakers
+    from experiments.adapt_asr.training import augmentation, average_of_speakers, decides
     from experiments.training import train
     from jaxmeta.data.augment import augment_episode
     from jaxmeta.data.utterances import utterance_sampler
@@ -149,7 +132,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
         method.meta((method.scale or 1.0) * recipe.inner_rate, recipe.steps), sampler, recipe.meta_updates,
         recipe.meta_rate, config.workdir / name, augment=augment_episode(augmentation()), seed=config.seed,
         features=data.train.frames.shape[1], params=start,
-        config=_decides(config, recipe, data, Recipe._fields) | {"method": name},
+        config=decides(recipe, data, config.seed, Recipe._fields) | {"method": name},
     ).params  # fmt: skip
 
 
@@ -210,11 +193,6 @@ def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict]
     if curve:
         plot(config.workdir, "steps", curve, "steps", f"inner steps on {CHOSEN_SHOTS} utterances")
     return {"rows": rows + curve + more, "run": run}
-
-
-def _decides(config: Config, recipe: Recipe, data: SpeechData, names: tuple[str, ...]) -> dict:
-    """What weights depend on."""
-    return {name: getattr(recipe, name) for name in names} | {"seed": config.seed, "data": data.fingerprints}
 
 
 if __name__ == "__main__":

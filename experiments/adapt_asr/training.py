@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 
+from experiments.adapt_asr.data import SpeechData
+from experiments.adapt_asr.recipes import PLAIN, Recipe
 from experiments.training import plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.adaptation import adaptation_episodes
@@ -20,7 +24,7 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy
 from jaxmeta.learners.averaging import uniform
-from jaxmeta.models.acoustic import Encoder, Size, recogniser
+from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.training import TrainState
 from jaxmeta.training.loop import Validation
@@ -38,45 +42,56 @@ def augmentation(*more: Transform) -> Transform:
     )
 
 
-def train_plainly(
-    corpus: Corpus,
-    held_out: Corpus,
-    vocabulary: Vocabulary,
-    network: tuple[Encoder, Size],
-    *,
-    updates: int,
-    rate: float,
-    frames: int,
-    dropout: float,
+def train_stages(recipe: Recipe, data: SpeechData, seed: int, workdir: Path) -> tuple[PyTree | None, PyTree]:
+    """Weights of a recogniser trained on all speakers at once: after wider speech, if there is any, and at the end."""
+    early, weights = None, None
+    for name, corpus in (("wide", data.wide), ("plain", data.train)):
+        if corpus is not None:
+            early, weights = weights, train_stage(name, recipe, data, seed, workdir, params=weights)
+    return early, weights
+
+
+def train_stage(
+    name: str,
+    recipe: Recipe,
+    data: SpeechData,
     seed: int,
-    directory: Path,
-    config: Mapping[str, Any],
-    augment: Transform,
-    longest: int,
+    workdir: Path,
+    *,
     params: PyTree | None = None,
-) -> TrainState:
+    behind: optax.GradientTransformation | None = None,
+    network: Mapping[str, Any] = MappingProxyType({}),
+    config: Mapping[str, Any] = MappingProxyType({}),
+) -> PyTree:
     """Train a recogniser on all utterances of all speakers, or load what was trained before.
 
+    The error on validation speakers is logged ten times.
     Args:
-      corpus: of training.
-      held_out: of validation speakers, whose error is logged ten times.
-      vocabulary: of its transcripts.
-      network: encoder and size.
-      updates, rate, seed, directory, config: as in `training.train`.
-      frames: of a batch, with padding.
-      dropout: of the encoder.
-      augment: what an utterance goes through.
-      longest: utterances of more frames are left out.
+      name: of the folder in `workdir`; "wide" trains on the wider speech, everything else on that of the corpus.
+      recipe, data, seed: as for the experiment.
       params: where training starts; None: at random weights.
+      behind: as in `training.train`.
+      network: more arguments of `recogniser`.
+      config: what decides the result, besides the recipe, the data and the seed.
     """
-    model = recogniser(vocabulary.size, *network, dropout=dropout)
-    sampler = batch_sampler(corpus, vocabulary, seed=seed, frames_per_batch=frames, max_frames=longest)
-    return train(
-        plain(model, LOSS), sampler, updates, rate, directory,
-        augment=augment_episode(augment, on="query"), features=corpus.frames.shape[1], seed=seed, config=config,
-        params=params,
-        validation=Validation(validation_error(model, held_out, vocabulary), max(1, updates // 10)),
+    corpus, updates = (data.wide, recipe.wide_updates) if name == "wide" else (data.train, recipe.updates)
+    assert corpus is not None
+    size = Size(recipe.width, recipe.depth)
+    model = recogniser(data.vocabulary.size, recipe.encoder, size, dropout=recipe.dropout, **network)
+    sampler = batch_sampler(
+        corpus, data.vocabulary, seed=seed, frames_per_batch=recipe.frames, max_frames=recipe.longest
     )  # fmt: skip
+    return train(
+        plain(model, LOSS), sampler, updates, recipe.rate, workdir / name,
+        augment=augment_episode(augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
+        config=decides(recipe, data, seed, PLAIN) | dict(config), params=params, behind=behind,
+        validation=Validation(validation_error(model, data.val, data.vocabulary), max(1, updates // 10)),
+    ).params  # fmt: skip
+
+
+def decides(recipe: Recipe, data: SpeechData, seed: int, names: tuple[str, ...]) -> dict:
+    """What weights depend on."""
+    return {name: getattr(recipe, name) for name in names} | {"seed": seed, "data": data.fingerprints}
 
 
 def validation_error(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Callable[[TrainState], float]:

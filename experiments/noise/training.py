@@ -13,7 +13,7 @@ from experiments.adapt_asr.data import SpeechData
 from experiments.adapt_asr.recipes import Recipe
 from experiments.adapt_asr.training import augmentation, validation_error
 from experiments.noise.recipes import SNRS, Plan
-from experiments.training import Augment, initial_state, plain, train
+from experiments.training import Augment, initial_state, make_optimizer, plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.augment import augment_episode, sometimes
 from jaxmeta.data.spectral import mix_noise
@@ -68,7 +68,8 @@ def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) ->
     if not data.fingerprints.items() <= trained_on.items():
         raise ValueError(f"--plain {workdir} was trained on {trained_on}, not on {data.fingerprints}; use its --seed.")
     learner = plain(_network(data, recipe), LOSS)
-    like = initial_state(learner, recipe.updates, recipe.rate, data.train.frames.shape[1], seed)
+    optimizer = make_optimizer(recipe.updates, recipe.rate)
+    like = initial_state(learner, optimizer, data.train.frames.shape[1], seed)
     found = restore(workdir / "plain" / "checkpoints", like)
     if found is None:
         raise ValueError(f"--plain {workdir} holds no weights; run experiments.adapt_asr --workdir {workdir} first.")

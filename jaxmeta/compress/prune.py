@@ -224,11 +224,17 @@ def report(params: PyTree) -> list[Mapping[str, Any]]:
     return [row | {"sparsity": row["zeros"] / max(row["weights"], 1)} for row in rows]
 
 
+def sparse_bytes(leaf: Array, bits: int) -> int:
+    """Of a leaf whose numbers take this many bits each: a bit for every number, and those that are not 0; or all."""
+    nonzero = int(jnp.count_nonzero(leaf))
+    return min(-(-leaf.size * bits // 8), -(-leaf.size // 8) + -(-nonzero * bits // 8))
+
+
 def _row(path: str, leaf: np.ndarray) -> dict[str, Any]:
-    nonzero = int(np.count_nonzero(leaf))
-    sparse = min(leaf.nbytes, -(-leaf.size // 8) + nonzero * leaf.itemsize)
+    zeros = leaf.size - int(np.count_nonzero(leaf))
     return {
-        "leaf": path, "weights": leaf.size, "zeros": leaf.size - nonzero, "bytes": leaf.nbytes, "sparse_bytes": sparse,
+        "leaf": path, "weights": leaf.size, "zeros": zeros, "bytes": leaf.nbytes,
+        "sparse_bytes": sparse_bytes(leaf, 8 * leaf.itemsize),
     }  # fmt: skip
 
 

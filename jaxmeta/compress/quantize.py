@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta import tree
-from jaxmeta.compress.prune import Prunable, is_matrix
+from jaxmeta.compress.prune import Prunable, is_matrix, sparse_bytes
 from jaxmeta.types import Array, PyTree
 
 
@@ -68,8 +68,13 @@ def quantise(array: Array, bits: int = 8, axis: int | None = -1, symmetric: bool
         low = jnp.minimum(array.min(axis=others, keepdims=True), 0)
         scale = (jnp.maximum(array.max(axis=others, keepdims=True), 0) - low) / (2 * half - 1)
         zero = jnp.round(-half - low / jnp.where(scale == 0, 1, scale))
-    scale = jnp.where(scale == 0, 1, scale)  # of a channel that is all 0
-    codes = jnp.clip(jnp.round(array / scale) + zero, -half + symmetric, half - 1).astype(jnp.int8)
+    return encode(array, jnp.where(scale == 0, 1, scale), zero, bits)  # 1 for a channel that is all 0
+
+
+def encode(array: Array, scale: Array, zero: Array, bits: int) -> Quantised:
+    """The nearest codes on a given grid: scale and zero broadcast to the array."""
+    half = 2 ** (bits - 1)
+    codes = jnp.clip(jnp.round(array / scale) + zero, -half, half - 1).astype(jnp.int8)
     codes = codes if bits == 8 else _pack(codes)
     return Quantised(codes, scale, zero.astype(jnp.int8), bits, array.shape)
 
@@ -117,8 +122,14 @@ def dequantise_params(params: PyTree) -> PyTree:
 
 
 def stored_bytes(params: PyTree) -> int:
-    """Bytes of all leaves, codes or not, without names and shapes."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(params, is_leaf=_is_quantised))
+    """Bytes of all leaves, codes or not, sparsely stored where that is less, without names and shapes."""
+    return sum(map(_stored, jax.tree.leaves(params, is_leaf=_is_quantised)))
+
+
+def _stored(leaf: Any) -> int:
+    if not _is_quantised(leaf):
+        return sparse_bytes(leaf, 8 * leaf.dtype.itemsize)
+    return sparse_bytes(dequantise(leaf), leaf.bits) + leaf.scale.nbytes + leaf.zero.nbytes
 
 
 def report(params: PyTree, quantised: PyTree) -> list[Mapping[str, Any]]:

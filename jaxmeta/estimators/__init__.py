@@ -4,9 +4,11 @@ from jaxmeta.estimators.check import check_estimator
 from jaxmeta.estimators.descent import Estimator, first_order, forward_only, mixed_mode, truncated, unrolled
 from jaxmeta.estimators.evolution import evolution
 from jaxmeta.estimators.implicit import conjugate_gradients, implicit, neumann, solve_residual
+from jaxmeta.estimators.symmetry import asymmetric
 
 __all__ = [
     "Estimator",
+    "asymmetric",
     "check_estimator",
     "conjugate_gradients",
     "evolution",

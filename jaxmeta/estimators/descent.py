@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmeta import tree
+from jaxmeta.estimators.symmetry import relying_on_symmetry
 from jaxmeta.optimizers import check_differentiable
 from jaxmeta.types import Inner, PyTree
 
@@ -70,8 +71,8 @@ def mixed_mode(remat: int | None = None) -> Estimator:
 
     The backward pass of an inner gradient is one jvp of the gradient in all differentiable arguments, so no inner
     activation is stored. It uses the symmetry of second derivatives, which losses with a custom derivative may not
-    have, as gradient reversal or a quantiser with a straight-through one: those need `unrolled()`, and
-    `check_estimator` finds them.
+    have, as gradient reversal or a quantiser with a straight-through one: those need `unrolled()`. A model that says so
+    by `asymmetric` is refused, and `check_estimator` finds the others.
     Args:
       remat: as in `unrolled`; what is saved here are copies of fast. What remains are the activations of a single
         gradient, which the model can recompute: wrap its blocks in jax.checkpoint, or nn.remat in linen.
@@ -209,9 +210,10 @@ def _forward_over_reverse(loss: Callable) -> Callable:
         fast, constants, state, batch, key = arguments
         (loss_bar, _), direction = cotangents
         everything = jax.grad(loss, argnums=(0, 1, 3), has_aux=True, allow_int=True)
-        first, second, _ = jax.jvp(
-            lambda fast: everything(fast, constants, state, batch, key), (fast,), (direction,), has_aux=True
-        )
+        with relying_on_symmetry("mixed_mode()"):
+            first, second, _ = jax.jvp(
+                lambda fast: everything(fast, constants, state, batch, key), (fast,), (direction,), has_aux=True
+            )
         fast_bar, constants_bar, batch_bar = jax.tree.map(
             lambda d, h: h if h.dtype == jax.dtypes.float0 else h + loss_bar.astype(d.dtype) * d, first, second
         )

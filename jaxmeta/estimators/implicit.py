@@ -8,6 +8,7 @@ import optax
 
 from jaxmeta import tree
 from jaxmeta.estimators.descent import Estimator, Solve, first_order
+from jaxmeta.estimators.symmetry import relying_on_symmetry
 from jaxmeta.types import Array, Inner, PyTree
 
 Matvec = Callable[[PyTree], PyTree]
@@ -138,8 +139,9 @@ def _differentiate_solution(inner: Inner, solver: Solver) -> Solve:
             return jax.tree.map(lambda h: h if h.dtype == jax.dtypes.float0 else h / inner.proximal, second)
 
         # Forward over reverse: the second derivatives are symmetric, and no activation is stored.
-        u = solver(lambda u: jax.tree.map(jnp.add, u, product(0, u)), cotangents[0])
-        params_bar, support_bar = product((1, 3), jax.tree.map(jnp.negative, u))
+        with relying_on_symmetry("implicit()"):
+            u = solver(lambda u: jax.tree.map(jnp.add, u, product(0, u)), cotangents[0])
+            params_bar, support_bar = product((1, 3), jax.tree.map(jnp.negative, u))
         return u, params_bar, None, support_bar, None
 
     solve.defvjp(forward, backward)

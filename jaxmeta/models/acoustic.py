@@ -9,15 +9,18 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 from flax import linen as nn
+from flax.core import FrozenDict
 from jax import numpy as jnp
 
 from jaxmeta.models.attention import ConformerBlock
-from jaxmeta.models.layers import Convolution, apply_mask, frame_mask, where
-from jaxmeta.models.linen import from_linen
+from jaxmeta.models.layers import Convolution, LayerNorm, apply_mask, frame_mask, where
+from jaxmeta.models.linen import Wrap, from_linen, unwrapped
 from jaxmeta.models.recurrent import Bidirectional
 from jaxmeta.types import Array, Model, Ragged
 
 Encoder = Literal["dnn", "gru", "lstm", "conformer"]
+Widths = Mapping[str, int]
+"""Name of a layer ("front/Convolution_0", "encoder/layer_0") -> what is left of it."""
 SUBSAMPLING = 4
 
 
@@ -43,6 +46,8 @@ def recogniser(
     *,
     dropout: float = 0.0,
     context: int = 0,
+    widths: Widths | None = None,
+    wrap: Wrap = unwrapped,
 ) -> Model:
     """A convolutional front end, an encoder and a linear layer named "head", for CTC.
 
@@ -54,15 +59,21 @@ def recogniser(
       dropout: share of values dropped in training, [0, 1).
       context: numbers of a vector that tells speakers apart, added to the encoder's input by a linear layer named
         "context"; inputs are then a pair (Ragged, [context]), as `cavia` gives them. 0: none.
+      widths: channels and units that pruning left of some layers, as `compress.channels.shrink` gives them.
+      wrap: what is done to the network before it becomes a Model, such as `compress.integer.aware`.
     Returns:
       Model of Ragged log-mels [N, T, F] to Ragged logits [N, ceil(T / 4), C].
     Raises:
       ValueError: an unknown encoder or size.
     """
-    return from_linen(_Recogniser(classes, acoustic_encoder(encoder, size, dropout), context))
+    widths = widths or {}
+    module = _Recogniser(classes, acoustic_encoder(encoder, size, dropout, widths), context, widths)
+    return from_linen(wrap(module))
 
 
-def acoustic_encoder(encoder: Encoder, size: str | Size, dropout: float = 0.0) -> nn.Module:
+def acoustic_encoder(
+    encoder: Encoder, size: str | Size, dropout: float = 0.0, widths: Widths | None = None
+) -> nn.Module:
     """A linen module (values [N, T, F], lengths [N], train) -> [N, T, D]. Raises ValueError where none is known."""
     if encoder not in SIZES:
         raise ValueError(f"encoder must be one of {', '.join(SIZES)}, got {encoder!r}.")
@@ -70,8 +81,8 @@ def acoustic_encoder(encoder: Encoder, size: str | Size, dropout: float = 0.0) -
         raise ValueError(f"size must be one of {', '.join(SIZES[encoder])}, or a Size, got {size!r}.")
     chosen = SIZES[encoder][size] if isinstance(size, str) else size
     if encoder in ("gru", "lstm"):
-        return _RecurrentEncoder(chosen, encoder, dropout)
-    return (_Frames if encoder == "dnn" else _Conformer)(chosen, dropout)
+        return _RecurrentEncoder(chosen, encoder, dropout, widths or {})
+    return (_Frames if encoder == "dnn" else _Conformer)(chosen, dropout, widths or {})
 
 
 def output_lengths(lengths: Any) -> Any:
@@ -93,14 +104,16 @@ class FrontEnd(nn.Module):
 
     width: int
     channels: int = 32
+    widths: Widths = FrozenDict()
 
     @nn.compact
     def __call__(self, inputs: Ragged) -> tuple[Array, Array]:
         """Log-mels [N, T, F] -> [N, ceil(T / 4), width] and the rows' lengths there."""
         values, lengths = standardise_rows(inputs)[..., None], inputs.lengths
-        for _ in range(2):
+        for name in ("Convolution_0", "Convolution_1"):
             # What a row's last frames see beyond it is zero, as it would be without padding.
-            values = nn.relu(Convolution(self.channels, strides=(2, 2))(values))
+            kept = self.widths.get(f"front/{name}", self.channels)
+            values = nn.relu(Convolution(kept, strides=(2, 2), name=name)(values))
             lengths = (lengths + 1) // 2
             values = apply_mask(values, lengths)
         return nn.Dense(self.width)(values.reshape(*values.shape[:2], -1)), lengths
@@ -120,11 +133,12 @@ class _Recogniser(nn.Module):
     classes: int
     encoder: nn.Module
     context: int
+    widths: Widths
 
     @nn.compact
     def __call__(self, inputs: Any, train: bool) -> Ragged:
         speech, context = inputs if self.context else (inputs, None)
-        hidden, lengths = FrontEnd(self.encoder.size.width, name="front")(speech)
+        hidden, lengths = FrontEnd(self.encoder.size.width, widths=self.widths, name="front")(speech)
         if context is not None:
             hidden += nn.Dense(hidden.shape[-1], use_bias=False, name="context")(context)
         return Ragged(nn.Dense(self.classes, name="head")(self.encoder(hidden, lengths, train)), lengths)
@@ -135,6 +149,7 @@ class _Frames(nn.Module):
 
     size: Size
     dropout: float
+    widths: Widths
 
     @nn.compact
     def __call__(self, values: Array, lengths: Array, train: bool) -> Array:
@@ -142,8 +157,10 @@ class _Frames(nn.Module):
         padded = jnp.pad(values, ((0, 0), (5, 5), (0, 0)))
         frames = values.shape[1]
         values = jnp.concatenate([padded[:, shift : shift + frames] for shift in range(11)], axis=-1)
-        for _ in range(self.size.depth):
-            values = nn.relu(nn.LayerNorm()(nn.Dense(self.size.width)(values)))
+        for index in range(self.size.depth):
+            name = f"Dense_{index}"
+            values = nn.Dense(self.widths.get(f"encoder/{name}", self.size.width), name=name)(values)
+            values = nn.relu(LayerNorm(self.size.width)(values))
             values = nn.Dropout(self.dropout, deterministic=not train)(values)
         return values
 
@@ -152,22 +169,30 @@ class _RecurrentEncoder(nn.Module):
     size: Size
     cell: Any
     dropout: float
+    widths: Widths
 
     @nn.compact
     def __call__(self, values: Array, lengths: Array, train: bool) -> Array:
+        channels = values.shape[-1]
         for index in range(self.size.depth):
-            values = Bidirectional(self.size.width, self.cell, name=f"layer_{index}")(nn.LayerNorm()(values), lengths)
+            name = f"layer_{index}"
+            units = self.widths.get(f"encoder/{name}", self.size.width)
+            values = Bidirectional(units, self.cell, name=name)(LayerNorm(channels)(values), lengths)
             values = nn.Dropout(self.dropout, deterministic=not train)(values)
-        return nn.LayerNorm()(values)
+            channels = 2 * self.size.width
+        return LayerNorm(channels)(values)
 
 
 class _Conformer(nn.Module):
     size: Size
     dropout: float
+    widths: Widths
 
     @nn.compact
     def __call__(self, values: Array, lengths: Array, train: bool) -> Array:
         mask = frame_mask(lengths, values.shape[1])
         for index in range(self.size.depth):
-            values = ConformerBlock(4, dropout=self.dropout, name=f"block_{index}")(values, mask, train)
+            name = f"block_{index}"
+            inner = tuple(self.widths.get(f"encoder/{name}/{part}") for part in ("first", "second"))
+            values = ConformerBlock(4, inner, dropout=self.dropout, name=name)(values, mask, train)
         return values

@@ -96,7 +96,8 @@ class ConformerBlock(nn.Module):
     """
 
     heads: int
-    inner: int | None = None
+    inner: tuple[int | None, int | None] = (None, None)
+    """Of the feed-forward layers."""
     kernel_size: int = 15
     dropout: float = 0.0
 
@@ -104,11 +105,11 @@ class ConformerBlock(nn.Module):
     def __call__(self, values: Array, mask: Array, train: bool) -> Array:
         """[N, T, D], [N, T] bool -> [N, T, D]."""
         drop = nn.Dropout(self.dropout, deterministic=not train)
-        values += 0.5 * drop(FeedForward(self.inner, name="first")(nn.LayerNorm()(values)))
+        values += 0.5 * drop(FeedForward(self.inner[0], name="first")(nn.LayerNorm()(values)))
         normed = nn.LayerNorm()(values)
         values += drop(Attention(self.heads, name="attention")(normed, normed, mask[:, None]))
         values += drop(ConvolutionModule(self.kernel_size, name="convolution")(nn.LayerNorm()(values), mask))
-        values += 0.5 * drop(FeedForward(self.inner, name="second")(nn.LayerNorm()(values)))
+        values += 0.5 * drop(FeedForward(self.inner[1], name="second")(nn.LayerNorm()(values)))
         return nn.LayerNorm()(values)
 
 

@@ -76,6 +76,11 @@ def convolve(inputs: Array, kernel: Array, strides: tuple[int, int] = (1, 1)) ->
     return _PRIMITIVES[2].bind(inputs[None], kernel[None], geometry=geometry)[0]
 
 
+def padding(inputs: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Zeros before and behind the height and the width of the inputs, as `convolve` has them."""
+    return _Geometry(inputs, kernel, strides).padding
+
+
 def _product(inputs: Array, kernel: Array, geometry: _Geometry) -> Array:
     """[N, H, W, C], [kh, kw, C, D] -> [N, H', W', D] as patches times a matrix.
 

@@ -1,6 +1,9 @@
 """Layers for Ragged batches: what lies beyond a row's length never reaches the output."""
 
+from collections.abc import Sequence
+
 from flax import linen as nn
+from jax import lax
 from jax import numpy as jnp
 
 from jaxmeta.models.convolution import convolve
@@ -44,6 +47,31 @@ def segment_pool(values: Array, lengths: Array, segments: int) -> Array:
     overlap = jnp.clip(jnp.minimum(frames + 1, edges + width) - jnp.maximum(frames, edges), 0)
     share = (overlap / jnp.where(width > 0, width, 1)).astype(values.dtype)
     return jnp.einsum("nst,ntf->nsf", share, values)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation, as flax.linen has it, that can count channels which pruning took away.
+
+    Statistics are then those of all channels, the absent ones being 0, so that a network without them computes what it
+    did with zeros in their place.
+    Source: Ba et al. 2016 (arXiv 1607.06450), eq. 3.
+    """
+
+    channels: int | None = None
+    """Of the last axis before pruning; None: none were taken."""
+    axes: Sequence[int] = (-1,)
+    """That an example's statistics are taken over, the last one among them."""
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, values: Array) -> Array:
+        present = values.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (present,))
+        bias = self.param("bias", nn.initializers.zeros, (present,))
+        share = present / (self.channels or present)
+        mean = share * values.mean(self.axes, keepdims=True)
+        variance = share * jnp.square(values).mean(self.axes, keepdims=True) - jnp.square(mean)
+        return (values - mean) * (lax.rsqrt(jnp.maximum(variance, 0) + self.epsilon) * scale) + bias
 
 
 class Convolution(nn.Module):

@@ -1,11 +1,20 @@
 """The one adapter from flax.linen to Model."""
 
 import inspect
+from collections.abc import Callable
 
 import jax
 from flax import linen as nn
 
 from jaxmeta.types import Model
+
+Wrap = Callable[[nn.Module], nn.Module]
+"""A network as another one with the same params, before it becomes a Model."""
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The network as it is."""
+    return module
 
 
 def from_linen(module: nn.Module) -> Model:

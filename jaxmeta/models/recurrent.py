@@ -5,6 +5,7 @@ from typing import Literal
 
 import jax
 from flax import linen as nn
+from jax import lax
 from jax import numpy as jnp
 
 from jaxmeta.models.layers import frame_mask, where
@@ -64,7 +65,7 @@ def _gru(kernel: Array, bias: Array) -> Callable:
     def step(carry, gates):
         (hidden,) = carry
         reset, keep, new = jnp.split(gates, 3, axis=-1)
-        reset_hidden, keep_hidden, new_hidden = jnp.split(hidden @ kernel, 3, axis=-1)
+        reset_hidden, keep_hidden, new_hidden = jnp.split(_product(hidden, kernel), 3, axis=-1)
         keep = nn.sigmoid(keep + keep_hidden)
         new = jnp.tanh(new + nn.sigmoid(reset + reset_hidden) * (new_hidden + bias))
         return (new + keep * (hidden - new),)
@@ -75,11 +76,16 @@ def _gru(kernel: Array, bias: Array) -> Callable:
 def _lstm(kernel: Array, bias: Array) -> Callable:
     def step(carry, gates):
         hidden, memory = carry
-        enter, forget, new, leave = jnp.split(gates + hidden @ kernel, 4, axis=-1)
+        enter, forget, new, leave = jnp.split(gates + _product(hidden, kernel), 4, axis=-1)
         memory = nn.sigmoid(forget + 1 + bias) * memory + nn.sigmoid(enter) * jnp.tanh(new)
         return nn.sigmoid(leave) * jnp.tanh(memory), memory
 
     return step
+
+
+def _product(hidden: Array, kernel: Array) -> Array:
+    # By its name, not as an operator, so that what replaces products (qwix does) finds it.
+    return lax.dot_general(hidden, kernel, (((1,), (0,)), ((), ())))
 
 
 def _where(real: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:

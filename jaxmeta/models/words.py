@@ -1,18 +1,27 @@
 """Networks for short clips, words and commands: log-mel frames of any length in, an embedding or logits out."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from flax import linen as nn
 from jax import numpy as jnp
 
-from jaxmeta.models.layers import Convolution, segment_pool
-from jaxmeta.models.linen import from_linen
+from jaxmeta.models.layers import Convolution, LayerNorm, segment_pool
+from jaxmeta.models.linen import Wrap, from_linen, unwrapped
 from jaxmeta.types import Array, Model, Ragged
 
 Norm = Literal["layer", "batch", "transductive"]
 
 
-def conv4(outputs: int | None = None, *, width: int = 64, frames: int = 64, norm: Norm = "layer") -> Model:
+def conv4(
+    outputs: int | None = None,
+    *,
+    width: int = 64,
+    frames: int = 64,
+    norm: Norm = "layer",
+    widths: Mapping[str, int] | None = None,
+    wrap: Wrap = unwrapped,
+) -> Model:
     """Four strided 3 x 3 convolutions over time and frequency: the few-shot literature's backbone, on log-mels.
 
     Args:
@@ -21,28 +30,40 @@ def conv4(outputs: int | None = None, *, width: int = 64, frames: int = 64, norm
       frames: each clip is pooled to this many segments of its own duration before the first layer.
       norm: "layer" normalises each example by itself. "batch" uses statistics of the batch in training and running
         averages in prediction. "transductive" uses those of the batch always: a query set then sees itself.
+      widths: channels that pruning left of some layers ("Convolution_1"), as `compress.channels.shrink` gives them.
+      wrap: what is done to the network before it becomes a Model, such as `compress.integer.aware`.
     Returns:
       Model of Ragged log-mels [N, T, F].
     Source: Vinyals et al. 2016 (arXiv 1606.04080), section 4.1; strides instead of pooling as in Finn et al. 2017.
     """
-    _check_norm(norm)
-    return from_linen(_Words(_Conv4(width, norm), outputs, frames))
+    _check(norm, widths)
+    return from_linen(wrap(_Words(_Conv4(width, norm, widths or {}), outputs, frames)))
 
 
-def residual(outputs: int | None = None, *, width: int = 128, frames: int = 64, norm: Norm = "layer") -> Model:
+def residual(
+    outputs: int | None = None,
+    *,
+    width: int = 128,
+    frames: int = 64,
+    norm: Norm = "layer",
+    widths: Mapping[str, int] | None = None,
+    wrap: Wrap = unwrapped,
+) -> Model:
     """Three convolutions over time and frequency, then residual blocks over time alone.
 
     The first layers are local in pitch, so that a voice may shift up or down; the later ones see the whole spectrum,
     as the temporal convolutions of Choi et al. 2019 (arXiv 1904.03814) do, which costs little and keeps the order of
     sounds. Arguments and result are those of `conv4`.
     """
-    _check_norm(norm)
-    return from_linen(_Words(_Residual(width, norm), outputs, frames))
+    _check(norm, widths)
+    return from_linen(wrap(_Words(_Residual(width, norm, widths or {}), outputs, frames)))
 
 
-def _check_norm(norm: str) -> None:
+def _check(norm: str, widths: Mapping[str, int] | None) -> None:
     if norm not in ("layer", "batch", "transductive"):
         raise ValueError(f"norm must be 'layer', 'batch' or 'transductive', got {norm!r}.")
+    if widths and norm != "layer":
+        raise ValueError(f"widths needs norm='layer', whose network has no state to shrink, got norm={norm!r}.")
 
 
 class _Words(nn.Module):
@@ -67,30 +88,50 @@ class _Words(nn.Module):
 class _Conv4(nn.Module):
     width: int
     norm: str
+    widths: Mapping[str, int]
 
     @nn.compact
     def __call__(self, inputs: Array, train: bool) -> Array:
-        hidden = inputs
+        layers, hidden = _Layers(self.norm, self.widths, train), inputs
         for strides in ((2, 2), (2, 2), (1, 2), (1, 2)):
-            hidden = nn.relu(_normalised(Convolution(self.width, strides=strides)(hidden), self.norm, train))
+            hidden = nn.relu(layers(hidden, self.width, strides=strides))
         return hidden.mean(axis=2)
 
 
 class _Residual(nn.Module):
     width: int
     norm: str
+    widths: Mapping[str, int]
 
     @nn.compact
     def __call__(self, inputs: Array, train: bool) -> Array:
-        hidden = inputs
+        layers, hidden = _Layers(self.norm, self.widths, train), inputs
         for features, strides in ((self.width // 8, (2, 2)), (self.width // 4, (1, 2)), (3 * self.width // 8, (2, 2))):
-            hidden = nn.relu(_normalised(Convolution(features, strides=strides)(hidden), self.norm, train))
+            hidden = nn.relu(layers(hidden, features, strides=strides))
         hidden = hidden.reshape(*hidden.shape[:2], 1, -1)
-        hidden = nn.relu(_normalised(Convolution(self.width, (1, 1))(hidden), self.norm, train))
+        hidden = nn.relu(layers(hidden, self.width, (1, 1)))
         for _ in range(2):
-            change = nn.relu(_normalised(Convolution(self.width, (3, 1))(hidden), self.norm, train))
-            hidden = nn.relu(hidden + _normalised(Convolution(self.width, (3, 1))(change), self.norm, train))
+            change = nn.relu(layers(hidden, self.width, (3, 1)))
+            hidden = nn.relu(hidden + layers(change, self.width, (3, 1)))
         return hidden[:, :, 0]
+
+
+class _Layers:
+    """Makes the convolutions of a body, numbered, with their normalisation, as wide as pruning left them."""
+
+    def __init__(self, norm: str, widths: Mapping[str, int], train: bool):
+        self._norm, self._widths, self._train, self._count = norm, widths, train, 0
+
+    def __call__(
+        self, hidden: Array, features: int, kernel_size: tuple[int, int] = (3, 3), strides: tuple[int, int] = (1, 1)
+    ) -> Array:
+        name = f"Convolution_{self._count}"
+        self._count += 1
+        hidden = Convolution(self._widths.get(name, features), kernel_size, strides, name=name)(hidden)
+        if self._norm == "layer":
+            return LayerNorm(features, (1, 2, 3), epsilon=1e-5)(hidden)
+        average = self._norm == "batch" and not self._train
+        return nn.BatchNorm(use_running_average=average, momentum=0.9)(hidden)
 
 
 def standardise(clips: Array) -> Array:
@@ -105,9 +146,3 @@ def standardise(clips: Array) -> Array:
     centred = clips - (clips.mean(axis=1, keepdims=True) + clips.mean(axis=(1, 2), keepdims=True)) / 2
     variance = jnp.square(centred - centred.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2), keepdims=True)
     return centred / jnp.sqrt(variance + 1e-6)
-
-
-def _normalised(hidden: Array, norm: str, train: bool) -> Array:
-    if norm == "layer":
-        return nn.GroupNorm(num_groups=1, epsilon=1e-5)(hidden)
-    return nn.BatchNorm(use_running_average=norm == "batch" and not train, momentum=0.9)(hidden)

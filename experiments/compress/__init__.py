@@ -1,0 +1,1 @@
+"""Does a compressed model still adapt, and does an adapted one still compress?"""

@@ -1,0 +1,54 @@
+"""Which networks the compression experiment trains, and what it does to them. Imports nothing heavy."""
+
+from typing import NamedTuple
+
+from experiments.adapt_asr import recipes as speech
+from experiments.spoken_words import recipes as words
+
+CUT = (0.5, 0.8, 0.9)
+"""Sparsity of networks from which weights are cut without training again."""
+COLUMNS = {
+    "network": "", "compressed": "", "kB": ".1f", "times smaller": ".2f", "before": "", "after": "", "change": "",
+    "kB a user": ".1f", "adapted, then compressed": "",
+}  # fmt: skip
+LATENCY_COLUMNS = {"network": "", "run by": "", "what": "", "median ms": ".2f", "95 % below ms": ".2f", "kB": ".1f"}
+
+
+class Training(NamedTuple):
+    """What is trained again, from the weights of the early stage."""
+
+    sparse: tuple[float, ...] = ()
+    """Shares of weights without which a network is."""
+    channels: tuple[float, ...] = ()
+    """Shares of channels without which a network is."""
+    bits: tuple[int, ...] = ()
+    """Of weights that a network is trained to be rounded to."""
+
+
+class Plan(NamedTuple):
+    """What a preset means."""
+
+    words: words.Recipe
+    """Of the second stage of training."""
+    words_early: int
+    """Updates of the first stage, whose end pruned networks go back to."""
+    words_again: Training
+    speech: speech.Recipe
+    """Its wide stage is the first."""
+    speech_again: Training
+
+
+PLANS = {
+    "quick": Plan(
+        words.PRESETS["quick"]["protonet"]._replace(updates=300), 60, Training((0.8,), (0.5,), (4,)),
+        speech.PRESETS["quick"]._replace(wide_updates=100, updates=400), Training((0.8,)),
+    ),
+    "full": Plan(
+        words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,)),
+        speech.PRESETS["full"], Training((0.8,), (0.5,), (4,)),
+    ),
+}  # fmt: skip
+EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15
+"""Of the words that networks are tested by."""
+UTTERANCES = 5
+"""That recognisers adapt to."""

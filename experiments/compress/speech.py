@@ -1,0 +1,189 @@
+"""The recogniser of the compression experiment: a CTC network, which adapts to speakers by gradient steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import optax
+from jax import numpy as jnp
+
+from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences, widened
+from experiments.adapt_asr.protocol import Heard, Protocol, padded_lengths
+from experiments.adapt_asr.recipes import CHOSEN_STEPS, STEPS
+from experiments.adapt_asr.training import train_stage
+from experiments.compress.recipes import UTTERANCES
+from jaxmeta import MetaLearner, Model, Ragged, tree
+from jaxmeta.compress.coupled import recogniser_groups
+from jaxmeta.data.adaptation import adaptation_episodes
+from jaxmeta.decoding.error_rates import error_rate
+from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
+from jaxmeta.models.acoustic import Size, recogniser
+from jaxmeta.recognition.adaptation import fine_tuning
+from jaxmeta.types import PyTree
+
+if TYPE_CHECKING:
+    from experiments.adapt_asr.recipes import Recipe
+    from experiments.compress.variants import Compress, Variant
+
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+SMALL = "norms"
+"""What adapts on a device: scales and biases, float beside frozen matrices of any kind."""
+FOLDERS = {"early": "wide", "dense": "plain"}
+"""As `adapt_asr` calls them, whose trained recogniser is taken where there is one."""
+
+
+class Speech:
+    """A recogniser that is trained in two stages, and adapted to speakers that it never heard."""
+
+    name = "recogniser"
+    groups = staticmethod(recogniser_groups)
+
+    def __init__(self, recipe: Recipe, seed: int, workdir: Path, trained: Path | None, recorded: bool):
+        """Args:
+        recipe: of `adapt_asr`; its stage "wide" is the first one here.
+        seed: of everything random.
+        workdir: for a folder of each training, and for what is recognised.
+        trained: a working directory of `adapt_asr` that holds both stages; None: they are in `workdir`.
+        recorded: whether the recordings under JAXMETA_DATA are used, or synthesised speech.
+        """
+        self.recipe, self.seed, self.workdir, self.trained = recipe, seed, workdir, trained or workdir
+        data = widened(recorded_sentences(), seed) if recorded else synthesised_sentences(seed)
+        self.data = data if data.wide is not None else data._replace(wide=data.train)
+        self.fingerprints = self.data.fingerprints
+        self._builds: dict[Any, Callable] = {}
+        episodes = [
+            adaptation_episodes(corpus, data.vocabulary, supports=(0, UTTERANCES), query=10, seed=seed)
+            for corpus in (data.val, data.test)
+        ]
+        lengths = padded_lengths(episodes, recipe.padded)
+        self.val, self.test = (
+            Protocol(some, data.vocabulary, workdir / name, lengths)
+            for some, name in zip(episodes, ("val", "test"), strict=True)
+        )
+
+    def build(self, **network: Any) -> Model:
+        """The network; arguments are more ones of `recogniser`."""
+        return recogniser(
+            self.data.vocabulary.size, self.recipe.encoder, Size(self.recipe.width, self.recipe.depth), **network
+        )
+
+    @cached_property
+    def inputs(self) -> Ragged:
+        """The first utterance of the first test speaker, as the network takes it."""
+        query = self.test.episode(0, 0).query.inputs
+        length = int(query.lengths[0])
+        return Ragged(query.values[:1, :length], query.lengths[:1])
+
+    def train(
+        self, name: str, start: PyTree | None = None, behind: optax.GradientTransformation | None = None,
+        network: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None,
+    ) -> PyTree:  # fmt: skip
+        """Weights after one stage: the first one from random weights, the second one from those given.
+
+        Args:
+          name: of the folder.
+          start: weights; None: random ones.
+          behind: as in `training.train`.
+          network: of `build`.
+          config: what decides the result, besides.
+        """
+        return train_stage(
+            FOLDERS.get(name, name), self.recipe, self.data, self.seed,
+            self.trained if name in FOLDERS else self.workdir, params=start, behind=behind, network=network or {},
+            config=config or {},
+        )  # fmt: skip
+
+    def measure(self, variant: Variant, dense: Variant) -> list[dict]:
+        """One row with character error rates in percent, with 95 % intervals over speakers.
+
+        Before any adaptation; after `SMALL` weights of the compressed network adapted; and `reversed`, after all
+        weights of the dense network adapted, which was compressed then.
+        """
+        rate, steps = self._chosen(SMALL, dense)
+        before, after = (
+            self._hear(variant, SMALL, self.test, utterances, rate, steps) for utterances in (0, UTTERANCES)
+        )
+        reference = self._hear(dense, SMALL, self.test, UTTERANCES, rate, steps)
+        row: dict[str, Any] = {"test": "new speakers", "user_bytes": _user_bytes(variant)}
+        for name, heard in (("before", before), ("after", after)):
+            row |= _interval(name, heard)
+        change = paired_difference(reference.characters, after.characters, after.speakers)
+        row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
+        if variant.compress is not None:
+            rate, steps = self._chosen("all", dense)
+            turned = self._hear(dense, "all", self.test, UTTERANCES, rate, steps, (variant.name, variant.compress))
+            row |= _interval("reversed", turned)
+        return [row]
+
+    def adaptation(self, variant: Variant) -> Callable[[], Any]:
+        """Adapts to the utterances of the first test speaker."""
+        rate, steps = self._found[SMALL]
+        learner, params = fine_tuning(variant.model, SMALL, rate, steps), variant.params
+        support = self.test.episode(0, UTTERANCES).support
+        run = jax.jit(lambda params, support: learner.adapt(params, {}, support, jax.random.key(0))[0])
+        return lambda: run(params, support)
+
+    def _chosen(self, method: str, dense: Variant) -> tuple[float, int]:
+        """Rate and steps of the dense network that are best on validation speakers: first the one, then the other."""
+        if method not in self._found:
+
+            def error(rate: float, steps: int) -> float:
+                heard = self._hear(dense, method, self.val, UTTERANCES, rate, steps)
+                return error_rate(heard.characters)
+
+            rate = min(RATES, key=lambda rate: error(rate, CHOSEN_STEPS))
+            steps = min(STEPS, key=lambda steps: error(rate, steps))
+            print(f"{method}: rate {rate:g}, {steps} steps", file=sys.stderr)
+            self._found[method] = rate, steps
+        return self._found[method]
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[float, int]]:
+        return {}
+
+    def _hear(
+        self, variant: Variant, method: str, protocol: Protocol, utterances: int, rate: float, steps: int,
+        then: tuple[str, Compress] | None = None,
+    ) -> Heard:  # fmt: skip
+        """What is recognised after adapting to some utterances, and compressing what adapted then."""
+        # One program for all variants of one network.
+        key = (id(variant.model), method, then and then[0])
+        if key not in self._builds:
+            self._builds[key] = partial(_adapting, variant.model, method, then and then[1])
+        name = f"{method}, then {then[0]}" if then else method
+        return protocol.hear(name, self._builds[key], variant.params, utterances, rate, steps)
+
+
+def _adapting(model: Model, method: str, then: Compress | None, rate: float, steps: int) -> MetaLearner:
+    """Fine-tuning of which is kept what a device would keep: differences in float16, or compressed weights."""
+    from experiments.compress.variants import restored
+
+    learner = fine_tuning(model, method, rate, steps)
+
+    def adapt(params, state, support, key):
+        fast, info = learner.adapt(params, state, support, key)
+        if then is not None:
+            return restored(then(fast)), info
+        start = tree.partition(params, lambda path: path in set(tree.paths(fast)))[0]
+        kept = jax.tree.map(lambda new, old: old + (new - old).astype(jnp.float16).astype(old.dtype), fast, start)
+        return kept, info
+
+    return learner._replace(adapt=adapt)
+
+
+def _user_bytes(variant: Variant) -> int:
+    """Of the differences of the weights that adapt, in float16."""
+    from jaxmeta.recognition.adaptation import is_norm_or_bias
+
+    fast, _ = tree.partition(variant.params, is_norm_or_bias)
+    return 2 * sum(leaf.size for leaf in jax.tree.leaves(fast))
+
+
+def _interval(name: str, heard: Heard) -> dict[str, float]:
+    found = bootstrap_rate(heard.characters, heard.speakers)
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

@@ -1,0 +1,181 @@
+"""The word model of the compression experiment: a prototypical network, which adapts to words by their prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import optax
+from jax import numpy as jnp
+
+from experiments.compress.recipes import EPISODES, QUERIES, SHOTS, WAYS
+from experiments.spoken_words.augmentation import augmentation
+from experiments.spoken_words.data import find_corpora, load_data, most_ways, task_sampler
+from experiments.training import train
+from jaxmeta import Batch, Model, protonet
+from jaxmeta.compress.coupled import word_groups
+from jaxmeta.data.augment import augment_episode
+from jaxmeta.data.episodes import episode_sampler
+from jaxmeta.data.padding import gather, round_up
+from jaxmeta.losses import cross_entropy
+from jaxmeta.metrics import accuracy, mean_interval
+from jaxmeta.models.words import residual
+from jaxmeta.types import PyTree, Ragged
+
+if TYPE_CHECKING:
+    from experiments.compress.variants import Variant
+    from experiments.spoken_words.recipes import Recipe
+    from jaxmeta.data.corpus import Corpus
+
+TASKS = 25
+Embeddings = Mapping[str, np.ndarray]
+"""Test corpus -> [R, D]."""
+
+
+class Words:
+    """A network that is trained in two stages, and tested on words and voices that it never heard."""
+
+    name = "words"
+    groups = staticmethod(word_groups)
+
+    def __init__(self, recipe: Recipe, early: int, seed: int, workdir: Path, recorded: bool):
+        """Args:
+        recipe: of the second stage.
+        early: updates of the first one.
+        seed: of everything random.
+        workdir: for a folder of each training.
+        recorded: whether recordings under JAXMETA_DATA are used, or synthesised speech alone.
+        """
+        self.recipe, self.early, self.seed, self.workdir = recipe, early, seed, workdir
+        self.data = load_data(find_corpora(()) if recorded else [], recipe.pseudo, seed)
+        self.fingerprints = self.data.fingerprints
+
+    def build(self, **network: Any) -> Model:
+        """The network; arguments are more ones of `residual`."""
+        return residual(width=self.recipe.width, **network)
+
+    @cached_property
+    def inputs(self) -> Ragged:
+        """One clip of a second, as the network takes it."""
+        corpus = next(iter(self.data.test.values()))
+        length = int(np.median(corpus.length))
+        row = int(np.argmin(np.abs(corpus.length - length)))
+        return gather(corpus, np.array([row]), int(corpus.length[row]))
+
+    def train(
+        self, name: str, start: PyTree | None = None, behind: optax.GradientTransformation | None = None,
+        network: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None,
+    ) -> PyTree:  # fmt: skip
+        """Weights after one stage: the first one from random weights, the second one from those given.
+
+        Args:
+          name: of the folder.
+          start: weights; None: random ones.
+          behind: as in `training.train`.
+          network: of `build`.
+          config: what decides the result, besides.
+        """
+        recipe, (first, updates) = self.recipe, (0, self.early) if start is None else (self.early, self.recipe.updates)
+        ways = min(recipe.ways or WAYS, most_ways(self.data.train))
+        tasks = task_sampler(self.data.train, ways, recipe.batches, self.seed)
+        decides = recipe._asdict() | {"early": self.early, "seed": self.seed, "data": self.fingerprints}
+        return train(
+            protonet(self.build(**(network or {})), cross_entropy, ways), lambda index: tasks(first + index),
+            updates, recipe.rate, self.workdir / name,
+            augment=augment_episode(augmentation(self.data.noise)), features=self.data.noise.shape[-1], seed=self.seed,
+            config=decides | dict(config or {}), params=start, behind=behind,
+        ).params  # fmt: skip
+
+    def measure(self, variant: Variant, dense: Variant) -> list[dict]:
+        """Rows with accuracies in percent on every test corpus, with 95 % intervals over episodes.
+
+        The network was compressed before it met the support set; `reversed` is that whose prototypes are those of the
+        dense network, and which was compressed then.
+        """
+        before, after, rows = self._embed(dense), self._embed(variant), []
+        for name in self.data.test:
+            reference, found, turned = (
+                100 * self._accuracies(name, support[name], query[name])
+                for support, query in ((before, before), (after, after), (before, after))
+            )
+            (mean, half), (change, change_half) = mean_interval(found), mean_interval(found - reference)
+            row = {
+                "test": name,
+                "before": 100 / WAYS,
+                "after": mean,
+                "after_half": half,
+                "user_bytes": self._user_bytes,
+            }
+            row |= {"change": change, "change_half": change_half, "episodes": len(found)}
+            if variant.compress is not None:
+                row |= dict(zip(("reversed", "reversed_half"), mean_interval(turned), strict=True))
+            rows.append(row)
+        return rows
+
+    def adaptation(self, variant: Variant) -> Callable[[], Any]:
+        """Adapts to the words of one test episode."""
+        corpus = next(iter(self.data.test.values()))
+        sampler = episode_sampler(
+            corpus, ways=WAYS, shots=SHOTS, queries=QUERIES, tasks=1, seed=self.seed, buckets=2
+        )  # fmt: skip
+        support = jax.tree.map(lambda leaf: leaf[0], sampler(0).support)
+        learner, params = protonet(variant.model, cross_entropy, WAYS), variant.params
+        run = jax.jit(lambda params, support: learner.adapt(params, {}, support, jax.random.key(0))[0])
+        return lambda: run(params, support)
+
+    @property
+    def _user_bytes(self) -> int:
+        """Of the prototypes in float16."""
+        return 2 * WAYS * 4 * self.recipe.width
+
+    def _embed(self, variant: Variant) -> Embeddings:
+        if variant.name not in self._embedded:
+            run = jax.jit(lambda params, clips: variant.model.apply(params, {}, clips, jax.random.key(0), False)[0])
+            self._embedded[variant.name] = {
+                name: _in_chunks(lambda clips: run(variant.params, clips), corpus)
+                for name, corpus in self.data.test.items()
+            }
+        return self._embedded[variant.name]
+
+    @cached_property
+    def _embedded(self) -> dict[str, Embeddings]:
+        return {}
+
+    def _accuracies(self, name: str, support: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """Of each test episode [E], classified by embeddings of all recordings [R, D]: these suffice for prototypes."""
+        sampler = episode_sampler(
+            self.data.test[name], ways=WAYS, shots=SHOTS, queries=QUERIES, tasks=TASKS, seed=self.seed + 1, buckets=2
+        )
+        rows = [sampler.rows(index) for index in range(EPISODES // TASKS)]
+        return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
+
+
+@jax.jit
+def _classify(support: jax.Array, query: jax.Array) -> jax.Array:
+    """Accuracies [B] of tasks with embeddings [B, N, D], ordered by class."""
+    learner = protonet(Model(lambda key, inputs: ({}, {}), _identity), cross_entropy, WAYS)
+
+    def one(support, query):
+        labels, answers = (jnp.repeat(jnp.arange(WAYS), len(some) // WAYS) for some in (support, query))
+        fast, _ = learner.adapt({}, {}, Batch(support, labels, jnp.ones(len(support))), jax.random.key(0))
+        kept = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
+        return accuracy(learner.predict({}, {}, kept, query, jax.random.key(0), False)[0], answers).mean()
+
+    return jax.vmap(one)(support, query)
+
+
+def _identity(params, state, inputs, key, train):
+    return inputs, state
+
+
+def _in_chunks(run, corpus: Corpus, size: int = 50) -> np.ndarray:
+    """What a function makes of all recordings [R, D], in batches of one form."""
+    longest, found = int(round_up(corpus.length.max())), []
+    for start in range(0, len(corpus), size):
+        rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
+        found.append(np.asarray(run(gather(corpus, rows, longest))))
+    return np.concatenate(found)[: len(corpus)]
