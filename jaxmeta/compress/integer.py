@@ -73,10 +73,8 @@ def as_trained(params: PyTree, bits: Literal[8, 4] = 8, chosen: Prunable = is_ma
     def one(path: tuple, leaf: Array) -> Any:
         if not chosen(tree.leaf_path(path), leaf):
             return leaf
-        last = 2 ** (bits - 1) - 1
-        scale = jnp.abs(leaf).max(tuple(range(leaf.ndim - 1)), keepdims=True) / (last + 0.5)
-        reached = jnp.clip(leaf, -last * scale, last * scale)
-        return encode(reached, jnp.where(scale == 0, 1, scale), jnp.zeros_like(scale), bits)
+        scale = jnp.abs(leaf).max(tuple(range(leaf.ndim - 1)), keepdims=True) / (2 ** (bits - 1) - 0.5)
+        return encode(leaf, jnp.where(scale == 0, 1, scale), jnp.zeros_like(scale), bits)
 
     return jax.tree_util.tree_map_with_path(one, params)
 
