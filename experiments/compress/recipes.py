@@ -40,12 +40,12 @@ class Plan(NamedTuple):
 
 PLANS = {
     "quick": Plan(
-        words.PRESETS["quick"]["protonet"]._replace(updates=300), 60, Training((0.8,), (0.5,), (4,)),
+        words.PRESETS["quick"]["protonet"]._replace(updates=300, batches=((5, 3, 1),)), 60, Training((0.8,), (0.5,)),
         speech.PRESETS["quick"]._replace(wide_updates=100, updates=400), Training((0.8,)),
     ),
     "full": Plan(
         words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,)),
-        speech.PRESETS["full"], Training((0.8,), (0.5,), (4,)),
+        speech.PRESETS["full"], Training((0.8,), (0.5,)),
     ),
 }  # fmt: skip
 EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import optax
-from jax import numpy as jnp
 
 from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences, widened
-from experiments.adapt_asr.protocol import Heard, Protocol, padded_lengths
+from experiments.adapt_asr.protocol import Build, Heard, Protocol, adapt_and_recognise, padded_lengths
 from experiments.adapt_asr.recipes import CHOSEN_STEPS, STEPS
 from experiments.adapt_asr.training import train_stage
 from experiments.compress.recipes import UTTERANCES
-from jaxmeta import MetaLearner, Model, Ragged, tree
+from experiments.compress.variants import restored
+from jaxmeta import MetaLearner, Model, Ragged
 from jaxmeta.compress.coupled import recogniser_groups
+from jaxmeta.compress.personal import differences, user_bytes
 from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
@@ -55,7 +56,9 @@ class Speech:
         data = widened(recorded_sentences(), seed) if recorded else synthesised_sentences(seed)
         self.data = data if data.wide is not None else data._replace(wide=data.train)
         self.fingerprints = self.data.fingerprints
-        self._builds: dict[Any, Callable] = {}
+        self._builds: dict[Any, Build] = {}
+        self._found: dict[str, tuple[float, int]] = {}
+        self._weights: dict[str, list[PyTree]] = {}
         episodes = [
             adaptation_episodes(corpus, data.vocabulary, supports=(0, UTTERANCES), query=10, seed=seed)
             for corpus in (data.val, data.test)
@@ -109,15 +112,13 @@ class Speech:
             self._hear(variant, SMALL, self.test, utterances, rate, steps) for utterances in (0, UTTERANCES)
         )
         reference = self._hear(dense, SMALL, self.test, UTTERANCES, rate, steps)
-        row: dict[str, Any] = {"test": "new speakers", "user_bytes": _user_bytes(variant)}
+        row: dict[str, Any] = {"test": "new speakers", "user_bytes": self._user_bytes(variant)}
         for name, heard in (("before", before), ("after", after)):
             row |= _interval(name, heard)
         change = paired_difference(reference.characters, after.characters, after.speakers)
         row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
         if variant.compress is not None:
-            rate, steps = self._chosen("all", dense)
-            turned = self._hear(dense, "all", self.test, UTTERANCES, rate, steps, (variant.name, variant.compress))
-            row |= _interval("reversed", turned)
+            row |= _interval("reversed", self._hear_compressed(variant.compress, dense))
         return [row]
 
     def adaptation(self, variant: Variant) -> Callable[[], Any]:
@@ -127,6 +128,11 @@ class Speech:
         support = self.test.episode(0, UTTERANCES).support
         run = jax.jit(lambda params, support: learner.adapt(params, {}, support, jax.random.key(0))[0])
         return lambda: run(params, support)
+
+    def _user_bytes(self, variant: Variant) -> int:
+        """Of what adapts to a speaker."""
+        learner, support = _adapting(variant.model, SMALL, 0.0, 0), self.test.episode(0, UTTERANCES).support
+        return user_bytes(jax.eval_shape(learner.adapt, variant.params, {}, support, jax.random.key(0))[0])
 
     def _chosen(self, method: str, dense: Variant) -> tuple[float, int]:
         """Rate and steps of the dense network that are best on validation speakers: first the one, then the other."""
@@ -142,46 +148,41 @@ class Speech:
             self._found[method] = rate, steps
         return self._found[method]
 
-    @cached_property
-    def _found(self) -> dict[str, tuple[float, int]]:
-        return {}
-
     def _hear(
-        self, variant: Variant, method: str, protocol: Protocol, utterances: int, rate: float, steps: int,
-        then: tuple[str, Compress] | None = None,
+        self, variant: Variant, method: str, protocol: Protocol, utterances: int, rate: float, steps: int
     ) -> Heard:  # fmt: skip
-        """What is recognised after adapting to some utterances, and compressing what adapted then."""
-        # One program for all variants of one network.
-        key = (id(variant.model), method, then and then[0])
-        if key not in self._builds:
-            self._builds[key] = partial(_adapting, variant.model, method, then and then[1])
-        name = f"{method}, then {then[0]}" if then else method
-        return protocol.hear(name, self._builds[key], variant.params, utterances, rate, steps)
+        """What is recognised after adapting to some utterances."""
+        build = self._build(variant.model, method)
+        return protocol.hear(method, build, variant.params, utterances, rate, steps)
+
+    def _hear_compressed(self, compress: Compress, dense: Variant) -> Heard:
+        """What is recognised after all weights of the dense network adapted, and were compressed then."""
+        recognise = adapt_and_recognise(self._build(dense.model, "all"))
+        heard = []
+        for index, weights in enumerate(self._adapted(dense)):
+            episode = self.test.episode(index, UTTERANCES)
+            heard += self.data.vocabulary.decode_rows(recognise(restored(compress(weights)), 0.0, 0, episode))
+        return Heard(self.test.said, heard, self.test.speakers)
+
+    def _adapted(self, dense: Variant) -> list[PyTree]:
+        """The dense network's weights after adapting to each test speaker."""
+        if "all" not in self._weights:
+            learner = fine_tuning(dense.model, "all", *self._chosen("all", dense))
+            adapt = jax.jit(lambda params, support: learner.adapt(params, {}, support, jax.random.key(0))[0])
+            self._weights["all"] = [
+                adapt(dense.params, self.test.episode(index, UTTERANCES).support)
+                for index in range(len(self.test.episodes.groups))
+            ]
+        return self._weights["all"]
+
+    def _build(self, model: Model, method: str) -> Build:
+        """The same value for the same model, so that one program serves all of its weights."""
+        return self._builds.setdefault((id(model), method), partial(_adapting, model, method))
 
 
-def _adapting(model: Model, method: str, then: Compress | None, rate: float, steps: int) -> MetaLearner:
-    """Fine-tuning of which is kept what a device would keep: differences in float16, or compressed weights."""
-    from experiments.compress.variants import restored
-
-    learner = fine_tuning(model, method, rate, steps)
-
-    def adapt(params, state, support, key):
-        fast, info = learner.adapt(params, state, support, key)
-        if then is not None:
-            return restored(then(fast)), info
-        start = tree.partition(params, lambda path: path in set(tree.paths(fast)))[0]
-        kept = jax.tree.map(lambda new, old: old + (new - old).astype(jnp.float16).astype(old.dtype), fast, start)
-        return kept, info
-
-    return learner._replace(adapt=adapt)
-
-
-def _user_bytes(variant: Variant) -> int:
-    """Of the differences of the weights that adapt, in float16."""
-    from jaxmeta.recognition.adaptation import is_norm_or_bias
-
-    fast, _ = tree.partition(variant.params, is_norm_or_bias)
-    return 2 * sum(leaf.size for leaf in jax.tree.leaves(fast))
+def _adapting(model: Model, method: str, rate: float, steps: int) -> MetaLearner:
+    """Fine-tuning of which is kept what a device would keep."""
+    return differences(fine_tuning(model, method, rate, steps))
 
 
 def _interval(name: str, heard: Heard) -> dict[str, float]:

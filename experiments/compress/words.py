@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class Words:
         self.recipe, self.early, self.seed, self.workdir = recipe, early, seed, workdir
         self.data = load_data(find_corpora(()) if recorded else [], recipe.pseudo, seed)
         self.fingerprints = self.data.fingerprints
+        self._embedded: dict[str, Embeddings] = {}
 
     def build(self, **network: Any) -> Model:
         """The network; arguments are more ones of `residual`."""
@@ -97,20 +98,15 @@ class Words:
         dense network, and which was compressed then.
         """
         before, after, rows = self._embed(dense), self._embed(variant), []
-        for name in self.data.test:
+        for name, corpus in self.data.test.items():
             reference, found, turned = (
-                100 * self._accuracies(name, support[name], query[name])
+                100 * accuracies(corpus, support[name], query[name], self.seed + 1)
                 for support, query in ((before, before), (after, after), (before, after))
             )
             (mean, half), (change, change_half) = mean_interval(found), mean_interval(found - reference)
-            row = {
-                "test": name,
-                "before": 100 / WAYS,
-                "after": mean,
-                "after_half": half,
-                "user_bytes": self._user_bytes,
-            }
-            row |= {"change": change, "change_half": change_half, "episodes": len(found)}
+            row = {"test": name, "before": 100 / WAYS, "after": mean, "after_half": half, "change": change}
+            kept = 2 * WAYS * after[name].shape[1]  # prototypes in float16
+            row |= {"change_half": change_half, "user_bytes": kept, "episodes": len(found)}
             if variant.compress is not None:
                 row |= dict(zip(("reversed", "reversed_half"), mean_interval(turned), strict=True))
             rows.append(row)
@@ -127,31 +123,42 @@ class Words:
         run = jax.jit(lambda params, support: learner.adapt(params, {}, support, jax.random.key(0))[0])
         return lambda: run(params, support)
 
-    @property
-    def _user_bytes(self) -> int:
-        """Of the prototypes in float16."""
-        return 2 * WAYS * 4 * self.recipe.width
-
     def _embed(self, variant: Variant) -> Embeddings:
         if variant.name not in self._embedded:
-            run = jax.jit(lambda params, clips: variant.model.apply(params, {}, clips, jax.random.key(0), False)[0])
             self._embedded[variant.name] = {
-                name: _in_chunks(lambda clips: run(variant.params, clips), corpus)
-                for name, corpus in self.data.test.items()
+                name: embed(variant.model, variant.params, corpus) for name, corpus in self.data.test.items()
             }
         return self._embedded[variant.name]
 
-    @cached_property
-    def _embedded(self) -> dict[str, Embeddings]:
-        return {}
 
-    def _accuracies(self, name: str, support: np.ndarray, query: np.ndarray) -> np.ndarray:
-        """Of each test episode [E], classified by embeddings of all recordings [R, D]: these suffice for prototypes."""
-        sampler = episode_sampler(
-            self.data.test[name], ways=WAYS, shots=SHOTS, queries=QUERIES, tasks=TASKS, seed=self.seed + 1, buckets=2
-        )
-        rows = [sampler.rows(index) for index in range(EPISODES // TASKS)]
-        return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
+def accuracies(
+    corpus: Corpus, support: np.ndarray, query: np.ndarray, seed: int, episodes: int = EPISODES
+) -> np.ndarray:
+    """Of each test episode [E], classified by embeddings of all recordings [R, D]: these suffice for prototypes.
+
+    Args:
+      corpus: of the recordings.
+      support, query: embeddings by the network that adapts, and by the one that classifies.
+      seed: of the draw.
+      episodes: a multiple of `TASKS`.
+    """
+    sampler = episode_sampler(corpus, ways=WAYS, shots=SHOTS, queries=QUERIES, tasks=TASKS, seed=seed, buckets=2)
+    rows = [sampler.rows(index) for index in range(episodes // TASKS)]
+    return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
+
+
+def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:
+    """Embeddings of all recordings [R, D], in batches of one form."""
+    longest, found = int(round_up(corpus.length.max())), []
+    for start in range(0, len(corpus), size):
+        rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
+        found.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
+    return np.concatenate(found)[: len(corpus)]
+
+
+@partial(jax.jit, static_argnames="model")
+def _outputs(model: Model, params: PyTree, clips: Ragged) -> jax.Array:
+    return model.apply(params, {}, clips, jax.random.key(0), False)[0]
 
 
 @jax.jit
@@ -170,12 +177,3 @@ def _classify(support: jax.Array, query: jax.Array) -> jax.Array:
 
 def _identity(params, state, inputs, key, train):
     return inputs, state
-
-
-def _in_chunks(run, corpus: Corpus, size: int = 50) -> np.ndarray:
-    """What a function makes of all recordings [R, D], in batches of one form."""
-    longest, found = int(round_up(corpus.length.max())), []
-    for start in range(0, len(corpus), size):
-        rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
-        found.append(np.asarray(run(gather(corpus, rows, longest))))
-    return np.concatenate(found)[: len(corpus)]
