@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from experiments.compress.variants import System, Variant
-from jaxmeta.compress.integer import integer
 from jaxmeta.compress.onnx import OnnxModel, export_onnx
 from jaxmeta.compress.quantize import stored_bytes
 from jaxmeta.data.progress import progress_bar
@@ -35,10 +34,10 @@ def latencies(system: System, variants: Mapping[str, Variant], folder: Path) -> 
         size = stored_bytes(one.stored)
         runs[one.name, "JAX", "a clip"] = _compiled(one.model.apply, one.params, system.inputs), size
         runs[one.name, "JAX", "adaptation"] = system.adaptation(one), size
-    model, params = integer(system.build, dense.params, {}, system.inputs)
-    runs["int8 weights and activations", "JAX", "a clip"] = (
-        _compiled(model.apply, params, system.inputs), stored_bytes(params),
-    )  # fmt: skip
+    for one in variants.values():
+        if one.integers:
+            run = _compiled(one.model.apply, one.params, system.inputs)
+            runs[one.name, "JAX", "a clip"] = run, stored_bytes(one.stored)
     if importlib.util.find_spec("jax2onnx") and importlib.util.find_spec("onnxruntime"):
         for one in timed:
             for bits in (32, 8):

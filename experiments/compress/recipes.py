@@ -15,7 +15,7 @@ LATENCY_COLUMNS = {"network": "", "run by": "", "what": "", "median ms": ".2f", 
 
 
 class Training(NamedTuple):
-    """What is trained again, from the weights of the early stage."""
+    """What is trained again, from the weights of the early stage, or calibrated."""
 
     sparse: tuple[float, ...] = ()
     """Shares of weights without which a network is."""
@@ -23,6 +23,8 @@ class Training(NamedTuple):
     """Shares of channels without which a network is."""
     bits: tuple[int, ...] = ()
     """Of weights that a network is trained to be rounded to."""
+    calibration: int = 0
+    """Recordings that ranges of activations are taken from; 0: from each row when it comes."""
 
 
 class Plan(NamedTuple):
@@ -44,8 +46,8 @@ PLANS = {
         speech.PRESETS["quick"]._replace(wide_updates=100, updates=400), Training((0.8,)),
     ),
     "full": Plan(
-        words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,)),
-        speech.PRESETS["full"], Training((0.8,), (0.5,)),
+        words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,), 200),
+        speech.PRESETS["full"], Training((0.8,), (0.5,), (), 64),
     ),
 }  # fmt: skip
 EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15

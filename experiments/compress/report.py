@@ -53,7 +53,7 @@ def plot(folder: Path, rows: Sequence[dict]) -> None:
         series = {}
         for when in ("after", "before"):
             for kind in dict.fromkeys(row["kind"] for row in own):
-                some = [row for row in own if row["kind"] == kind]
+                some = [row for row in own if row["kind"] == kind and when in row]
                 half = [_half(row, when) for row in some]
                 if any(half):  # Where there is no interval there is nothing to see: chance.
                     series[f"{kind}, {when} adaptation"] = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 import optax
 
 from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences, widened
@@ -17,14 +19,15 @@ from experiments.adapt_asr.recipes import CHOSEN_STEPS, STEPS
 from experiments.adapt_asr.training import train_stage
 from experiments.compress.recipes import UTTERANCES
 from experiments.compress.variants import restored
-from jaxmeta import MetaLearner, Model, Ragged
+from jaxmeta import MetaLearner, Model, Ragged, maml
 from jaxmeta.compress.coupled import recogniser_groups
 from jaxmeta.compress.personal import differences, user_bytes
 from jaxmeta.data.adaptation import adaptation_episodes
+from jaxmeta.data.padding import gather, round_up
 from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
 from jaxmeta.models.acoustic import Size, recogniser
-from jaxmeta.recognition.adaptation import fine_tuning
+from jaxmeta.recognition.adaptation import LOSS, fine_tuning
 from jaxmeta.types import PyTree
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 SMALL = "norms"
 """What adapts on a device: scales and biases, float beside frozen matrices of any kind."""
+BATCH = 16
 FOLDERS = {"early": "wide", "dense": "plain"}
 """As `adapt_asr` calls them, whose trained recogniser is taken where there is one."""
 
@@ -101,12 +105,23 @@ class Speech:
             config=config or {},
         )  # fmt: skip
 
+    def recordings(self, count: int) -> Iterator[Ragged]:
+        """Training utterances of about the median length, in batches: padding would count as silence."""
+        corpus = self.data.train
+        rows = np.argsort(np.abs(corpus.length - np.median(corpus.length)), kind="stable")[:count]
+        for some in np.array_split(rows, -(-count // BATCH)):
+            yield gather(corpus, some, int(round_up(corpus.length[rows].max())))
+
     def measure(self, variant: Variant, dense: Variant) -> list[dict]:
         """One row with character error rates in percent, with 95 % intervals over speakers.
 
         Before any adaptation; after `SMALL` weights of the compressed network adapted; and `reversed`, after all
-        weights of the dense network adapted, which was compressed then.
+        weights of the dense network adapted, which was compressed then. A network that computes in integers has nothing
+        that could adapt, and is measured as it is.
         """
+        if variant.integers:
+            before = self._recognised(adapt_and_recognise(partial(plainly, variant.model)), repeat(variant.params))
+            return [{"test": "new speakers", "user_bytes": 0} | _interval("before", before)]
         rate, steps = self._chosen(SMALL, dense)
         before, after = (
             self._hear(variant, SMALL, self.test, utterances, rate, steps) for utterances in (0, UTTERANCES)
@@ -158,10 +173,14 @@ class Speech:
     def _hear_compressed(self, compress: Compress, dense: Variant) -> Heard:
         """What is recognised after all weights of the dense network adapted, and were compressed then."""
         recognise = adapt_and_recognise(self._build(dense.model, "all"))
+        return self._recognised(recognise, (restored(compress(weights)) for weights in self._adapted(dense)))
+
+    def _recognised(self, recognise: Callable, weights: Iterable[PyTree]) -> Heard:
+        """What is recognised in the queries of each test speaker, each with weights of its own, without steps."""
         heard = []
-        for index, weights in enumerate(self._adapted(dense)):
-            episode = self.test.episode(index, UTTERANCES)
-            heard += self.data.vocabulary.decode_rows(recognise(restored(compress(weights)), 0.0, 0, episode))
+        for index, params in zip(range(len(self.test.episodes.groups)), weights, strict=False):
+            rows = recognise(params, 0.0, 0, self.test.episode(index, UTTERANCES))
+            heard += self.data.vocabulary.decode_rows(rows)
         return Heard(self.test.said, heard, self.test.speakers)
 
     def _adapted(self, dense: Variant) -> list[PyTree]:
@@ -178,6 +197,11 @@ class Speech:
     def _build(self, model: Model, method: str) -> Build:
         """The same value for the same model, so that one program serves all of its weights."""
         return self._builds.setdefault((id(model), method), partial(_adapting, model, method))
+
+
+def plainly(model: Model, rate: float, steps: int) -> MetaLearner:
+    """No adaptation."""
+    return maml(model, LOSS, optax.sgd(rate), 0)
 
 
 def _adapting(model: Model, method: str, rate: float, steps: int) -> MetaLearner:

@@ -11,7 +11,7 @@ from jax import numpy as jnp
 from experiments.compress.recipes import CUT, Training
 from jaxmeta import Model
 from jaxmeta.compress.channels import Group, channel_masks, shrink
-from jaxmeta.compress.integer import as_trained, aware
+from jaxmeta.compress.integer import as_trained, aware, calibrated, integer
 from jaxmeta.compress.prune import hold, magnitude, masked
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
 from jaxmeta.types import PyTree
@@ -38,6 +38,8 @@ class System(Protocol):
         network: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None,
     ) -> PyTree: ...  # fmt: skip
 
+    def recordings(self, count: int) -> Iterator[Any]: ...
+
     def measure(self, variant: "Variant", dense: "Variant") -> list[dict]: ...
 
     def adaptation(self, variant: "Variant") -> Callable[[], Any]: ...
@@ -53,12 +55,14 @@ class Variant(NamedTuple):
     stored: PyTree
     """Weights as they are kept."""
     compress: Compress | None = None
-    """What made them of the dense network's; None: it was trained again."""
+    """What made them of the dense network's; None: something else did."""
+    integers: bool = False
+    """Whether the model computes with weights as they are kept; else with the floats that they stand for."""
 
     @property
     def params(self) -> PyTree:
-        """Float weights that those stand for."""
-        return restored(self.stored)
+        """Weights that the model takes."""
+        return self.stored if self.integers else restored(self.stored)
 
 
 def restored(stored: PyTree) -> PyTree:
@@ -86,6 +90,7 @@ def variants(system: System, again: Training) -> Iterator[Variant]:
     yield Variant("float32", "rounded", model, dense, lambda params: params)
     for name, (kind, compress) in rounded_or_cut().items():
         yield Variant(name, kind, model, compress(dense), compress)
+    yield from _in_integers(system, dense, again.calibration)
     for share in again.sparse:
         masks = magnitude(dense, share)
         params = system.train(
@@ -108,6 +113,17 @@ def variants(system: System, again: Training) -> Iterator[Variant]:
             f"aware_{bits}", early, network={"wrap": aware(bits, activations=False)}, config={"bits": bits}
         )  # fmt: skip
         yield Variant(f"int{bits}, trained for it", "rounded", model, as_trained(params, bits))
+
+
+def _in_integers(system: System, dense: PyTree, recordings: int) -> Iterator[Variant]:
+    """The dense network in integer arithmetic, with ranges of activations from each row and, perhaps, recordings."""
+    model, stored = integer(system.build, dense, {}, system.inputs)
+    yield Variant("int8, multiplied so", "rounded", model, stored, integers=True)
+    if recordings:
+        watched = system.build(wrap=aware(calibrate=True))
+        state = calibrated(watched, dense, system.recordings(recordings))
+        model, stored = integer(system.build, dense, state, system.inputs)
+        yield Variant("int8, multiplied so, calibrated", "rounded", model, stored, integers=True)
 
 
 def _cut(params: PyTree, share: float) -> PyTree:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from experiments.spoken_words.recipes import Recipe
     from jaxmeta.data.corpus import Corpus
 
-TASKS = 25
+TASKS, BATCH = 25, 50
 Embeddings = Mapping[str, np.ndarray]
 """Test corpus -> [R, D]."""
 
@@ -91,6 +91,13 @@ class Words:
             config=decides | dict(config or {}), params=start, behind=behind,
         ).params  # fmt: skip
 
+    def recordings(self, count: int) -> Iterator[Ragged]:
+        """Training clips in batches."""
+        corpus, longest = self.data.train, int(round_up(self.data.train.length.max()))
+        rows = np.random.default_rng(self.seed).permutation(len(corpus))[:count]
+        for some in np.array_split(rows, -(-count // BATCH)):
+            yield gather(corpus, some, longest)
+
     def measure(self, variant: Variant, dense: Variant) -> list[dict]:
         """Rows with accuracies in percent on every test corpus, with 95 % intervals over episodes.
 
@@ -147,7 +154,7 @@ def accuracies(
     return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
 
 
-def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:
+def embed(model: Model, params: PyTree, corpus: Corpus, size: int = BATCH) -> np.ndarray:
     """Embeddings of all recordings [R, D], in batches of one form."""
     longest, found = int(round_up(corpus.length.max())), []
     for start in range(0, len(corpus), size):
