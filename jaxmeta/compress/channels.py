@@ -10,7 +10,7 @@ these lie; `coupled.py` knows them for the networks of this package.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +90,7 @@ def shrink(params: PyTree, masks: Masks, groups: Sequence[Group]) -> tuple[PyTre
     stays = {path: [np.ones(size, bool) for size in leaf.shape] for path, leaf in leaves.items()}
     for group in groups:
         maker = group.parts[0]
-        alive = np.asarray(held[maker.path]).any(_axes_but(held[maker.path].ndim, maker.axis))
+        alive: Any = np.asarray(held[maker.path]).any(_axes_but(held[maker.path].ndim, maker.axis))
         kept = alive[maker.positions].any(axis=1)
         if widths.setdefault(group.name, int(kept.sum())) != kept.sum():
             raise ValueError(f"{group.name}: its groups keep {widths[group.name]} and {kept.sum()} channels.")

@@ -148,7 +148,8 @@ def _convolving(provider: type) -> type:
 
     class Convolving(provider):
         def convolve(self, inputs: Array, kernel: Any, strides: tuple[int, int] = (1, 1)) -> Array:
-            around = padding(inputs.shape[1:3], kernel.shape[:2], strides)
+            (height, width), (rows, columns) = inputs.shape[1:3], kernel.shape[:2]
+            around = padding((height, width), (rows, columns), strides)
             return self.conv_general_dilated(
                 inputs, kernel, strides, around, dimension_numbers=("NHWC", "HWIO", "NHWC")
             )

@@ -224,7 +224,7 @@ def report(params: PyTree) -> list[Mapping[str, Any]]:
     return [row | {"sparsity": row["zeros"] / max(row["weights"], 1)} for row in rows]
 
 
-def sparse_bytes(leaf: Array, bits: int) -> int:
+def sparse_bytes(leaf: Any, bits: int) -> int:
     """Of a leaf whose numbers take this many bits each: a bit for every number, and those that are not 0; or all."""
     nonzero = int(jnp.count_nonzero(leaf))
     return min(-(-leaf.size * bits // 8), -(-leaf.size // 8) + -(-nonzero * bits // 8))

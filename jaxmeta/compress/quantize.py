@@ -36,7 +36,7 @@ class Quantised:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of codes, scales and, where they are not all 0 by construction, codes of 0."""
+        """Bytes of codes, scales and codes of 0."""
         return sum(leaf.size * leaf.dtype.itemsize for leaf in (self.codes, self.scale, self.zero))
 
 
@@ -129,7 +129,7 @@ def stored_bytes(params: PyTree) -> int:
 def _stored(leaf: Any) -> int:
     if not _is_quantised(leaf):
         return sparse_bytes(leaf, 8 * leaf.dtype.itemsize)
-    return sparse_bytes(dequantise(leaf), leaf.bits) + leaf.scale.nbytes + leaf.zero.nbytes
+    return sparse_bytes(dequantise(leaf), leaf.bits) + leaf.scale.nbytes + sparse_bytes(leaf.zero, 8)
 
 
 def report(params: PyTree, quantised: PyTree) -> list[Mapping[str, Any]]:

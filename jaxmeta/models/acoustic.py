@@ -193,6 +193,6 @@ class _Conformer(nn.Module):
         mask = frame_mask(lengths, values.shape[1])
         for index in range(self.size.depth):
             name = f"block_{index}"
-            inner = tuple(self.widths.get(f"encoder/{name}/{part}") for part in ("first", "second"))
+            inner = self.widths.get(f"encoder/{name}/first"), self.widths.get(f"encoder/{name}/second")
             values = ConformerBlock(4, inner, dropout=self.dropout, name=name)(values, mask, train)
         return values

@@ -83,9 +83,10 @@ def test_channels_are_cut_from_the_arrays_and_from_the_network(chain):
 def test_the_table_says_sizes_changes_and_both_orders(chain):
     _, rows, found = chain
     sizes = {row["compressed"]: row["bytes"] for row in rows}
-    # 20 weights; codes of 8 and 4 bits, with a scale and a code of 0 for each of 4 + 3 channels, or of 2 leaves.
+    # 20 weights; codes of 8 and 4 bits, a scale for each of 4 + 3 channels or of 2 leaves, and codes of 0, which are 0:
+    # a bit each.
     assert sizes["float32"] == 80 and sizes["bfloat16"] == 40
-    assert sizes["int8"] == 20 + 7 * 5 and sizes["int4, a scale a leaf"] == 10 + 2 * 5
+    assert sizes["int8"] == 20 + 7 * 4 + 2 and sizes["int4, a scale a leaf"] == 10 + 2 * 4 + 2
     assert sizes["50% of weights cut"] == 1 + 2 + 40  # a bit each, and ten weights
     assert sizes["50% of channels cut, rewound"] == 40
     lines = show(rows).splitlines()
