@@ -36,6 +36,8 @@ class Card:
     steps: int = 5
     case: str = "as it is"
     """"upper" or "lower" where transcripts are folded so before they are spelled."""
+    widths: dict[str, int] = field(default_factory=dict)
+    """What pruning left of some layers, as `compress.channels.shrink` says."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: commit, seed, data, command."""
 
@@ -63,7 +65,7 @@ class RecogniserError(ValueError):
 
 def network(card: Card, vocabulary: Vocabulary) -> Model:
     """The model that a card describes."""
-    return recogniser(vocabulary.size, card.encoder, card.size)
+    return recogniser(vocabulary.size, card.encoder, card.size, widths=card.widths)
 
 
 def save_recogniser(folder: str | Path, one: Recogniser) -> Path:

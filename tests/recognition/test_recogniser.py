@@ -1,13 +1,17 @@
 """A recogniser's folder: what is written is read, and what does not belong there is refused."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
+from jaxmeta.compress.channels import channel_masks, shrink
+from jaxmeta.compress.coupled import recogniser_groups
 from jaxmeta.data.vocabulary import build_vocabulary
-from jaxmeta.recognition.recogniser import RecogniserError, load_recogniser, save_recogniser
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserError, load_recogniser, save_recogniser
+from jaxmeta.types import Ragged
 
 
 @pytest.fixture
@@ -20,6 +24,20 @@ def test_a_folder_gives_back_the_card_the_vocabulary_and_every_bit_of_the_weight
     assert read.card == one.card and read.vocabulary == one.vocabulary
     jax.tree.map(np.testing.assert_array_equal, read.params, one.params)
     assert read.fold("AB") == "ab"
+
+
+def test_a_recogniser_whose_channels_were_pruned_comes_back_as_small(one, tmp_path):
+    groups = recogniser_groups(one.params)
+    params, widths = shrink(one.params, channel_masks(one.params, groups, 0.5), groups)
+    small = Recogniser(replace(one.card, widths=dict(widths)), one.vocabulary, params)
+    read = load_recogniser(save_recogniser(tmp_path / "small", small))
+    assert read.card == small.card
+    speech = Ragged(np.ones((1, 24, 16), np.float32), np.full(1, 24, np.int32))
+    logits, _ = jax.jit(lambda params: read.model.apply(params, {}, speech, jax.random.key(0), False))(read.params)
+    assert logits.values.shape == (1, 6, one.vocabulary.size)
+    assert sum(leaf.size for leaf in jax.tree.leaves(read.params)) < 0.7 * sum(
+        leaf.size for leaf in jax.tree.leaves(one.params)
+    )
 
 
 def test_a_folder_without_a_card_is_no_recogniser(tmp_path):
