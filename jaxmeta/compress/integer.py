@@ -21,7 +21,7 @@ from jaxmeta import tree
 from jaxmeta.compress.prune import Prunable, is_matrix
 from jaxmeta.compress.quantize import encode
 from jaxmeta.estimators import asymmetric
-from jaxmeta.models.convolution import padding
+from jaxmeta.models.convolution import convolve, padding
 from jaxmeta.models.linen import Wrap
 from jaxmeta.types import Array, Model, PyTree
 
@@ -54,8 +54,12 @@ def aware(bits: Literal[8, 4] = 8, activations: bool = True, calibrate: bool = F
         raise ValueError("calibrate=True needs activations=True; without it there is nothing to calibrate.")
     import qwix
 
+    def rounded(inputs: Array, kernel: Array) -> tuple[Array, Array]:
+        return _straight_through(inputs, 8, 0) if activations else inputs, _straight_through(kernel, bits, 3)
+
     rules = _rules(f"int{bits}", "int8" if activations else None, calibrate or None)
-    return lambda module: qwix.quantize_model(module, _convolving(qwix.QtProvider)(rules))
+    provider = _convolving(qwix.QtProvider, None if calibrate else rounded)
+    return lambda module: qwix.quantize_model(module, provider(rules))
 
 
 def as_trained(params: PyTree, bits: Literal[8, 4] = 8, chosen: Prunable = is_matrix) -> PyTree:
@@ -138,16 +142,28 @@ def _rules(weights: str, activations: str | None, calibrated: bool | None) -> li
         QuantizationRule(module_path=_WEIGHTLESS, op_names=("einsum",)),
         QuantizationRule(module_path=_RECURRENT, **types),
         QuantizationRule(
-            module_path=".*", act_static_scale=calibrated, act_batch_axes=(0, 1), act_calibration_method=_RANGE, **types
+            module_path=".*",
+            act_static_scale=calibrated,
+            act_batch_axes=(0, 1),
+            act_calibration_method=_RANGE if calibrated else "absmax",
+            **types,
         ),
     ]
 
 
-def _convolving(provider: type) -> type:
-    """A provider of qwix that knows this package's convolution for one."""
+def _convolving(provider: type, rounded: Callable[[Array, Array], tuple[Array, Array]] | None = None) -> type:
+    """A provider of qwix that knows this package's convolution for one.
+
+    Args:
+      provider: of qwix.
+      rounded: what operands of a convolution become, which then is this package's own, for its derivatives are fast.
+        None: it is qwix's.
+    """
 
     class Convolving(provider):
         def convolve(self, inputs: Array, kernel: Any, strides: tuple[int, int] = (1, 1)) -> Array:
+            if rounded is not None:
+                return convolve(*rounded(inputs, kernel), strides)
             (height, width), (rows, columns) = inputs.shape[1:3], kernel.shape[:2]
             around = padding((height, width), (rows, columns), strides)
             return self.conv_general_dilated(
@@ -162,3 +178,11 @@ def _convolving(provider: type) -> type:
             return super().get_intercept_map() | {"jaxmeta.models.convolution.convolve": self.convolve}
 
     return Convolving
+
+
+def _straight_through(array: Array, bits: int, axis: int) -> Array:
+    """Rounded as qwix rounds it, with a scale for each index of an axis; its derivative is 1."""
+    import qwix
+
+    codes = qwix.quantize(array, f"int{bits}", channelwise_axes=(axis,))
+    return array + jax.lax.stop_gradient(qwix.dequantize(codes) - array)
