@@ -11,8 +11,8 @@ adapted and then compressed, stands beside. A device would keep one compressed n
 of the words, or the differences of scales and biases.
 
 The quick preset synthesises speech; the full one reads recordings under JAXMETA_DATA, and takes the recogniser of
-`adapt_asr` where `--speech` names its working directory. Writes results.json, results.md and plots; the extra "onnx"
-adds latencies in onnxruntime. Expected numbers: experiments/README.md.
+`adapt_asr` where `--speech` names its working directory. Needs the extra "quant"; the extra "onnx" adds latencies in
+onnxruntime. Writes results.json, results.md and plots. Expected numbers: experiments/README.md.
 """
 
 from __future__ import annotations

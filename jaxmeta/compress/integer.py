@@ -52,7 +52,7 @@ def aware(bits: Literal[8, 4] = 8, activations: bool = True, calibrate: bool = F
         raise ValueError(f"bits must be 8 or 4, got {bits}.")
     if calibrate and not activations:
         raise ValueError("calibrate=True needs activations=True; without it there is nothing to calibrate.")
-    import qwix
+    qwix = _qwix()
 
     def rounded(inputs: Array, kernel: Array) -> tuple[Array, Array]:
         return _straight_through(inputs, 8, 0) if activations else inputs, _straight_through(kernel, bits, 3)
@@ -124,8 +124,7 @@ def integer(
     Raises:
       ImportError: qwix is missing.
     """
-    import qwix
-
+    qwix = _qwix()
     rules = _rules("int8", "int8", bool(state))
     model = build(wrap=lambda module: qwix.quantize_model(module, _convolving(qwix.PtqProvider)(rules)))
     form, _ = jax.eval_shape(model.init, jax.random.key(0), inputs)
@@ -135,13 +134,12 @@ def integer(
 
 def _rules(weights: str, activations: str | None, calibrated: bool | None) -> list:
     """For qwix; the first that fits a module holds."""
-    from qwix import QuantizationRule
-
+    rule = _qwix().QuantizationRule
     types = {"weight_qtype": weights, "act_qtype": activations}
     return [
-        QuantizationRule(module_path=_WEIGHTLESS, op_names=("einsum",)),
-        QuantizationRule(module_path=_RECURRENT, **types),
-        QuantizationRule(
+        rule(module_path=_WEIGHTLESS, op_names=("einsum",)),
+        rule(module_path=_RECURRENT, **types),
+        rule(
             module_path=".*",
             act_static_scale=calibrated,
             act_batch_axes=(0, 1),
@@ -182,7 +180,14 @@ def _convolving(provider: type, rounded: Callable[[Array, Array], tuple[Array, A
 
 def _straight_through(array: Array, bits: int, axis: int) -> Array:
     """Rounded as qwix rounds it, with a scale for each index of an axis; its derivative is 1."""
-    import qwix
-
+    qwix = _qwix()
     codes = qwix.quantize(array, f"int{bits}", channelwise_axes=(axis,))
     return array + jax.lax.stop_gradient(qwix.dequantize(codes) - array)
+
+
+def _qwix() -> Any:
+    try:
+        import qwix
+    except ImportError as error:
+        raise ImportError("arithmetic in integers needs qwix: pip install 'jaxmeta[quant]'.") from error
+    return qwix
