@@ -90,7 +90,7 @@ def _plan(config: Config) -> Plan:
         return plan
     return plan._replace(
         words=plan.words._replace(updates=updates), words_early=updates,
-        speech=plan.speech._replace(updates=updates, wide_updates=updates),
+        speech=plan.speech._replace(updates=updates, wide_updates=min(updates, plan.speech.wide_updates)),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from jaxmeta.compress.onnx import OnnxModel, export_onnx
 from jaxmeta.compress.quantize import stored_bytes
 from jaxmeta.data.progress import progress_bar
 
-TURNS = 200
+TURNS = 100
 Run = Callable[[], Any]
 
 

@@ -36,14 +36,14 @@ class Plan(NamedTuple):
     """Updates of the first stage, whose end pruned networks go back to."""
     words_again: Training
     speech: speech.Recipe
-    """Its wide stage is the first."""
+    """Its wide stage is the first; a network that is not trained again needs none."""
     speech_again: Training
 
 
 PLANS = {
     "quick": Plan(
-        words.PRESETS["quick"]["protonet"]._replace(updates=300, batches=((5, 3, 1),)), 60, Training((0.8,), (0.5,)),
-        speech.PRESETS["quick"]._replace(wide_updates=100, updates=400), Training((0.8,)),
+        words.PRESETS["quick"]["protonet"]._replace(updates=300, batches=((5, 3, 1),)), 60, Training((0.8,)),
+        speech.PRESETS["quick"]._replace(updates=400), Training(),
     ),
     "full": Plan(
         words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,), 200),

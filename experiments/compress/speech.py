@@ -92,6 +92,8 @@ class Speech:
     ) -> PyTree:  # fmt: skip
         """Weights after one stage: the first one from random weights, the second one from those given.
 
+        Without updates of a wide stage, the second one is all there is, and None the weights of the first.
+
         Args:
           name: of the folder.
           start: weights; None: random ones.
@@ -99,6 +101,8 @@ class Speech:
           network: of `build`.
           config: what decides the result, besides.
         """
+        if name == "early" and not self.recipe.wide_updates:
+            return None
         return train_stage(
             FOLDERS.get(name, name), self.recipe, self.data, self.seed,
             self.trained if name in FOLDERS else self.workdir, params=start, behind=behind, network=network or {},
