@@ -68,7 +68,9 @@ class OnnxModel:
         """Raises ImportError without onnxruntime, and onnxruntime's own errors for a file that is no model."""
         import onnxruntime
 
-        self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # Errors; it warns of every constant that nothing uses.
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, *arrays: jax.Array) -> list[np.ndarray]:
         names = [one.name for one in self._session.get_inputs()]
