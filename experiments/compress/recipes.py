@@ -42,8 +42,8 @@ class Plan(NamedTuple):
 
 PLANS = {
     "quick": Plan(
-        words.PRESETS["quick"]["protonet"]._replace(updates=300, batches=((5, 3, 1),)), 60, Training((0.8,)),
-        speech.PRESETS["quick"]._replace(updates=400), Training(),
+        words.PRESETS["quick"]["protonet"]._replace(updates=250, batches=((5, 3, 1),)), 60, Training((0.8,)),
+        speech.PRESETS["quick"]._replace(updates=320), Training(),
     ),
     "full": Plan(
         words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,), 200),
