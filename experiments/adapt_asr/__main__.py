@@ -81,7 +81,7 @@ def main(config: Config) -> dict:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(known)}.")
     print(f"training on {data.train.describe()}, {data.vocabulary.size - 1} characters", file=sys.stderr)
-    _, weights = train_stages(recipe, data, config.seed, config.workdir)
+    weights = train_stages(recipe, data, config.seed, config.workdir)
     params = {name: _params(name, known[name], config, recipe, data, weights) for name in names}
     validation, test = _protocols(data, config, recipe)
     chosen = {name: choose(name, known[name], params[name], validation, recipe.inner_rate) for name in names}

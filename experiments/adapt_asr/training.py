@@ -42,13 +42,13 @@ def augmentation(*more: Transform) -> Transform:
     )
 
 
-def train_stages(recipe: Recipe, data: SpeechData, seed: int, workdir: Path) -> tuple[PyTree | None, PyTree]:
+def train_stages(recipe: Recipe, data: SpeechData, seed: int, workdir: Path) -> PyTree:
     """Weights of a recogniser trained on all speakers at once: after wider speech, if there is any, and at the end."""
-    early, weights = None, None
+    weights = None
     for name, corpus in (("wide", data.wide), ("plain", data.train)):
         if corpus is not None:
-            early, weights = weights, train_stage(name, recipe, data, seed, workdir, params=weights)
-    return early, weights
+            weights = train_stage(name, recipe, data, seed, workdir, params=weights)
+    return weights
 
 
 def train_stage(

@@ -61,7 +61,7 @@ class Words:
 
     @cached_property
     def inputs(self) -> Ragged:
-        """One clip of a second, as the network takes it."""
+        """A test clip of the median length, as the network takes it."""
         corpus = next(iter(self.data.test.values()))
         length = int(np.median(corpus.length))
         row = int(np.argmin(np.abs(corpus.length - length)))

@@ -63,7 +63,7 @@ def channel_masks(params: PyTree, groups: Sequence[Group], sparsity: float) -> M
     for group in groups:
         strength = sum(
             np.square(np.take(np.asarray(leaves[part.path]), part.positions, part.axis)).sum(
-                _others(leaves[part.path].ndim, part.axis)
+                _axes_but(leaves[part.path].ndim + 1, part.axis)  # the axis became [C, k]
             )
             for part in group.parts
         )
@@ -117,8 +117,3 @@ def _leaves(params: PyTree, groups: Sequence[Group]) -> dict[str, Array]:
 
 def _axes_but(ndim: int, axis: int) -> tuple[int, ...]:
     return tuple(other for other in range(ndim) if other != axis)
-
-
-def _others(ndim: int, axis: int) -> tuple[int, ...]:
-    """All axes but that of the channels, where the axis became [C, k]."""
-    return tuple(other for other in range(ndim + 1) if other != axis)
