@@ -139,7 +139,7 @@ class Words:
 
 
 def accuracies(
-    corpus: Corpus, support: np.ndarray, query: np.ndarray, seed: int, episodes: int = EPISODES
+    corpus: Corpus, support: np.ndarray, query: np.ndarray, seed: int, episodes: int = EPISODES, shots: int = SHOTS
 ) -> np.ndarray:
     """Of each test episode [E], classified by embeddings of all recordings [R, D]: these suffice for prototypes.
 
@@ -148,8 +148,9 @@ def accuracies(
       support, query: embeddings by the network that adapts, and by the one that classifies.
       seed: of the draw.
       episodes: a multiple of `TASKS`.
+      shots: recordings of each class to adapt to.
     """
-    sampler = episode_sampler(corpus, ways=WAYS, shots=SHOTS, queries=QUERIES, tasks=TASKS, seed=seed, buckets=2)
+    sampler = episode_sampler(corpus, ways=WAYS, shots=shots, queries=QUERIES, tasks=TASKS, seed=seed, buckets=2)
     rows = [sampler.rows(index) for index in range(episodes // TASKS)]
     return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
 

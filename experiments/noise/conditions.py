@@ -1,7 +1,6 @@
 """The conditions of the noise experiment: what is heard in training, and what speech is heard in at the test."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +11,10 @@ from experiments.noise.recipes import SNRS
 from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.banks import coloured_noise, room_bank
-from jaxmeta.data.cache import cached_features
 from jaxmeta.data.conditions import Noises, find_noises, noisy, reverberant, split_noises
-from jaxmeta.data.contents import content_hashes
-from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
-from jaxmeta.data.manifest import Manifest, read_manifest
+from jaxmeta.data.manifest import read_manifest
 
 RECORDED = ("noise_esc10", "noise_long", "rir_iosr")
 """Folders of noise and of rooms, under JAXMETA_DATA."""
@@ -85,19 +81,6 @@ def recorded_sounds(home: Path, seed: int) -> Sounds:
     waveforms = [np.resize(read_audio(Path(training.folder, name), rate), 5 * rate) for name in training.files]
     audible = [waveform for waveform in waveforms if waveform.any()]
     return Sounds(_log_mels(audible), _conditions(noises, room_bank(rooms, sample_rate=rate)[echoing], seed))
-
-
-def heard_in(condition: Condition, corpus: Corpus, folder: Path) -> Corpus:
-    """A corpus, whose recordings are files in a folder, with the features that these have in a condition."""
-    if condition.transform is None:
-        return corpus
-    manifest = Manifest(folder.resolve(), {"file_name": corpus.columns["file_name"]})
-    hashes = content_hashes(manifest, progress=False)
-    features = cached_features(manifest, hashes, FEATURES, transform=condition.transform)
-    start = np.cumsum(features.lengths, dtype=np.int64) - features.lengths
-    name = f"{corpus.fingerprint} {condition.transform.name} {condition.transform.seed}"
-    fingerprint = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return replace(corpus, frames=features.frames, start=start, length=features.lengths, fingerprint=fingerprint)
 
 
 def _conditions(noises: dict[str, Noises | np.ndarray], rooms: np.ndarray, seed: int) -> tuple[Condition, ...]:

@@ -13,9 +13,10 @@ import numpy as np
 from experiments.adapt_asr.methods import Method
 from experiments.adapt_asr.protocol import Heard, Protocol
 from experiments.adapt_asr.report import Trained, interval
-from experiments.noise.conditions import Condition, heard_in
+from experiments.noise.conditions import Condition
 from experiments.noise.recipes import COLUMNS, QUERY, SHOTS
 from jaxmeta.data.adaptation import AdaptationEpisodes, adaptation_episodes
+from jaxmeta.data.conditions import heard_in
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import Edits, error_rate
@@ -61,7 +62,7 @@ def settings(
     some = some_utterances(corpus, vocabulary, speakers, seed)
     found = []
     for condition in conditions:
-        heard = heard_in(condition, some, folder)
+        heard = heard_in(some, folder, condition.transform)
         told = adaptation_episodes(heard, vocabulary, supports=(0, SHOTS), query=QUERY, seed=seed)
         # Each condition keeps its own file, so that none grows large.
         folders = (keep / condition.name.replace(" ", "_") / name for name in ("told", "alone"))

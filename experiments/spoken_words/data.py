@@ -41,9 +41,13 @@ class Data(NamedTuple):
     """With the columns `pool` (what an episode draws from) and `corpus`."""
     test: dict[str, Corpus]
     """Name -> recordings of words and speakers that are not in `train`."""
+    val: dict[str, Corpus]
+    """The same for validation, where a corpus has such speakers; words of training where it has no such words."""
     noise: np.ndarray
     """Log-mels of background noise [M, L, F], for augmentation."""
     fingerprints: dict[str, str]
+    folders: dict[str, Path]
+    """Of the manifests."""
 
 
 def find_corpora(names: Sequence[str]) -> list[Path]:
@@ -71,7 +75,9 @@ def load_data(corpora: Sequence[Path], pseudo: int, seed: int) -> Data:
     """
     real = {folder.name: with_splits(load_corpus(folder, FEATURES), folder.name, seed) for folder in corpora}
     heldout = sorted({*SPELLINGS, *_test_words(real.values())})
-    invented = load_corpus(_synthesise(pseudo, heldout if real else (), seed), FEATURES)
+    folder = _synthesise(pseudo, heldout if real else (), seed)
+    folders = {folder.name: folder for folder in corpora} | {"synthesised": folder}
+    invented = load_corpus(folder, FEATURES)
     invented = invented.with_column("corpus", "synthesised")
     parts = []
     for name, corpus in real.items():
@@ -81,7 +87,9 @@ def load_data(corpora: Sequence[Path], pseudo: int, seed: int) -> Data:
     parts.append(spoken.with_column("pool", np.where(made_up, "invented", "synthesised")))
     test = {name: rows(corpus, "test") for name, corpus in real.items()} or {"synthesised": rows(invented, "test")}
     fingerprints = {name: corpus.fingerprint for name, corpus in real.items()} | {"synthesised": invented.fingerprint}
-    return Data(concatenate(parts), test, load_noise(seed), fingerprints)
+    val = {name: _validation(corpus) for name, corpus in (real or {"synthesised": invented}).items()
+           if "val" in corpus.columns.get("split", ())}  # fmt: skip
+    return Data(concatenate(parts), test, val, load_noise(seed), fingerprints, folders)
 
 
 def with_splits(corpus: Corpus, name: str, seed: int) -> Corpus:
@@ -119,6 +127,11 @@ def rows(corpus: Corpus, split: str) -> Corpus:
     """The recordings of a split by both speaker and word; a column that the corpus lacks does not restrict it."""
     held = {name: split for name in ("split", "word_split") if split in corpus.columns.get(name, ())}
     return corpus.select(**held) if held else corpus
+
+
+def _validation(corpus: Corpus) -> Corpus:
+    words = corpus.columns.get("word_split", np.array([]))
+    return rows(corpus, "val") if "val" in words or not len(words) else corpus.select(split="val", word_split="train")
 
 
 def most_ways(corpus: Corpus) -> int:

@@ -36,15 +36,15 @@ def export(
     import numpy as np
 
     from jaxmeta.data.features import extract
+    from jaxmeta.data.recordings import read_features
     from jaxmeta.recognition.exporting import export_recogniser
     from jaxmeta.recognition.recogniser import load_recogniser
-    from jaxmeta.recognition.transcription import read_features
 
     if out.exists():
         raise ValueError(f"--out {out} exists; name a new file, or delete it.")
     one = load_recogniser(checkpoint)
     if clips:
-        features = read_features(one, clips, resample=resample)
+        features = read_features(one.card.features, clips, resample=resample)
     else:
         config, rng = one.card.features, np.random.default_rng(0)
         sizes = [round(seconds * config.sample_rate) for seconds in SECONDS]

@@ -7,10 +7,15 @@ from typing import Any
 import tyro
 
 from jaxmeta.cli.adapt import adapt
+from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
+from jaxmeta.cli.spot import spot
 from jaxmeta.cli.transcribe import transcribe
+from jaxmeta.cli.verify import verify
 
-SUBCOMMANDS: dict[str, Callable[..., Any]] = {"transcribe": transcribe, "adapt": adapt, "export": export}
+SUBCOMMANDS: dict[str, Callable[..., Any]] = {
+    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             SUBCOMMANDS,
             prog="jaxmeta",
             args=arguments,
-            description="Recognise speech, and adapt to the one who speaks.",
+            description="Recognise speech, adapt to the one who speaks, and tell who it is.",
         )
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)

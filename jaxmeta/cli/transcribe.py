@@ -28,9 +28,10 @@ def transcribe(
         beam: Hypotheses kept by the search.
         resample: Take recordings at other sample rates than the recogniser's too.
     """
+    from jaxmeta.data.recordings import read_features
     from jaxmeta.recognition.recogniser import load_recogniser
     from jaxmeta.recognition.searching import word_search
-    from jaxmeta.recognition.transcription import read_features, transcribe
+    from jaxmeta.recognition.transcription import transcribe
 
     if not files:
         raise ValueError("no files to transcribe; name one or more after the checkpoint.")
@@ -38,7 +39,7 @@ def transcribe(
     search = (
         None if lm is None else word_search(one.vocabulary, lm, beam=beam, lm_weight=lm_weight, word_score=word_score)
     )
-    features = read_features(one, files, resample=resample)
+    features = read_features(one.card.features, files, resample=resample)
     for file, frames, text in zip(files, features, transcribe(one, features, search), strict=True):
         row = {"file": str(file), "text": text, "seconds": round(len(frames) / one.card.features.frame_rate, 2)}
         print(json_lines.dumps(row, ensure_ascii=False) if json else f"{file}\t{text}")

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,11 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from jaxmeta.data.audio import read_audio
+from jaxmeta.data.cache import cached_features
 from jaxmeta.data.contents import content_hashes
+from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.extraction import Transform
-from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.manifest import Manifest, read_manifest
 
 _DRAWS = 100  # Stretches tried before a noise counts as silent.
 
@@ -123,6 +126,29 @@ def reverberant(rooms: np.ndarray, *, copies: int = 1, seed: int = 0) -> Transfo
     _check_copies(copies, seed)
     rooms = _bank("rooms", rooms)
     return Transform(f"reverberant {_digest(rooms)}", functools.partial(_in_room, rooms=rooms), copies, seed)
+
+
+def heard_in(corpus: Corpus, folder: str | os.PathLike[str], transform: Transform | None) -> Corpus:
+    """Recordings of a corpus as they sound under a transform of one copy; the columns stay.
+
+    Args:
+      corpus: with the column file_name, and features whose config is known.
+      folder: of the files.
+      transform: such as `noisy` and `reverberant` make; None: the corpus itself.
+    Raises:
+      ValueError: more than one copy, or a corpus without its config. AudioError as `cached_features`.
+    """
+    if transform is None:
+        return corpus
+    if corpus.config is None or transform.copies != 1:
+        raise ValueError(f"heard_in needs a corpus with a config and one copy, got copies={transform.copies}.")
+    manifest = Manifest(Path(folder).resolve(), {"file_name": corpus.columns["file_name"]})
+    hashes = content_hashes(manifest, progress=False)
+    features = cached_features(manifest, hashes, corpus.config, transform=transform)
+    start = np.cumsum(features.lengths, dtype=np.int64) - features.lengths
+    name = f"{corpus.fingerprint} {transform.name} {transform.seed}"
+    fingerprint = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return replace(corpus, frames=features.frames, start=start, length=features.lengths, fingerprint=fingerprint)
 
 
 def _add_noise(

@@ -4,19 +4,11 @@ Utterances of one speaker go wrong together, so that intervals over utterances a
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxmeta.decoding.error_rates import Edits, error_rate
-
-
-class Interval(NamedTuple):
-    """A figure of the whole set, and the bounds between which resamples of its speakers put it."""
-
-    value: float
-    low: float
-    high: float
+from jaxmeta.metrics import Interval, percentile_interval
 
 
 def bootstrap_rate(
@@ -36,7 +28,7 @@ def bootstrap_rate(
       6. Differs: what is drawn are speakers.
     """
     rates = _resampled_rates([edits], groups, resamples, seed)[0]
-    return _interval(error_rate(edits), rates, confidence)
+    return percentile_interval(error_rate(edits), rates, confidence)
 
 
 def paired_difference(
@@ -58,7 +50,7 @@ def paired_difference(
     """
     _check_paired(first, second)
     rates = _resampled_rates([first, second], groups, resamples, seed)
-    return _interval(error_rate(second) - error_rate(first), rates[1] - rates[0], confidence)
+    return percentile_interval(error_rate(second) - error_rate(first), rates[1] - rates[0], confidence)
 
 
 def paired_relative(
@@ -84,7 +76,7 @@ def paired_relative(
             "first makes no error in some resamples, so nothing is relative to it; use paired_difference(), or more "
             "groups with errors."
         )
-    return _interval(
+    return percentile_interval(
         100.0 * (1.0 - error_rate(second) / error_rate(first)), 100.0 * (1.0 - rates[1] / rates[0]), confidence
     )
 
@@ -113,10 +105,3 @@ def _resampled_rates(systems: list[Edits], groups: Sequence[str], resamples: int
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     errors = np.stack([np.bincount(index, edits.errors) for edits in systems])
     return 100.0 * (errors @ draws.T) / (reference @ draws.T)
-
-
-def _interval(value: float, resampled: np.ndarray, confidence: float) -> Interval:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence} is out of range; give a coverage in (0, 1), such as 0.95.")
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value, float(low), float(high))

@@ -1,4 +1,4 @@
-"""Figures of merit: per-example metrics (outputs, targets) -> [N], and intervals over episodes."""
+"""Per-example metrics (outputs, targets) -> [N], and intervals over episodes."""
 
 from statistics import NormalDist
 

@@ -75,14 +75,28 @@ class _Words(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Ragged, train: bool) -> Array:
-        # Relative time: a word spoken slowly and the same word spoken fast meet the same kernels.
-        clips = standardise(segment_pool(inputs.values, inputs.lengths, self.frames))
-        hidden = self.body(clips[..., None], train)
-        lengths = jnp.full(hidden.shape[0], hidden.shape[1])
-        embedding = segment_pool(hidden, lengths, 4).reshape(hidden.shape[0], -1)
-        # Squared distances start at about 10, where a softmax over them neither saturates nor is flat.
-        embedding *= (20 / embedding.shape[1]) ** 0.5
+        embedding = word_embedding(self.body(relative_time(inputs, self.frames), train))
         return embedding if self.outputs is None else nn.Dense(self.outputs, name="head")(embedding)
+
+
+def residual_body(width: int = 128) -> nn.Module:
+    """The trunk of `residual`, for networks with other heads: (images [N, S, F, 1], train) -> [N, S / 4, width]."""
+    return _Residual(width, "layer", {})
+
+
+def relative_time(inputs: Ragged, frames: int) -> Array:
+    """Ragged log-mels [N, T, F] as standardised images [N, frames, F, 1] of each clip's own duration.
+
+    A word spoken slowly and the same word spoken fast so meet the same kernels.
+    """
+    return standardise(segment_pool(inputs.values, inputs.lengths, frames))[..., None]
+
+
+def word_embedding(hidden: Array) -> Array:
+    """What a trunk gives [N, S, D] as the mean of four segments, so that the order of sounds counts, [N, 4 * D]."""
+    embedding = segment_pool(hidden, jnp.full(hidden.shape[0], hidden.shape[1]), 4).reshape(hidden.shape[0], -1)
+    # Squared distances start at about 10, where a softmax over them neither saturates nor is flat.
+    return embedding * (20 / embedding.shape[1]) ** 0.5
 
 
 class _Conv4(nn.Module):

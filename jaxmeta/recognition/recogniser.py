@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import Vocabulary, load_vocabulary
 from jaxmeta.models.acoustic import Encoder, Size, recogniser
-from jaxmeta.training import TrainState
-from jaxmeta.training.checkpoint import CheckpointError, restore, save
+from jaxmeta.training.checkpoint import CheckpointError
 from jaxmeta.training.durable import write_json
+from jaxmeta.training.weights import load_weights, save_weights
 from jaxmeta.types import Model, PyTree, Ragged
 
 FORMAT = 1
@@ -78,7 +78,7 @@ def save_recogniser(folder: str | Path, one: Recogniser) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
     one.vocabulary.save(folder / VOCABULARY)
-    save(folder / WEIGHTS, _as_state(one.params), keep=1)
+    save_weights(folder / WEIGHTS, one.params)
     kind = {"format": FORMAT, "kind": "ctc recogniser", "vocabulary": _digest(folder / VOCABULARY)}
     write_json(folder / CARD, kind | dataclasses.asdict(one.card))
     return folder
@@ -96,16 +96,15 @@ def load_recogniser(folder: str | Path) -> Recogniser:
         raise RecogniserError(f"{folder / VOCABULARY}: is not the vocabulary that the weights were trained with.")
     inputs = Ragged(jnp.zeros((1, 8, card.features.size)), jnp.full(1, 8, jnp.int32))
     shapes, _ = jax.eval_shape(network(card, vocabulary).init, jax.random.key(0), inputs)
-    like = _as_state(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
     try:
-        found = restore(folder / WEIGHTS, like)
+        params = load_weights(folder / WEIGHTS, shapes)
     except CheckpointError as error:
         raise RecogniserError(
             f"{folder}: the weights do not fit {CARD} and {VOCABULARY}, or are damaged: {error}"
         ) from error
-    if found is None:
+    if params is None:
         raise RecogniserError(f"{folder}: no {WEIGHTS} in it; copy the folder whole, or train again.")
-    return Recogniser(card, vocabulary, found.params)
+    return Recogniser(card, vocabulary, params)
 
 
 def _read_card(folder: Path) -> tuple[Card, str]:
@@ -131,8 +130,3 @@ def _read_card(folder: Path) -> tuple[Card, str]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _as_state(params: PyTree) -> TrainState:
-    """The form of a checkpoint, whose hashes it gets."""
-    return TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), params, {}, ())

@@ -2,15 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import soundfile
 
-from jaxmeta.data.audio import AudioError, decode
-from jaxmeta.data.features import extract
 from jaxmeta.decoding.greedy import greedy
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.recogniser import Recogniser
@@ -47,37 +43,6 @@ def transcribe(one: Recogniser, features: Sequence[np.ndarray], search: Search |
             own = labels.values[place, : labels.lengths[place]]
             texts[row] = one.vocabulary.decode(own) if search is None else search(logs[place], frames)
     return texts
-
-
-def read_features(
-    one: Recogniser,
-    files: Sequence[str | Path],
-    where: Callable[[int], str] | None = None,
-    *,
-    resample: bool = False,
-) -> list[np.ndarray]:
-    """Features of audio files as the recogniser wants them.
-
-    Args:
-      one: the recogniser.
-      files: audio files.
-      where: names the row of a file for errors.
-      resample: take other sample rates too; a lower one lacks the upper bands that the recogniser was trained with.
-    Raises:
-      AudioError: a file cannot be used, or has another sample rate; names it.
-    """
-    rate, found = one.card.features.sample_rate, []
-    for index, file in enumerate(files):
-        place = f"{file}" if where is None else f"{where(index)}: {file}"
-        try:
-            waveform, _ = decode(file, rate)
-            own = soundfile.info(file).samplerate
-            if own != rate and not resample:
-                raise AudioError(f"is at {own} Hz and the recogniser at {rate} Hz; give --resample to convert it.")
-            found.append(extract(waveform, one.card.features))
-        except ValueError as error:
-            raise AudioError(f"{place}: {error}") from error
-    return found
 
 
 def _logits(one: Recogniser, params, inputs: Ragged):

@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxmeta.data.manifest import ManifestError, read_manifest
 from jaxmeta.data.padding import round_up
+from jaxmeta.data.recordings import read_features
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.recogniser import Recogniser
-from jaxmeta.recognition.transcription import read_features
 from jaxmeta.sequence_losses import ctc_feasible
 from jaxmeta.types import Batch, Ragged
 
@@ -46,7 +46,7 @@ def read_voice(one: Recogniser, manifest: str | os.PathLike[str], *, resample: b
         labels = one.vocabulary.encode_rows(texts, read.where)
     except ValueError as error:
         raise ManifestError(str(error)) from error
-    features = read_features(one, read.paths(), read.where, resample=resample)
+    features = read_features(one.card.features, read.paths(), read.where, resample=resample)
     longest = int(round_up(max(map(len, features))))
     values: Any = np.zeros((len(features), longest, one.card.features.size), np.float32)
     for row, frames in zip(values, features, strict=True):

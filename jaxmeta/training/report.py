@@ -10,7 +10,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -93,6 +93,7 @@ def plot_curves(
     title: str,
     *,
     points: Mapping[str, tuple[Any, Any]] | None = None,
+    scale: Literal["linear", "log"] = "linear",
 ) -> Path | None:
     """Draw curves with their intervals as a PNG.
 
@@ -103,6 +104,7 @@ def plot_curves(
       ylabel: of the vertical axis, with its unit.
       title: of the picture.
       points: name -> (x, y) of single points, such as the examples a curve was fitted to.
+      scale: of both axes.
     Returns:
       The path, or None where matplotlib is not installed, which the logger "jaxmeta" notes.
     Raises:
@@ -124,6 +126,7 @@ def plot_curves(
         _draw_curve(axes, name, np.asarray(x), np.asarray(y, float), half)
     for name, (x, y) in (points or {}).items():
         axes.scatter(x, y, s=28, color="black", zorder=3, label=name)
+    axes.set(xscale=scale, yscale=scale)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     if len(series) + len(points or {}) > 1:

@@ -123,7 +123,7 @@ BAD = {
     "no transcripts": ({"file_name": FILES}, "row 1: no transcription column"),
     "unknown characters": ({"texts": ["ab", "aß"]}, "row 3: 'aß' has 'ß'"),
     "one recording": ({"texts": ["ab"]}, "one recording; adaptation needs two"),
-    "another sample rate": ({"rate": 8_000}, "row 2: .*0.wav: is at 8000 Hz and the recogniser at 16000 Hz"),
+    "another sample rate": ({"rate": 8_000}, "row 2: .*0.wav: is at 8000 Hz and the network at 16000 Hz"),
     "another's transcript": (
         {"file_name": FILES, "transcription": ["ab", "ab" * 40]},
         "row 3: 'abab.*' is too long for 0.61 s",

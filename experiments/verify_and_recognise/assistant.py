@@ -1,0 +1,149 @@
+"""The fused network as an assistant: with others to compare with, and scores calibrated on validation speakers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from experiments.compress.words import embed
+from experiments.spoken_words.data import FEATURES
+from experiments.verify_and_recognise.data import Spoken
+from experiments.verify_and_recognise.recipes import EMBEDDING, SECOND
+from experiments.verify_and_recognise.training import System
+from experiments.verify_and_recognise.verification import Voices, enrolments, trials, with_cohort
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.metrics import Trials, detection_curve, equal_error_rate
+from jaxmeta.verification.assistant import Assistant, Card, Heard, listen
+from jaxmeta.verification.calibration import Calibration, calibrate
+from jaxmeta.verification.open_set import word_odds
+from jaxmeta.verification.spotting import stretches
+
+UNKNOWN, SILENCE = 64, 16
+"""Other words and kinds of background that clips are compared with."""
+CLIPS = 5
+"""That enrol a voice, where scores are calibrated."""
+_DRAWS, _WAYS, _SHOTS = 20, 5, 3  # Of words, where their scores are calibrated: users for each speaker.
+_RECORDINGS = 6  # Of each of the other words.
+
+
+class Embedded(NamedTuple):
+    """Recordings of words, who says them, and what a fused network makes of them."""
+
+    speakers: np.ndarray
+    labels: np.ndarray
+    heard: Heard
+
+    def at(self, rows: np.ndarray) -> Heard:
+        """What is made of some of them."""
+        return Heard(self.heard.words[rows], self.heard.voices[rows])
+
+
+def make_assistant(fused: System, data: Spoken, width: int, seed: int, origin: Mapping[str, Any]) -> Assistant:
+    """The fused network, with scores that validation speakers made log-likelihood ratios.
+
+    Args:
+      fused: the network.
+      data: training speakers become the cohort, training words `unknown`, training noise `silence`.
+      width: of the network's trunk.
+      seed: of everything drawn.
+      origin: where the weights come from.
+    """
+    voices = voices_of(fused, data, seed)
+    assert voices.cohort is not None
+    top, voice_line = _calibrated_voices(voices, data.val, seed)
+    unknown, undone = _other_words(fused, data.words, seed), Calibration(1.0, 0.0)
+    card = Card(
+        width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone,
+        dict(origin),
+    )  # fmt: skip
+    one = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
+    half = len(data.noise) // 2
+    heard, kept = (background(one, list(part)).words for part in (data.noise[:half], data.noise[half:]))
+    one = one._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
+    val = [embedded(fused, voices, corpus) for corpus in data.val_words.values()]
+    return one._replace(card=replace(card, words=_calibrated_words(one, val, kept, seed)))
+
+
+def voices_of(system: System, data: Spoken, seed: int) -> Voices:
+    """What a network for speakers makes of voices, training speakers beside it."""
+    assert system.speakers is not None
+    return with_cohort(system.name, system.speakers, system.params, data.speakers, seed)
+
+
+def embedded(fused: System, voices: Voices, corpus: Corpus) -> Embedded:
+    """What a fused network makes of all recordings of a corpus of words."""
+    assert fused.words is not None
+    words = embed(fused.words, fused.params, corpus)
+    return Embedded(corpus.columns["speaker"], corpus.columns["label"], Heard(words, voices.embed(corpus)))
+
+
+def background(one: Assistant, noises: Sequence[np.ndarray]) -> Heard:
+    """Embeddings of all stretches of recordings without words, given their log-mels."""
+    return listen(one, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
+
+
+def personal(found: Embedded, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
+    """Recordings to enrol some words by one speaker [W, shots], and those that are left of each, in random order."""
+    drawn = [
+        rng.permutation(np.flatnonzero((found.speakers == user) & (found.labels == word))) for word in words
+    ]  # fmt: skip
+    return np.stack([rows[:shots] for rows in drawn]), [rows[shots:] for rows in drawn]
+
+
+def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> tuple[int, Calibration]:
+    """How many of the cohort count (0: none, scores are cosines), and the line from scores to ratios."""
+    directions = {name: voices.embed(corpus) for name, corpus in val.items()}
+    sets = {name: enrolments(corpus.columns["speaker"], CLIPS, seed) for name, corpus in val.items()}
+
+    def found(choice: Voices) -> list[Trials]:
+        return [
+            trials(choice, sets[name], directions[name], directions[name], corpus.columns["speaker"])
+            for name, corpus in val.items()
+        ]
+
+    plain, normed = found(voices._replace(cohort=None)), found(voices)
+
+    def errors(each: list[Trials]) -> float:
+        return float(np.mean([equal_error_rate(detection_curve(one.scores, one.targets)) for one in each]))
+
+    chosen = plain if errors(plain) <= errors(normed) else normed
+    line = calibrate(np.concatenate([one.scores for one in chosen]), np.concatenate([one.targets for one in chosen]))
+    return (0 if chosen is plain else voices.top), line
+
+
+def _calibrated_words(one: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int) -> Calibration:
+    """The line from odds to ratios, of enrolled words against other words and noise, for validation speakers."""
+    rng, scores, targets = np.random.default_rng(seed), [], []
+    for found in val:
+        names = np.unique(found.labels)
+        for user in np.repeat(np.unique(found.speakers), _DRAWS):
+            chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
+            enrolled, rest = personal(found, user, chosen, _SHOTS, rng)
+            prototypes = found.heard.words[enrolled].mean(axis=1)
+            others = rng.choice(np.flatnonzero(~np.isin(found.labels, chosen)), 40)
+            clips = np.concatenate(
+                [found.heard.words[row] for row in (*rest, others)] + [noise[rng.choice(len(noise), 40)]]
+            )
+            odds = word_odds(clips, prototypes, one.unknown, one.silence).words
+            said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 80])
+            right = odds.argmax(axis=1) == said
+            keep = right | (said == len(chosen))  # An enrolled word taken for another one is neither.
+            scores.append(odds.max(axis=1)[keep])
+            targets.append(right[keep])
+    return calibrate(np.concatenate(scores), np.concatenate(targets))
+
+
+def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
+    """Prototypes [U, D] of training words, each from a few recordings."""
+    assert fused.words is not None
+    rng = np.random.default_rng(seed)
+    names, counts = np.unique(np.char.add(words.columns["corpus"], words.columns["label"]), return_counts=True)
+    keys = np.char.add(words.columns["corpus"], words.columns["label"])
+    chosen = rng.choice(names[counts >= _RECORDINGS], UNKNOWN, replace=False)
+    rows = np.concatenate([rng.choice(np.flatnonzero(keys == name), _RECORDINGS, replace=False) for name in chosen])
+    keep = np.zeros(len(words), bool)
+    keep[rows] = True
+    found = embed(fused.words, fused.params, words.select(keep))
+    return np.stack([found[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)

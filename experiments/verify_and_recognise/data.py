@@ -1,0 +1,154 @@
+"""Recordings of this experiment: words and sentences whose speakers are known, and noise."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.noise.sounds import swelling
+from experiments.spoken_words.data import CORPORA, FEATURES, find_corpora, load_data
+from experiments.verify_and_recognise.recipes import SECOND
+from jaxmeta.data.audio import read_audio
+from jaxmeta.data.banks import coloured_noise
+from jaxmeta.data.conditions import Noises, find_noises, noisy
+from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
+from jaxmeta.data.extraction import Transform
+from jaxmeta.data.features import extract
+from jaxmeta.data.padding import gather, round_up
+from jaxmeta.data.windows import windows
+from jaxmeta.types import Batch, Episode
+
+SENTENCES, COMMANDS, SOUNDS, LONG = (
+    "en_nonnative_sentences", "en_speech_commands_sample", "noise_esc10", "noise_long",
+)  # fmt: skip
+SNR = 5.0
+"""Decibels of signal over noise, in tests in noise."""
+WARPS = (0.9, 1.0, 1.12)
+"""Of the frequency axis, that make other speakers of a speaker."""
+_HEARD, _KEPT = ("1", "2", "3"), ("4", "5")  # Folds of noise_esc10: no source of a sound is in two of them.
+_NOISE = replace(FEATURES, trim_db=None)
+
+
+class Spoken(NamedTuple):
+    """What the networks are trained on, and whom they are tested by."""
+
+    words: Corpus
+    """For training: with the columns `pool`, `corpus` and `label`."""
+    speakers: Corpus
+    """For training: stretches of a second, with the columns `pool` and `speaker`."""
+    val: dict[str, Corpus]
+    """Recordings by validation speakers, of a word or a sentence each."""
+    val_words: dict[str, Corpus]
+    """Those of `val` that say words which are not in tests."""
+    test: dict[str, Corpus]
+    """The same by test speakers."""
+    new_words: dict[str, Corpus]
+    """Those of `test` that say words which are not in training."""
+    noise: np.ndarray
+    """Log-mels of noise for training [M, L, F]."""
+    conditions: dict[str, Transform | None]
+    """What test recordings are heard in; none of it is in training."""
+    background: list[np.ndarray]
+    """Log-mels [T, F] of long stretches without any of the words, none of it in training."""
+    folders: dict[str, Path]
+    """Of the manifests."""
+    fingerprints: dict[str, str]
+
+
+def recorded(pseudo: int, seed: int) -> Spoken:
+    """Words of `zh_en_words` and `ar_commands`, sentences of `en_nonnative_sentences`, under JAXMETA_DATA.
+
+    Training words alone are heard in training; tests of speakers have all words of test speakers. Noise of training
+    is three folds of `noise_esc10`; the test has the other two, and `noise_long`.
+    Raises:
+      ValueError: one of the corpora is missing.
+    """
+    home = os.environ.get("JAXMETA_DATA", "")
+    if missing := [name for name in (*CORPORA, SENTENCES, COMMANDS, SOUNDS, LONG) if not Path(home, name).is_dir()]:
+        raise ValueError(f"JAXMETA_DATA={home!r} lacks {', '.join(missing)}; point it there, or use --preset quick.")
+    folders = {name: Path(home, name) for name in (*CORPORA, SENTENCES, COMMANDS)}
+    words = load_data(find_corpora(CORPORA), pseudo, seed)
+    whole = {name: load_corpus(folder, FEATURES).with_column("corpus", name) for name, folder in folders.items()}
+    own = words.train.columns["corpus"]
+    parts = [words.train.select(own == name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
+    parts += [whole[SENTENCES].select(split="train").with_column("pool", SENTENCES)]
+    parts += [whole[COMMANDS].with_column("pool", COMMANDS)]
+    tested = (*CORPORA, SENTENCES)
+    val, test = ({name: whole[name].select(split=split) for name in tested} for split in ("val", "test"))
+    long = find_noises(Path(home, LONG), by="source")
+    conditions = {
+        "clean": None,
+        f"sounds {SNR:g} dB": noisy(find_noises(Path(home, SOUNDS), _KEPT, by="fold"), SNR, seed=seed),
+        f"background {SNR:g} dB": noisy(long, SNR, seed=seed),
+    }
+    size = 2 * FEATURES.sample_rate
+    heard = [np.resize(one, 2 * size) for one in _waveforms(find_noises(Path(home, SOUNDS), _HEARD, by="fold"))]
+    noise = [extract(part, _NOISE) for one in heard for part in (one[:size], one[size:]) if part.any()]
+    return Spoken(
+        words.train, windows(concatenate(parts), SECOND, SECOND // 2),
+        val, words.val, test, words.test, np.stack(noise), conditions,
+        [extract(one, _NOISE) for one in _waveforms(long) if one.any()], folders,
+        words.fingerprints | {name: whole[name].fingerprint for name in folders},
+    )  # fmt: skip
+
+
+def synthesised(pseudo: int, seed: int) -> Spoken:
+    """Words in ten languages by artificial voices, for both tasks; steady noise, and in tests such as swells."""
+    words = load_data([], pseudo, seed)
+    whole = words.train.with_column("pool", "synthesised")
+    steady = [extract(row, _NOISE) for row in coloured_noise(48, 2.0, seed=seed)]
+    swells = swelling(coloured_noise(30, 10.0, seed=seed + 2), seed=seed)
+    conditions = {"clean": None, f"swelling noise {SNR:g} dB": noisy(swells[:8], SNR, seed=seed)}
+    return Spoken(
+        words.train, windows(whole, SECOND, SECOND // 2),
+        words.val, words.val, words.test, words.test, np.stack(steady), conditions,
+        [extract(0.1 * one, _NOISE) for one in swells[8:]], words.folders, words.fingerprints,
+    )  # fmt: skip
+
+
+def _waveforms(noises: Noises) -> list[np.ndarray]:
+    return [read_audio(Path(noises.folder, name), FEATURES.sample_rate) for name in noises.files]
+
+
+class SpeakerBatches:
+    """Batches for a classifier over all training speakers: episodes of one task whose query is what matters.
+
+    A pool, such as a corpus, counts as the root of its speakers, and each of its speakers alike. Each voice with its
+    pitch axis stretched or squeezed counts as one more speaker, since speakers are what there is too little of.
+    """
+
+    def __init__(self, corpus: Corpus, size: int, seed: int):
+        self.corpus, self.size, self.seed = corpus, size, seed
+        names = np.char.add(np.char.add(corpus.columns["pool"], "/"), corpus.columns["speaker"])
+        self.names, first, self.classes = np.unique(names, return_index=True, return_inverse=True)
+        _, of_pool, speakers = np.unique(corpus.columns["pool"][first], return_inverse=True, return_counts=True)
+        share = 1 / np.sqrt(speakers[of_pool])
+        weight = (share / np.bincount(self.classes))[self.classes]
+        self.probability = weight / weight.sum()
+        self.frames = int(round_up(corpus.length.max()))
+        self.warps = np.stack([_warp(corpus.frames.shape[1], factor) for factor in WARPS])
+
+    @property
+    def speakers(self) -> int:
+        """Classes: as many for each training speaker as there are `WARPS`."""
+        return len(self.names) * len(self.warps)
+
+    def __call__(self, index: int) -> Episode:
+        """The batch `index` [1, size], as support and query alike."""
+        rng = np.random.default_rng([self.seed, index])
+        chosen = rng.choice(len(self.corpus), self.size, p=self.probability)
+        warp = rng.integers(len(self.warps), size=self.size)
+        clips = gather(self.corpus, chosen, self.frames)
+        inputs = clips._replace(values=clips.values @ self.warps[warp])
+        targets: Any = (len(self.warps) * self.classes[chosen] + warp).astype(np.int32)
+        batch = Batch(inputs, targets, np.ones(self.size, np.float32))  # type: ignore[arg-type]
+        return jax.tree.map(lambda leaf: leaf[None], Episode(batch, batch))
+
+
+def _warp(bands: int, factor: float) -> np.ndarray:
+    """Matrix [F, F] after which band f holds what was at f * factor, between the two nearest ones."""
+    position = np.minimum(np.arange(bands) * factor, bands - 1)
+    return np.maximum(0, 1 - np.abs(np.arange(bands)[:, None] - position)).astype(np.float32)

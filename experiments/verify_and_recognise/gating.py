@@ -1,0 +1,105 @@
+"""What the gate is for: a user's words, adapted on recordings some of which are by strangers."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.verify_and_recognise.assistant import Embedded, personal
+from jaxmeta.metrics import mean_interval
+from jaxmeta.verification.assistant import Assistant, Heard
+from jaxmeta.verification.gate import Gate
+from jaxmeta.verification.user import User, absorb, enroll
+
+EPISODES, WAYS, SHARE = 600, 5, 0.1
+"""Users, words of each, and the share of strangers among the recordings that come in later."""
+_OPEN = Gate(0.5, 0.0)  # Accepts everybody.
+
+
+class Stream(NamedTuple):
+    """One user's recordings in the order of use."""
+
+    enrolled: np.ndarray
+    """Rows [W, K]."""
+    own: np.ndarray
+    strangers: np.ndarray
+    query: np.ndarray
+    """The user's recordings that are recognised in the end."""
+    words: np.ndarray
+    """Names [W]."""
+
+
+def streams(found: Embedded, clips: int, seed: int) -> Iterator[Stream]:
+    """`EPISODES` users, one test speaker after another, each with `clips` recordings of each of some words."""
+    rng, speakers = np.random.default_rng(seed), np.unique(found.speakers)
+    for episode in range(EPISODES):
+        user = speakers[episode % len(speakers)]
+        words = rng.choice(np.unique(found.labels[found.speakers == user]), WAYS, replace=False)
+        enrolled, rest = personal(found, user, words, clips, rng)
+        own = np.concatenate([rows[: 2 * len(rows) // 3] for rows in rest])
+        query = np.concatenate([rows[2 * len(rows) // 3 :] for rows in rest])
+        count = max(1, round(SHARE / (1 - SHARE) * len(own)))
+        strangers = rng.choice(np.flatnonzero(found.speakers != user), count, replace=False)
+        yield Stream(enrolled, own, strangers, query, words)
+
+
+def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[dict]:
+    """Rows: the user's word error in percent after streams without and with strangers, without and with the gate.
+
+    One recording of each word enrols the words and the voice. Those that come later have no labels: each counts for
+    the word that the enrolment takes it for.
+    """
+    errors: dict[str, list[float]] = {}
+    for stream in streams(found, 1, seed):
+        user = enroll(found.at(stream.enrolled.ravel()), np.repeat(stream.words, stream.enrolled.shape[1]).tolist())
+        mixed = np.concatenate([stream.own, stream.strangers])
+        users = {
+            "enrolment alone": user,
+            "clean stream": _adapted(one, user, found.at(stream.own), _OPEN),
+            "clean stream, gated": _adapted(one, user, found.at(stream.own), gate),
+            "a tenth strangers": _adapted(one, user, found.at(mixed), _OPEN),
+            "a tenth strangers, gated": _adapted(one, user, found.at(mixed), gate),
+        }
+        for name, each in users.items():
+            said = recognised(each, found.heard.words[stream.query])
+            errors.setdefault(name, []).append(100 * float(np.mean(said != found.labels[stream.query])))
+    clean = np.array(errors["clean stream"])
+    rows = []
+    for name, each in errors.items():
+        (mean, half), (change, change_half) = mean_interval(np.array(each)), mean_interval(np.array(each) - clean)
+        rows.append({"stream": name, "error": mean, "ci95": half, "change": change, "change_ci95": change_half})
+    return rows
+
+
+def gated_use(one: Assistant, found: Embedded, gate: Gate, seed: int) -> dict:
+    """Shares in percent of what becomes of a user's commands and of a stranger's, who says the same words.
+
+    "right": accepted and the right word; "wrong": accepted and another word.
+    """
+    counts: dict[str, list[float]] = {}
+    rng = np.random.default_rng(seed)
+    for stream in streams(found, 1, seed):
+        user = enroll(found.at(stream.enrolled.ravel()), np.repeat(stream.words, stream.enrolled.shape[1]).tolist())
+        speaker = found.speakers[stream.query[0]]
+        same = np.isin(found.labels, stream.words) & (found.speakers != speaker)
+        strangers = rng.choice(np.flatnonzero(same), len(stream.query))
+        for who, rows in (("own", stream.query), ("strangers'", strangers)):
+            ratios = one.voice_ratios(user.prototype, found.heard.voices[rows])
+            decisions = np.array([gate.decide(float(ratio)) for ratio in ratios])
+            right = recognised(user, found.heard.words[rows]) == found.labels[rows]
+            for name, each in {
+                "right": (decisions == "accept") & right, "wrong": (decisions == "accept") & ~right,
+                "unsure": decisions == "unsure", "rejected": decisions == "reject",
+            }.items():  # fmt: skip
+                counts.setdefault(f"{who} {name}", []).append(100 * float(each.mean()))
+    return {name: mean_interval(np.array(each)) for name, each in counts.items()}
+
+
+def recognised(user: User, words: np.ndarray) -> np.ndarray:
+    """The enrolled word nearest to each embedding [N, D], as names [N]."""
+    distances = np.square(words[:, None] - user.prototypes[None]).sum(axis=-1)
+    return np.array(user.words)[distances.argmin(axis=1)]
+
+
+def _adapted(one: Assistant, user: User, heard: Heard, gate: Gate) -> User:
+    return absorb(one, user, heard, recognised(user, heard.words).tolist(), gate)[0]

@@ -1,0 +1,83 @@
+"""An open set: enrolled words among other words and none at all, and false alarms in an hour of background."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.spoken_words.data import FEATURES
+from experiments.verify_and_recognise.assistant import Embedded, personal
+from experiments.verify_and_recognise.gating import EPISODES, WAYS
+from jaxmeta.metrics import mean_interval
+from jaxmeta.verification.assistant import Assistant, listen
+from jaxmeta.verification.open_set import classify, word_odds
+from jaxmeta.verification.spotting import peaks, stretches
+
+USERS = 50
+"""Whose false alarms are counted, of each corpus."""
+QUERIES = 15
+"""Recordings of each class, the last of which are other words and background."""
+
+
+class Background:
+    """Long recordings without any of the words, as an assistant searches them."""
+
+    def __init__(self, one: Assistant, recordings: Sequence[np.ndarray]):
+        searched = [stretches(recording, FEATURES.frame_rate) for recording in recordings]
+        self.places = [places for places, _ in searched]
+        heard = listen(one, [clip for _, clips in searched for clip in clips]).words
+        self.heard = np.split(heard, np.cumsum([len(places) for places in self.places])[:-1])
+        self.hours = sum(map(len, recordings)) / FEATURES.frame_rate / 3600
+
+
+def open_set(one: Assistant, found: Embedded, background: Background, shots: int, seed: int) -> dict:
+    """Accuracies in percent over words, `unknown` and `silence`: of all, and of each of the three kinds.
+
+    A test speaker enrols `WAYS` words; `unknown` is the speaker's other words, `silence` stretches of background.
+    """
+    rng, speakers = np.random.default_rng(seed), np.unique(found.speakers)
+    noise, scores = np.concatenate(background.heard), []
+    for episode in range(EPISODES):
+        user = speakers[episode % len(speakers)]
+        own = found.labels[found.speakers == user]
+        words = rng.choice(np.unique(own), WAYS, replace=False)
+        enrolled, rest = personal(found, user, words, shots, rng)
+        others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, words)), QUERIES)
+        clips = [found.heard.words[rows[:QUERIES]] for rows in (*rest, others)]
+        clips.append(noise[rng.choice(len(noise), QUERIES)])
+        odds = word_odds(
+            np.concatenate(clips), found.heard.words[enrolled].mean(axis=1), one.unknown, one.silence
+        )  # fmt: skip
+        right = classify(one.card.words(odds.words), odds.silence) == np.repeat(
+            np.arange(WAYS + 2), [*map(len, clips)]
+        )  # fmt: skip
+        kinds = np.split(right, np.cumsum([sum(map(len, clips[:WAYS])), QUERIES]))
+        each = [float(part.mean()) for part in kinds]
+        scores.append([(WAYS * each[0] + each[1] + each[2]) / (WAYS + 2), *each])
+    names = ("all", "words", "unknown", "silence")
+    return {name: mean_interval(100 * np.array(scores)[:, place]) for place, name in enumerate(names)}
+
+
+def false_alarms(
+    one: Assistant, found: Embedded, background: Background, shots: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds, false accepts an hour of background, and the share of enrolled words that are missed or mistaken.
+
+    The mean over `USERS` users; thresholds are log-likelihood ratios in nats.
+    """
+    rng, speakers = np.random.default_rng(seed), np.unique(found.speakers)
+    alarms, spoken = [], []
+    for episode in range(USERS):
+        user = speakers[episode % len(speakers)]
+        words = rng.choice(np.unique(found.labels[found.speakers == user]), WAYS, replace=False)
+        enrolled, rest = personal(found, user, words, shots, rng)
+        prototypes = found.heard.words[enrolled].mean(axis=1)
+        for places, heard in zip(background.places, background.heard, strict=True):
+            ratios = one.card.words(word_odds(heard, prototypes, one.unknown, one.silence).words).max(axis=1)
+            alarms.append(ratios[peaks(places, ratios)])
+        for place, rows in enumerate(rest):
+            ratios = one.card.words(word_odds(found.heard.words[rows], prototypes, one.unknown, one.silence).words)
+            spoken.append(np.where(ratios.argmax(axis=1) == place, ratios.max(axis=1), -np.inf))
+    false, missed = np.sort(np.concatenate(alarms)), np.sort(np.concatenate(spoken))
+    thresholds = np.unique(np.quantile(false, np.linspace(0.5, 1, 400)))
+    an_hour = (len(false) - np.searchsorted(false, thresholds)) / USERS / background.hours
+    return thresholds, an_hour, np.searchsorted(missed, thresholds) / len(missed)

@@ -1,0 +1,55 @@
+"""`jaxmeta spot DIR FILE...`"""
+
+import json as json_lines
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+def spot(
+    user: Positional[Path],
+    files: Positional[tuple[Path, ...]],
+    ratio: float = 3.0,
+    prior: float = 0.5,
+    sure: float = 0.9,
+    mine: bool = False,
+    json: bool = False,
+    resample: bool = False,
+) -> None:
+    """Find the enrolled words in audio files: which, where, and whether it is the enrolled voice that says them.
+
+    Args:
+        user: Folder that `jaxmeta enroll` wrote, of recordings with labels.
+        files: Audio files: WAV, FLAC, Ogg and whatever else libsndfile reads.
+        ratio: Log-likelihood ratio in nats from which a word counts as found: higher for fewer false alarms.
+        prior: Probability that it is the user who speaks, before anything is heard.
+        sure: Probability afterwards from which the speaker is accepted; below 1 - sure the speaker is rejected.
+        mine: Leave out words whose speaker is not accepted.
+        json: Write JSON lines with the keys file, word, start, end (in seconds), ratio and speaker, instead of FILE,
+            START-END, the word and the decision on the speaker. A file without any word gives a line whose word is
+            null, or "-".
+        resample: Take recordings at other sample rates than the network's too.
+    """
+    from dataclasses import replace
+
+    from jaxmeta.data.recordings import read_features
+    from jaxmeta.verification.gate import make_gate
+    from jaxmeta.verification.spotting import spot
+    from jaxmeta.verification.user import load_user
+
+    gate = make_gate(prior, sure)
+    if not files:
+        raise ValueError("no files to search; name one or more after the enrolment.")
+    one, known = load_user(user)
+    features = read_features(replace(one.card.features, trim_db=None), files, resample=resample)
+    for file, frames in zip(files, features, strict=True):
+        found = spot(one, known, frames, ratio)
+        kept = [(each, gate.decide(each.voice)) for each in found]
+        kept = [(each, decision) for each, decision in kept if decision == "accept" or not mine]
+        for each, decision in kept:
+            row = {"file": str(file), "word": each.word, "start": round(each.start, 2), "end": round(each.end, 2)}
+            row |= {"ratio": round(each.ratio, 2), "speaker": decision}
+            line = f"{file}\t{each.start:.2f}-{each.end:.2f}\t{each.word}\t{decision}"
+            print(json_lines.dumps(row, ensure_ascii=False) if json else line)
+        if not kept:
+            print(json_lines.dumps({"file": str(file), "word": None}) if json else f"{file}\t-")

@@ -1,0 +1,41 @@
+"""`jaxmeta verify DIR FILE...`"""
+
+import json as json_lines
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+def verify(
+    user: Positional[Path],
+    files: Positional[tuple[Path, ...]],
+    prior: float = 0.5,
+    sure: float = 0.9,
+    json: bool = False,
+    resample: bool = False,
+) -> None:
+    """Say whether it is the enrolled voice that speaks in audio files: accept, unsure or reject.
+
+    Args:
+        user: Folder that `jaxmeta enroll` wrote.
+        files: Audio files: WAV, FLAC, Ogg and whatever else libsndfile reads.
+        prior: Probability that it is the user who speaks, before anything is heard.
+        sure: Probability afterwards from which the speaker is accepted; below 1 - sure the speaker is rejected.
+        json: Write JSON lines with the keys file, decision, probability and ratio (the log-likelihood ratio in nats),
+            instead of FILE, the decision and the probability.
+        resample: Take recordings at other sample rates than the network's too.
+    """
+    from jaxmeta.data.recordings import read_features
+    from jaxmeta.verification.assistant import listen
+    from jaxmeta.verification.gate import make_gate
+    from jaxmeta.verification.user import load_user
+
+    gate = make_gate(prior, sure)
+    if not files:
+        raise ValueError("no files to verify; name one or more after the enrolment.")
+    one, known = load_user(user)
+    heard = listen(one, read_features(one.card.features, files, resample=resample))
+    for file, ratio in zip(files, one.voice_ratios(known.prototype, heard.voices).tolist(), strict=True):
+        chance, decision = gate.posterior(ratio), gate.decide(ratio)
+        row = {"file": str(file), "decision": decision, "probability": round(chance, 4), "ratio": round(ratio, 2)}
+        print(json_lines.dumps(row, ensure_ascii=False) if json else f"{file}\t{decision}\t{chance:.3f}")

@@ -1,0 +1,61 @@
+"""Recordings of one user, checked, as an assistant hears them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
+from jaxmeta.data.recordings import read_features
+from jaxmeta.verification.assistant import Assistant, Heard, listen
+
+
+class Recordings(NamedTuple):
+    """What somebody recorded to enrol."""
+
+    manifest: Manifest
+    heard: Heard
+    """Embeddings of N recordings."""
+    labels: Sequence[str] | None
+    """The word said in each, "" where there is none; None: the manifest has no labels."""
+
+
+def read_recordings(one: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
+    """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
+
+    Args:
+      one: the assistant that hears them.
+      folder: with a metadata.csv.
+      resample: take other sample rates than the assistant's too.
+    Raises:
+      ManifestError: no recordings, or a column `speaker` with several names; names file and row. AudioError as
+        `read_features`.
+    """
+    manifest = read_manifest(folder)
+    paths = [Path(path) for path in manifest.paths()]
+    if not paths:
+        raise ManifestError(f"{manifest.root / manifest.name}: no recordings; one voice needs one at least, better 5.")
+    speakers = manifest.columns.get("speaker", np.array([]))
+    others = np.flatnonzero(speakers != speakers[0]) if len(speakers) else []
+    if len(others):
+        raise ManifestError(
+            f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "
+            f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
+        )
+    features = read_features(one.card.features, paths, manifest.where, resample=resample)
+    labels = manifest.columns.get("label")
+    return Recordings(manifest, listen(one, features), None if labels is None else labels.tolist())
+
+
+def unlike_the_others(one: Assistant, heard: Heard) -> list[int]:
+    """Recordings that likelier are not by the voice of all the others, if there are three or more."""
+    count = len(heard.voices)
+    if count < 3:
+        return []
+    total = heard.voices.sum(axis=0)
+    rest = total[None] - heard.voices
+    rest /= np.linalg.norm(rest, axis=1, keepdims=True)
+    ratios = [one.voice_ratios(rest[row], heard.voices[row : row + 1])[0] for row in range(count)]
+    return [row for row, ratio in enumerate(ratios) if ratio < 0]
