@@ -25,8 +25,10 @@ from jaxmeta.learners.averaging import averaging
 from jaxmeta.learners.boil import boil
 from jaxmeta.learners.bootstrapped import bootstrapped
 from jaxmeta.learners.cavia import append_context, cavia
+from jaxmeta.learners.enrolment import enrolment
 from jaxmeta.learners.evolved import evolved
 from jaxmeta.learners.imaml import imaml
+from jaxmeta.learners.joint import joint
 from jaxmeta.learners.maml import maml
 from jaxmeta.learners.maml_plus_plus import maml_plus_plus
 from jaxmeta.learners.matching import matching
@@ -40,6 +42,7 @@ from jaxmeta.learners.reptile import reptile
 from jaxmeta.learners.unlabelled import unlabelled
 from jaxmeta.losses import cross_entropy, weighted_mean
 from jaxmeta.optimizers import adam
+from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.training import TrainState, init_state, make_evaluate, make_update
 from tests.problem import (
     STEPS,
@@ -98,6 +101,27 @@ def grown(estimator):
     return learner._replace(init=init)
 
 
+def twice(estimator):
+    """A joint learner of two objectives that meet the same task, and the predictions of the first one."""
+    learner = joint({
+        "one": maml(NETWORK, cross_entropy, SGD, STEPS, estimator),
+        "two": anil(NETWORK, cross_entropy, SGD, STEPS, estimator),
+    })  # fmt: skip
+
+    def adapt(params, state, support, key):
+        fast, info = learner.adapt(params, state, {"one": support, "two": support}, key)
+        return fast, info["one"]
+
+    def predict(*arguments):
+        outputs, state = learner.predict(*arguments)
+        return outputs["one"], state
+
+    def meta_loss(params, state, episode, key):
+        return learner.meta_loss(params, state, {"one": episode, "two": episode}, key)
+
+    return MetaLearner(learner.init, adapt, predict, meta_loss)
+
+
 def unsure(outputs, targets):
     """Entropy of each example's prediction."""
     logs = jax.nn.log_softmax(outputs)
@@ -116,6 +140,7 @@ LEARNERS = {
     "proto_maml": Entry(lambda e: proto_maml(ENCODER, cross_entropy, optax.sgd(0.02), STEPS, WAYS, e)),
     "bootstrapped": Entry(lambda e: bootstrapped(NETWORK, cross_entropy, SGD, STEPS, 2, 0.1, e)),
     "progressive": Entry(grown),
+    "joint": Entry(twice),
     "averaging": Entry(lambda e: averaging(maml(NETWORK, cross_entropy, SGD, STEPS, e), 2)),
     # It asks for each step alone, so truncation is to that one.
     "maml_plus_plus": Entry(lambda e: maml_plus_plus(NETWORK, cross_entropy, 0.1, STEPS, e, 10)),
@@ -128,8 +153,9 @@ LEARNERS = {
     "protonet": Entry(lambda _: protonet(ENCODER, cross_entropy, WAYS), NONE),
     "r2d2": Entry(lambda _: r2d2(ENCODER, cross_entropy, WAYS), NONE),
     "matching": Entry(lambda _: matching(ENCODER, cross_entropy, WAYS), NONE),
+    "enrolment": Entry(lambda _: enrolment(ENCODER, margin_softmax(0.0), WAYS), NONE),
 }
-CLOSED_FORM = {"protonet", "r2d2", "matching"}
+CLOSED_FORM = {"protonet", "r2d2", "matching", "enrolment"}
 CASES = [(name, estimator) for name, entry in LEARNERS.items() for estimator in entry.estimators]
 OUTER = optax.sgd(1.0)
 

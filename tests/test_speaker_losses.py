@@ -19,7 +19,7 @@ LOSSES = {
 def centroids(row):
     """The mean of each class, without one example."""
     others = np.arange(len(TARGETS)) != row
-    return np.stack([EMBEDDINGS[others & (TARGETS == c)].mean(0) for c in range(3)])
+    return np.stack([EMBEDDINGS[others & (c == TARGETS)].mean(0) for c in range(3)])
 
 
 def cosine(one, other):
@@ -28,10 +28,8 @@ def cosine(one, other):
 
 def by_hand(name, row):
     x, y, c = EMBEDDINGS[row], TARGETS[row], centroids(row)
-    if name == "prototypical":
-        logits = -np.square(c - x).sum(1)
-    else:
-        logits = np.array([cosine(x, each) for each in c])
+    cosines = np.array([cosine(x, each) for each in c])
+    logits = -np.square(c - x).sum(1) if name == "prototypical" else cosines
     if name == "ge2e":
         chances = 1 / (1 + np.exp(-(10 * logits - 5)))
         return 1 - chances[y] + np.delete(chances, y).max()

@@ -22,9 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.verify_and_recognise.recipes import PRESETS, Recipe
+from experiments.verify_and_recognise.recipes import KINDS, PRESETS, SENTENCE_UPDATES, Kind, Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from experiments.verify_and_recognise.data import Spoken
+    from experiments.verify_and_recognise.report import Table
     from experiments.verify_and_recognise.training import System
 
 
@@ -54,40 +58,67 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, or a working directory that holds another run.
     """
-    from experiments.verify_and_recognise.assistant import make_assistant, voices_of
     from experiments.verify_and_recognise.data import recorded, synthesised
-    from experiments.verify_and_recognise.report import (
-        across_languages, plot_errors, recognised, show_recognised, show_verified, verified,
-    )  # fmt: skip
+    from experiments.verify_and_recognise.report import plot_errors
     from experiments.verify_and_recognise.training import train_system
     from experiments.verify_and_recognise.try_out import copy_recordings
-    from experiments.verify_and_recognise.use import used
-    from experiments.verify_and_recognise.verification import floor
     from jaxmeta.training.report import stamp, write_results
-    from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.gate import make_gate
 
-    gate, recipe = make_gate(config.prior, config.sure), _recipe(config)
+    make_gate(config.prior, config.sure)
+    recipe = _recipe(config)
     data = (recorded if config.preset == "full" else synthesised)(recipe.pseudo, config.seed)
-    systems: dict[str, System] = {
-        name: train_system(name, data, recipe, config.seed, config.workdir) for name in ("words", "speakers", "fused")
-    }
-    run = stamp(config.seed, sys.argv, data.fingerprints)
-    one = make_assistant(systems["fused"], data, recipe.shared, config.seed, run)
-    save_assistant(config.workdir / "assistant", one)
+    systems = {name: train_system(name, data, recipe, config.seed, config.workdir) for name in KINDS}
     copy_recordings(data, config.workdir)
-    choices = [voices_of(systems[name], data, config.seed) for name in ("speakers", "fused")]
-    choices = [choice if one.card.top else choice._replace(cohort=None) for choice in choices]
-    rows, drawn = verified([*choices, floor()], data, config.seed)
-    crossed = across_languages(choices[:2], data, config.seed)
-    words = recognised([systems["words"], systems["fused"]], data, config.seed)
-    use = used(one, systems["fused"], choices[1], data, gate, config.seed, config.workdir)
-    text = "\n".join([show_verified(rows), *([show_verified(crossed)] if crossed else []), show_recognised(words), *use])
+    run = stamp(config.seed, sys.argv, data.fingerprints)
+    tables, drawn = _measure(config, recipe, data, systems, run)
+    text = "\n".join(table.show() for table in tables)
     print(text)
     (config.workdir / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    write_results(config.workdir, rows + crossed + words, run)
+    rows = [{"table": table.title} | row for table in tables for row in table.rows]
+    write_results(config.workdir, rows, run)
     plot_errors(config.workdir, drawn)
-    return {"rows": rows + crossed + words, "run": run}
+    return {"rows": rows, "run": run}
+
+
+def _measure(
+    config: Config, recipe: Recipe, data: Spoken, systems: Mapping[Kind, System], run: dict
+) -> tuple[list[Table], dict]:
+    """All tables, and the trials that curves are drawn of; the assistant is written on the way."""
+    from experiments.verify_and_recognise.assistant import make_assistant, voices_of
+    from experiments.verify_and_recognise.report import (
+        VERIFICATION,
+        WORDS,
+        Table,
+        across_languages,
+        recognised,
+        verified,
+    )
+    from experiments.verify_and_recognise.sentences import shared_trunk
+    from experiments.verify_and_recognise.use import used
+    from experiments.verify_and_recognise.verification import floor
+    from jaxmeta.verification.assistant import save_assistant
+    from jaxmeta.verification.gate import Gate
+
+    seed, workdir, fused = config.seed, config.workdir, systems["fused"]
+    one = make_assistant(fused, data, recipe.shared, seed, run)
+    save_assistant(workdir / "assistant", one)
+    choices = [voices_of(systems[name], data, seed) for name in ("speakers", "fused")]
+    choices = [choice if one.card.top else choice._replace(cohort=None) for choice in choices]
+    rows, drawn = verified([*choices, floor()], data, seed)
+    if config.recogniser is not None:
+        updates = config.updates or SENTENCE_UPDATES
+        head, sentences = shared_trunk(config.recogniser, data, updates, recipe.rate, seed, workdir)
+        found, curves = verified([head], sentences, seed)
+        rows += found
+        drawn = {title: each | curves.get(title, {}) for title, each in drawn.items()}
+    tables = [Table("Speakers that no network heard", rows, VERIFICATION)]
+    if crossed := across_languages(choices, data, seed):
+        tables.append(Table("Enrolled in one language, verified in another", crossed, VERIFICATION))
+    words = recognised([systems["words"], fused], data, seed)
+    tables.append(Table("New words by new speakers, 5-way", words, WORDS))
+    gate = Gate(config.prior, config.sure)
+    return tables + used(one, fused, choices[1], data, gate, seed, workdir), drawn
 
 
 def _recipe(config: Config) -> Recipe:

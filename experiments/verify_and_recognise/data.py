@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.noise.sounds import swelling
@@ -26,8 +25,6 @@ SENTENCES, COMMANDS, SOUNDS, LONG = (
 )  # fmt: skip
 SNR = 5.0
 """Decibels of signal over noise, in tests in noise."""
-WARPS = (0.9, 1.0, 1.12)
-"""Of the frequency axis, that make other speakers of a speaker."""
 _HEARD, _KEPT = ("1", "2", "3"), ("4", "5")  # Folds of noise_esc10: no source of a sound is in two of them.
 _NOISE = replace(FEATURES, trim_db=None)
 
@@ -116,8 +113,7 @@ def _waveforms(noises: Noises) -> list[np.ndarray]:
 class SpeakerBatches:
     """Batches for a classifier over all training speakers: episodes of one task whose query is what matters.
 
-    A pool, such as a corpus, counts as the root of its speakers, and each of its speakers alike. Each voice with its
-    pitch axis stretched or squeezed counts as one more speaker, since speakers are what there is too little of.
+    A pool, such as a corpus, counts as the root of its speakers, and each of its speakers alike.
     """
 
     def __init__(self, corpus: Corpus, size: int, seed: int):
@@ -129,26 +125,12 @@ class SpeakerBatches:
         weight = (share / np.bincount(self.classes))[self.classes]
         self.probability = weight / weight.sum()
         self.frames = int(round_up(corpus.length.max()))
-        self.warps = np.stack([_warp(corpus.frames.shape[1], factor) for factor in WARPS])
-
-    @property
-    def speakers(self) -> int:
-        """Classes: as many for each training speaker as there are `WARPS`."""
-        return len(self.names) * len(self.warps)
 
     def __call__(self, index: int) -> Episode:
         """The batch `index` [1, size], as support and query alike."""
         rng = np.random.default_rng([self.seed, index])
         chosen = rng.choice(len(self.corpus), self.size, p=self.probability)
-        warp = rng.integers(len(self.warps), size=self.size)
-        clips = gather(self.corpus, chosen, self.frames)
-        inputs = clips._replace(values=clips.values @ self.warps[warp])
-        targets: Any = (len(self.warps) * self.classes[chosen] + warp).astype(np.int32)
-        batch = Batch(inputs, targets, np.ones(self.size, np.float32))  # type: ignore[arg-type]
-        return jax.tree.map(lambda leaf: leaf[None], Episode(batch, batch))
-
-
-def _warp(bands: int, factor: float) -> np.ndarray:
-    """Matrix [F, F] after which band f holds what was at f * factor, between the two nearest ones."""
-    position = np.minimum(np.arange(bands) * factor, bands - 1)
-    return np.maximum(0, 1 - np.abs(np.arange(bands)[:, None] - position)).astype(np.float32)
+        targets: Any = self.classes[chosen].astype(np.int32)[None]
+        inputs = gather(self.corpus, chosen[None], self.frames)
+        batch = Batch(inputs, targets, np.ones((1, self.size), np.float32))  # type: ignore[arg-type]
+        return Episode(batch, batch)

@@ -46,8 +46,8 @@ def streams(found: Embedded, clips: int, seed: int) -> Iterator[Stream]:
 def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[dict]:
     """Rows: the user's word error in percent after streams without and with strangers, without and with the gate.
 
-    One recording of each word enrols the words and the voice. Those that come later have no labels: each counts for
-    the word that the enrolment takes it for.
+    "change" is against the stream without strangers and without a gate. One recording of each word enrols the words and
+    the voice. Those that come later have no labels: each counts for the word that the enrolment takes it for.
     """
     errors: dict[str, list[float]] = {}
     for stream in streams(found, 1, seed):
@@ -64,26 +64,25 @@ def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> 
             said = recognised(each, found.heard.words[stream.query])
             errors.setdefault(name, []).append(100 * float(np.mean(said != found.labels[stream.query])))
     clean = np.array(errors["clean stream"])
-    rows = []
-    for name, each in errors.items():
-        (mean, half), (change, change_half) = mean_interval(np.array(each)), mean_interval(np.array(each) - clean)
-        rows.append({"stream": name, "error": mean, "ci95": half, "change": change, "change_ci95": change_half})
-    return rows
+    return [
+        {"adapted to": name, "word error %": mean_interval(np.array(each)), "change": mean_interval(each - clean)}
+        for name, each in errors.items()
+    ]
 
 
-def gated_use(one: Assistant, found: Embedded, gate: Gate, seed: int) -> dict:
-    """Shares in percent of what becomes of a user's commands and of a stranger's, who says the same words.
+def gated_use(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[dict]:
+    """Rows: what becomes of a user's commands and of those of strangers who say the same words, in percent.
 
-    "right": accepted and the right word; "wrong": accepted and another word.
+    "right" is accepted and the right word, "wrong" accepted and another word.
     """
-    counts: dict[str, list[float]] = {}
+    counts: dict[str, dict[str, list[float]]] = {"own": {}, "strangers'": {}}
     rng = np.random.default_rng(seed)
     for stream in streams(found, 1, seed):
         user = enroll(found.at(stream.enrolled.ravel()), np.repeat(stream.words, stream.enrolled.shape[1]).tolist())
         speaker = found.speakers[stream.query[0]]
         same = np.isin(found.labels, stream.words) & (found.speakers != speaker)
         strangers = rng.choice(np.flatnonzero(same), len(stream.query))
-        for who, rows in (("own", stream.query), ("strangers'", strangers)):
+        for who, rows in zip(counts, (stream.query, strangers), strict=True):
             ratios = one.voice_ratios(user.prototype, found.heard.voices[rows])
             decisions = np.array([gate.decide(float(ratio)) for ratio in ratios])
             right = recognised(user, found.heard.words[rows]) == found.labels[rows]
@@ -91,8 +90,11 @@ def gated_use(one: Assistant, found: Embedded, gate: Gate, seed: int) -> dict:
                 "right": (decisions == "accept") & right, "wrong": (decisions == "accept") & ~right,
                 "unsure": decisions == "unsure", "rejected": decisions == "reject",
             }.items():  # fmt: skip
-                counts.setdefault(f"{who} {name}", []).append(100 * float(each.mean()))
-    return {name: mean_interval(np.array(each)) for name, each in counts.items()}
+                counts[who].setdefault(name, []).append(100 * float(each.mean()))
+    return [
+        {"who": who} | {name: mean_interval(np.array(each)) for name, each in found.items()}
+        for who, found in counts.items()
+    ]
 
 
 def recognised(user: User, words: np.ndarray) -> np.ndarray:

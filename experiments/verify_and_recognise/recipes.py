@@ -1,6 +1,10 @@
 """How the networks of this experiment are trained and tested. Imports nothing heavy."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
+
+Kind = Literal["words", "speakers", "fused"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Networks: for words, for speakers, for both."""
 
 
 class Recipe(NamedTuple):
@@ -24,9 +28,11 @@ class Recipe(NamedTuple):
 
 
 PRESETS = {
-    "quick": Recipe(200, 2e-3, 64, 56, 300, 20, ((5, 3),), 96),
-    "full": Recipe(4_000, 2e-3, 128, 120, 3_000, 20, ((1, 3), (5, 3)), 160),
+    "quick": Recipe(200, 2e-3, 64, 48, 300, 20, ((5, 3),), 96),
+    "full": Recipe(4_000, 2e-3, 128, 112, 3_000, 20, ((1, 3), (5, 3)), 160),
 }
 EMBEDDING = 128
-SECOND = 100
-"""Frames of the stretches that sentences are cut into."""
+SECOND, SENTENCE = 100, 200
+"""Frames of the stretches that recordings are cut into, for networks of words and for recognisers of sentences."""
+SENTENCE_UPDATES = 800
+"""Of a head for speakers on a recogniser."""

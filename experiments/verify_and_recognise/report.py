@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ VERIFICATION = {
 }  # fmt: skip
 WORDS = {"corpus": "", "shots": "d", "network": "", "weights": ",d", "accuracy %": "", "change": ""}
 USE = {"corpus": "", "who": "", "right": "", "wrong": "", "unsure": "", "rejected": ""}
-STREAM = {"corpus": "", "adapted to": "", "word error %": "", "change against the clean stream": ""}
+STREAM = {"corpus": "", "adapted to": "", "word error %": "", "change": ""}
 OPEN_SET = {"corpus": "", "shots": "d", "all": "", "words": "", "unknown": "", "silence": ""}
 SPOTTING = {"corpus": "", "false alarms an hour": "g", "missed %": ".1f", "threshold": ".1f"}
 ALARMS = (1.0, 5.0, 20.0, 100.0)
@@ -76,33 +77,22 @@ def recognised(systems: Sequence[System], data: Spoken, seed: int) -> list[dict]
                 clips = embed(system.words, system.params, corpus)
                 found = 100 * accuracies(corpus, clips, clips, seed + 1, shots=shots)
                 first = found if first is None else first
-                (mean, half), (change, change_half) = mean_interval(found), mean_interval(found - first)
                 row = {"corpus": name, "shots": shots, "network": system.name, "weights": system.weights}
-                rows.append(row | {"accuracy": mean, "ci95": half, "change": change, "change_ci95": change_half})
+                rows.append(row | {"accuracy %": mean_interval(found), "change": mean_interval(found - first)})
     return rows
 
 
-def show_verified(rows: Sequence[Mapping]) -> str:
-    """The table, in percent and with 95 % intervals over speakers."""
-    cells = [
-        {**row, "EER %": _interval(row["eer"], ".1f"), "minDCF": _interval(row["cost"], ".2f")} for row in rows
-    ]  # fmt: skip
-    return markdown_table(cells, VERIFICATION)
+class Table(NamedTuple):
+    """Rows, and how they are shown."""
 
+    title: str
+    rows: list[dict]
+    columns: Mapping[str, str]
 
-def show_recognised(rows: Sequence[Mapping]) -> str:
-    """The table, with 95 % intervals over episodes."""
-    cells = [
-        {**row, "accuracy %": plus_minus(row["accuracy"], row["ci95"]),
-         "change": plus_minus(row["change"], row["change_ci95"])}
-        for row in rows
-    ]  # fmt: skip
-    return markdown_table(cells, WORDS)
-
-
-def plus_minus(value: float, half: float) -> str:
-    """A figure with the half width of its interval."""
-    return f"{value:.1f} ± {half:.1f}"
+    def show(self) -> str:
+        """The table in Markdown: figures in percent with their 95 % intervals."""
+        cells = [{name: _cell(value) for name, value in row.items()} for row in self.rows]
+        return f"{self.title}:\n\n{markdown_table(cells, self.columns)}"
 
 
 def plot_errors(folder: Path, drawn: Mapping[str, Mapping[str, Trials]]) -> None:
@@ -130,5 +120,7 @@ def _thinned(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
     return 100 * curve.false_accepts[some], 100 * curve.false_rejects[some]
 
 
-def _interval(found: Interval, spec: str) -> str:
-    return f"{found.value:{spec}} ({found.low:{spec}} to {found.high:{spec}})"
+def _cell(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return f"{value.value:.3g} ({value.low:.3g} to {value.high:.3g})"
+    return f"{value[0]:.1f} ± {value[1]:.1f}" if isinstance(value, tuple) else value

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from experiments.spoken_words.augmentation import augmentation
 from experiments.spoken_words.data import most_ways, task_sampler
 from experiments.training import Augment, plain, train
-from experiments.verify_and_recognise.data import WARPS, SpeakerBatches, Spoken
-from experiments.verify_and_recognise.recipes import EMBEDDING, Recipe
+from experiments.verify_and_recognise.data import SpeakerBatches, Spoken
+from experiments.verify_and_recognise.recipes import EMBEDDING, Kind, Recipe
 from jaxmeta import MetaLearner, Model, protonet
 from jaxmeta.data.augment import augment_episode, chain, sometimes, spec_augment
 from jaxmeta.data.rowwise import Transform
@@ -22,7 +23,6 @@ from jaxmeta.models.words import residual
 from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.types import PyTree
 
-Kind = Literal["words", "speakers", "fused"]
 MARGIN, SCALE = 0.2, 30.0
 
 
@@ -51,7 +51,7 @@ def train_system(name: Kind, data: Spoken, recipe: Recipe, seed: int, workdir: P
     ways = min(recipe.ways, most_ways(data.words))
     tasks = task_sampler(data.words, ways, [(*shots, 1) for shots in recipe.words], seed)
     clips = SpeakerBatches(data.speakers, recipe.clips, seed)
-    count, margin = clips.speakers, margin_softmax(MARGIN, SCALE)
+    count, margin = len(clips.names), margin_softmax(MARGIN, SCALE)
     own, shared = {"width": recipe.width}, {"width": recipe.shared}
     parts: Mapping[Kind, tuple[Callable[[int | None], Model], Callable[[Model], MetaLearner]]] = {
         "words": (lambda _: residual(**own), lambda model: protonet(model, cross_entropy, ways)),
@@ -66,7 +66,7 @@ def train_system(name: Kind, data: Spoken, recipe: Recipe, seed: int, workdir: P
         ),
     }  # fmt: skip
     augments: Mapping[str, Augment] = {
-        WORD: augment_episode(augmentation(data.noise)), SPEAKER: augment_episode(_other_places(data), on="query")
+        WORD: augment_episode(augmentation(data.noise)), SPEAKER: augment_episode(other_places(data.noise), on="query")
     }  # fmt: skip
     inputs: Mapping[Kind, tuple[Callable[[int], Any], Augment]] = {
         "words": (tasks, augments[WORD]),
@@ -75,13 +75,17 @@ def train_system(name: Kind, data: Spoken, recipe: Recipe, seed: int, workdir: P
     }
     network, learner = parts[name]
     sampler, augment = inputs[name]
-    decides = {"network": name, "recipe": recipe._asdict(), "seed": seed, "data": data.fingerprints}
-    decides |= {"margin": MARGIN, "scale": SCALE, "warps": WARPS}
+    decides = {"network": name, "updates": recipe.updates, "rate": recipe.rate, "seed": seed, "data": data.fingerprints}
+    decides |= shared if name == "fused" else own
+    if name != "speakers":
+        decides |= {"ways": ways, "words": recipe.words}
+    if name != "words":
+        decides |= {"clips": recipe.clips, "margin": MARGIN, "scale": SCALE, "embedding": EMBEDDING}
     params = train(
         learner(network(count)), sampler, recipe.updates, recipe.rate, workdir / name,
         augment=augment, features=data.noise.shape[-1], seed=seed, config=decides,
     ).params  # fmt: skip
-    params, model = params["network"] if name == "fused" else params, network(None)
+    model = network(None)
     if name == "words":
         return System(name, params, model, None)
     params = params | {SPEAKER: {key: leaf for key, leaf in params[SPEAKER].items() if key != "head"}}
@@ -90,13 +94,17 @@ def train_system(name: Kind, data: Spoken, recipe: Recipe, seed: int, workdir: P
     return System(name, params, part(model, WORD), part(model, SPEAKER))
 
 
-def _other_places(data: Spoken) -> Transform:
-    """What a clip goes through where speakers are learnt: other paces, microphones, rooms and backgrounds."""
+def other_places(noise: np.ndarray | None) -> Transform:
+    """What a clip goes through where speakers are learnt: other paces, microphones, rooms and backgrounds.
+
+    Args:
+      noise: log-mels of background noise [M, L, F]; None: no noise is added.
+    """
     return chain(
         time_warp(ends=0.05, bend=0.05),
         equalise(0.3),
         sometimes(reverberate_spectrum(share=0.5, decay=4.0), 0.2),
-        sometimes(mix_noise(data.noise, low=0.0, high=30.0), 0.5),
+        *(() if noise is None else (sometimes(mix_noise(noise, low=0.0, high=30.0), 0.5),)),
         spec_augment(time_masks=1, time_width=16, frequency_masks=1, frequency_width=8, time_fraction=0.14),
     )
 

@@ -32,10 +32,12 @@ class Voices(NamedTuple):
     params: PyTree
     cohort: np.ndarray | None
     """Unit vectors of training speakers [M, E]; None: scores are plain cosines."""
+    stretch: int = SECOND
+    """Frames that recordings are cut into, every half of one."""
 
     def embed(self, corpus: Corpus) -> np.ndarray:
-        """A unit vector for each recording [R, E], the mean direction of its stretches of a second."""
-        parts = windows(corpus, SECOND, SECOND // 2)
+        """A unit vector for each recording [R, E], the mean direction of its stretches."""
+        parts = windows(corpus, self.stretch, self.stretch // 2)
         recording = np.cumsum(parts.columns["window"] == "0") - 1
         return mean_direction(embed(self.model, self.params, parts), recording, len(corpus))
 
@@ -50,7 +52,7 @@ class Voices(NamedTuple):
         return min(TOP, len(self.cohort) if self.cohort is not None else 0)
 
 
-def with_cohort(name: str, model: Model, params: PyTree, speakers: Corpus, seed: int) -> Voices:
+def with_cohort(name: str, model: Model, params: PyTree, speakers: Corpus, seed: int, stretch: int = SECOND) -> Voices:
     """A network with some stretches of each training speaker as its cohort."""
     rng = np.random.default_rng(seed)
     names = np.char.add(speakers.columns["pool"], speakers.columns["speaker"])
@@ -62,7 +64,7 @@ def with_cohort(name: str, model: Model, params: PyTree, speakers: Corpus, seed:
     some = speakers.select(keep)
     _, groups = np.unique(names[keep], return_inverse=True)
     cohort = mean_direction(embed(model, params, some), groups, int(groups.max()) + 1)
-    return Voices(name, model, params, cohort)
+    return Voices(name, model, params, cohort, stretch)
 
 
 def floor() -> Voices:
@@ -135,9 +137,8 @@ def summary(found: Trials, seed: int) -> dict[str, Interval | int]:
         return 100 * equal_error_rate(curve)
 
     return {
-        "eer": bootstrap_speakers(found, percent, seed=seed),
-        "cost": bootstrap_speakers(found, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
-        "targets": int(found.targets.sum()),
+        "EER %": bootstrap_speakers(found, percent, seed=seed),
+        "minDCF": bootstrap_speakers(found, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
         "trials": len(found.scores),
         "speakers": len(np.unique(found.spoken)),
     }

@@ -80,7 +80,11 @@ class _Words(nn.Module):
 
 
 def residual_body(width: int = 128) -> nn.Module:
-    """The trunk of `residual`, for networks with other heads: (images [N, S, F, 1], train) -> [N, S / 4, width]."""
+    """The trunk of `residual`, for networks with other heads.
+
+    Its method `stages` takes images [N, S, F, 1] and `train`, and gives what the layers over time and frequency and
+    each residual block after them make of these, [N, S / 4, width] each.
+    """
     return _Residual(width, "layer", {})
 
 
@@ -117,17 +121,21 @@ class _Residual(nn.Module):
     norm: str
     widths: Mapping[str, int]
 
-    @nn.compact
     def __call__(self, inputs: Array, train: bool) -> Array:
+        return self.stages(inputs, train)[-1]
+
+    @nn.compact
+    def stages(self, inputs: Array, train: bool) -> list[Array]:
+        """What the layers over time and frequency give, and each residual block after them, [N, S / 4, width] each."""
         layers, hidden = _Layers(self.norm, self.widths, train), inputs
         for features, strides in ((self.width // 8, (2, 2)), (self.width // 4, (1, 2)), (3 * self.width // 8, (2, 2))):
             hidden = nn.relu(layers(hidden, features, strides=strides))
         hidden = hidden.reshape(*hidden.shape[:2], 1, -1)
-        hidden = nn.relu(layers(hidden, self.width, (1, 1)))
+        found = [nn.relu(layers(hidden, self.width, (1, 1)))]
         for _ in range(2):
-            change = nn.relu(layers(hidden, self.width, (3, 1)))
-            hidden = nn.relu(hidden + layers(change, self.width, (3, 1)))
-        return hidden[:, :, 0]
+            change = nn.relu(layers(found[-1], self.width, (3, 1)))
+            found.append(nn.relu(found[-1] + layers(change, self.width, (3, 1))))
+        return [stage[:, :, 0] for stage in found]
 
 
 class _Layers:

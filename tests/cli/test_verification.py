@@ -1,0 +1,100 @@
+"""The command line: enroll, verify, spot, and what they say of bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxmeta.cli.main import main
+from jaxmeta.data.audio import write_audio
+from jaxmeta.verification.assistant import save_assistant
+from jaxmeta.verification.user import load_user
+from tests.cli.test_cli import fails
+from tests.verification.conftest import RATE, one, other_folder, voice_folder, waveform, write_voice  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def assistant(one, tmp_path_factory):  # noqa: F811
+    return str(save_assistant(tmp_path_factory.mktemp("assistant") / "one", one))
+
+
+@pytest.fixture(scope="module")
+def me(assistant, voice_folder, tmp_path_factory):  # noqa: F811
+    out = tmp_path_factory.mktemp("me") / "me"
+    main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant])
+    return out
+
+
+def test_enroll_keeps_a_voice_and_its_words_and_no_audio(assistant, voice_folder, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "me"
+    main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant, "--json"])
+    row = json.loads(capsys.readouterr().out)
+    assert row == {
+        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [],
+    }  # fmt: skip
+    assert not list(out.rglob("*.wav"))
+    kept = tmp_path / "kept"
+    main(["enroll", str(voice_folder), "--out", str(kept), "--assistant", assistant, "--keep-audio"])
+    assert "6 recordings of the voice, 6 of them new; words: hum (3), whistle (3)" in capsys.readouterr().out
+    assert len(list((kept / "audio").glob("*.wav"))) == 6
+
+
+def test_verify_accepts_the_voice_and_rejects_another(me, voice_folder, other_folder, capsys):  # noqa: F811
+    files = [str(folder / "hum_0.wav") for folder in (voice_folder, other_folder)]
+    main(["verify", str(me), *files])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows] == [[files[0], "accept"], [files[1], "reject"]]
+    main(["verify", str(me), *files, "--json", "--prior", "0.001"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert float(rows[0][2]) > found[0]["probability"]
+    assert {*found[0]} == {"file", "decision", "probability", "ratio"}
+
+
+def test_spot_says_which_word_where_and_by_whom(me, tmp_path, capsys):
+    pause = 1e-4 * np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    said = [waveform("hum", "low", 7), waveform("whistle", "other", 8)]
+    write_audio(tmp_path / "two.wav", np.concatenate([pause, said[0], pause, said[1], pause]), RATE)
+    main(["spot", str(me), str(tmp_path / "two.wav"), "--json", "--ratio", "0"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    loud = [row for row in rows if row["end"] - row["start"] > 0.4]
+    assert (loud[0]["word"], loud[0]["speaker"]) == ("hum", "accept")
+    assert abs(loud[0]["start"] - 1) < 0.15 and all(row["speaker"] != "accept" for row in loud[1:])
+    main(["spot", str(me), str(tmp_path / "two.wav"), "--ratio", "0", "--mine"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines and all(line.endswith("accept") for line in lines)
+    main(["spot", str(me), str(tmp_path / "two.wav"), "--ratio", "1e9"])
+    assert capsys.readouterr().out == f"{tmp_path / 'two.wav'}\t-\n"
+
+
+def test_only_accepted_recordings_are_added(me, other_folder, voice_folder, tmp_path, capsys):  # noqa: F811
+    main(["enroll", str(other_folder), "--out", str(tmp_path / "a"), "--update", str(me)])
+    said = capsys.readouterr().out
+    assert "row 2: hum_0.wav not added: its speaker is not accepted." in said
+    assert "6 recordings of the voice, 0 of them new" in said
+    for before, after in zip(load_user(me)[1], load_user(tmp_path / "a")[1], strict=True):
+        np.testing.assert_array_equal(before, after)
+    main(["enroll", str(voice_folder), "--out", str(tmp_path / "b"), "--update", str(me)])
+    assert "12 recordings of the voice, 6 of them new; words: hum (6)" in capsys.readouterr().out
+
+
+def test_recordings_of_somebody_else_are_pointed_out(assistant, tmp_path, capsys):
+    folder = write_voice(tmp_path / "mixed")
+    write_audio(folder / "hum_1.wav", waveform("hum", "other", 1), RATE)
+    main(["enroll", str(folder), "--out", str(tmp_path / "me"), "--assistant", assistant])
+    assert "row 3: hum_1.wav does not sound like the others" in capsys.readouterr().out
+
+
+def test_bad_input_is_said(assistant, me, voice_folder, tmp_path, capsys):  # noqa: F811
+    enroll = ["enroll", str(voice_folder), "--out", str(tmp_path / "x"), "--assistant"]
+    assert "no assistant (assistant.json is missing)" in fails([*enroll, str(tmp_path)], capsys)
+    assert "prior must be a probability" in fails([*enroll, assistant, "--prior", "2"], capsys)
+    assert "sure must be a probability" in fails(["verify", str(me), "a.wav", "--sure", "0.2"], capsys)
+    assert "exists; name a new folder" in fails([*enroll[:3], str(me), "--assistant", assistant], capsys)
+    low = write_voice(tmp_path / "low", rate=8_000)
+    said = fails(["enroll", str(low), "--out", str(tmp_path / "x"), "--assistant", assistant], capsys)
+    assert "metadata.csv, row 2" in said and "at 8000 Hz and the network at 16000 Hz" in said
+    assert "nobody is enrolled here" in fails(["verify", str(tmp_path), "a.wav"], capsys)
+    assert "a.wav" in fails(["verify", str(me), "a.wav"], capsys)
+    assert "no files to verify" in fails(["verify", str(me)], capsys)
+    assert "no files to search" in fails(["spot", str(me)], capsys)
+    assert not (tmp_path / "x").exists()

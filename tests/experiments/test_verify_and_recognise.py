@@ -1,0 +1,189 @@
+"""The experiment on speakers and words: batches, trials, streams with strangers, and false alarms."""
+
+import numpy as np
+import pytest
+
+from experiments.verify_and_recognise import gating, keywords
+from experiments.verify_and_recognise.assistant import Embedded, personal
+from experiments.verify_and_recognise.data import SpeakerBatches, Spoken, recorded
+from experiments.verify_and_recognise.report import STREAM, Table, across_languages
+from experiments.verify_and_recognise.try_out import copy_recordings
+from experiments.verify_and_recognise.verification import Voices, enrolments, summary, trials, with_cohort
+from jaxmeta.data.audio import read_audio
+from jaxmeta.data.corpus import Corpus, load_corpus
+from jaxmeta.data.features import FeatureConfig
+from jaxmeta.data.manifest import read_manifest, write_manifest
+from jaxmeta.metrics import Interval
+from jaxmeta.types import Model
+from jaxmeta.verification.assistant import Assistant, Card, Heard
+from jaxmeta.verification.calibration import Calibration
+from jaxmeta.verification.gate import Gate
+from tests.verification.conftest import write_voice
+
+SPEAKERS = np.repeat([f"s{n}" for n in range(6)], 8)
+POOLS = np.where(SPEAKERS == "s0", "small", "large")
+
+
+def corpus(frames=3):
+    """Recordings whose frames all hold the number of the speaker as a direction."""
+    rng = np.random.default_rng(0)
+    number = np.char.lstrip(SPEAKERS, "s").astype(int)
+    values = np.eye(6)[np.repeat(number, frames)] + 0.2 * rng.normal(size=(len(number) * frames, 6))
+    start = frames * np.arange(len(number))
+    columns = {"speaker": SPEAKERS, "pool": POOLS, "language": np.tile(["en", "zh"], len(number) // 2)}
+    return Corpus(values.astype(np.float32), start, np.full(len(number), frames, np.int32), columns)
+
+
+def test_batches_know_every_speaker_of_a_pool_alike_and_pools_by_the_root_of_their_size():
+    batches = SpeakerBatches(corpus(), 64, 0)
+    assert batches.names.tolist() == [f"large/s{n}" for n in range(1, 6)] + ["small/s0"]
+    share = np.bincount(batches.classes, batches.probability)
+    np.testing.assert_allclose(share[:5], share[0])
+    np.testing.assert_allclose(share[5] / share[:5].sum(), 1 / np.sqrt(5), rtol=1e-12)
+    episode = batches(3)
+    assert episode.query.inputs.values.shape == (1, 64, 8, 6) and episode.query.targets.dtype == np.int32
+    nearest = episode.query.inputs.values[0, :, :3].mean(1).argmax(1)
+    assert (
+        np.char.add("s", nearest.astype(str)) == np.char.partition(batches.names, "/")[episode.query.targets[0], 2]
+    ).all()
+
+
+def directions():
+    """A network that takes a recording's mean frame as its embedding."""
+
+    def apply(params, state, inputs, key, train):
+        mean = inputs.values.sum(1) / inputs.lengths[:, None]
+        return mean / np.sqrt((mean**2).sum(1, keepdims=True)), state
+
+    return Model(lambda key, inputs: ({}, {}), apply)
+
+
+def test_every_enrolment_meets_every_recording_that_it_does_not_hold():
+    voices, some = Voices("x", directions(), {}, None), corpus()
+    embedded = voices.embed(some)
+    sets = enrolments(SPEAKERS, 3, 0)
+    assert sets.rows.shape == (60, 3) and all(set(SPEAKERS[rows]) == {who} for rows, who in zip(*sets, strict=True))
+    found = trials(voices, sets, embedded, embedded, SPEAKERS)
+    assert len(found.scores) == 60 * (48 - 3) and found.targets.sum() == 60 * 5
+    figures = summary(found, 0)
+    assert figures["EER %"].value < 1 and figures["speakers"] == 6 and figures["trials"] == 2_700
+    chance = trials(voices, sets, embedded, np.random.default_rng(0).permutation(embedded), SPEAKERS)
+    assert 30 < summary(chance, 0)["EER %"].value < 70
+
+
+def test_a_cohort_is_a_direction_for_each_training_speaker_and_scores_are_normalised_by_it():
+    voices = with_cohort("x", directions(), {}, corpus(), 0)
+    np.testing.assert_allclose(np.linalg.norm(voices.cohort, axis=1), 1, rtol=1e-5)
+    assert sorted(voices.cohort.argmax(1)) == list(range(6)) and voices.top == 6
+    embedded = voices.embed(corpus())
+    plain = voices._replace(cohort=None).scores(embedded[:2], embedded)
+    np.testing.assert_allclose(plain, embedded[:2] @ embedded.T, rtol=1e-6)
+    assert not np.allclose(voices.scores(embedded[:2], embedded), plain)
+
+
+def test_one_language_is_enrolled_and_each_is_tested():
+    twice = corpus()
+    longer = Corpus(
+        twice.frames, np.tile(twice.start, 2), np.tile(twice.length, 2),
+        {name: np.tile(column, 2) for name, column in twice.columns.items()},
+    )  # fmt: skip
+    empty = Spoken(*[None] * len(Spoken._fields))
+    choice = Voices("x", directions(), {}, None)
+    rows = across_languages([choice], empty._replace(test={"both": longer}), 0)
+    assert [row["heard in"] for row in rows] == ["en to en", "en to zh", "zh to en", "zh to zh"]
+    assert [row["trials"] for row in rows] == [60 * (48 - 5), 60 * 48, 60 * 48, 60 * (48 - 5)]
+    one = twice.with_column("language", "en")
+    assert across_languages([choice], empty._replace(test={"one": one}), 0) == []
+
+
+@pytest.fixture
+def made():
+    """Three speakers, four words, and embeddings in which the first axes tell words and others voices."""
+    rng, speakers, labels = np.random.default_rng(1), [], []
+    words, voices = [], []
+    for speaker in range(3):
+        for word in range(6):
+            for _ in range(9):
+                speakers.append(f"s{speaker}")
+                labels.append(f"w{word}")
+                words.append(4 * np.eye(9)[word] + 0.6 * rng.normal(size=9))
+                voices.append(np.eye(3)[speaker] + 0.1 * rng.normal(size=3))
+    voices = np.array(voices) / np.linalg.norm(voices, axis=1, keepdims=True)
+    heard = Heard(np.array(words, np.float32), voices.astype(np.float32))
+    far = 4 * np.eye(9, dtype=np.float32)[6:]
+    card = Card(8, 3, FeatureConfig(), 100, 3, 1, 1, 0, Calibration(40.0, -20.0), Calibration(1.0, 0.0))
+    one = Assistant(card, {}, np.eye(3, dtype=np.float32), far[:1], far[1:2])
+    return one, Embedded(np.array(speakers), np.array(labels), heard)
+
+
+def test_enrolled_recordings_are_not_used_again(made):
+    _, found = made
+    enrolled, rest = personal(found, "s1", np.array(["w0", "w3"]), 2, np.random.default_rng(0))
+    assert enrolled.shape == (2, 2) and [len(rows) for rows in rest] == [7, 7]
+    assert not set(enrolled.ravel()) & set(np.concatenate(rest)) and set(found.speakers[np.concatenate(rest)]) == {"s1"}
+    for stream in list(gating.streams(found, 1, 0))[:5]:
+        own = [stream.enrolled.ravel(), stream.own, stream.query]
+        assert len(np.concatenate(own)) == len(set(np.concatenate(own))) == 45
+        user = found.speakers[stream.query[0]]
+        assert user not in found.speakers[stream.strangers] and len(stream.strangers) == 3
+
+
+def test_the_gate_keeps_strangers_out(made, monkeypatch):
+    monkeypatch.setattr(gating, "EPISODES", 12)
+    one, found = made
+    use = {row["who"]: row for row in gating.gated_use(one, found, Gate(), 0)}
+    assert use["own"]["right"][0] > 95 and use["strangers'"]["rejected"][0] > 95
+    assert sum(use["own"][key][0] for key in ("right", "wrong", "unsure", "rejected")) == pytest.approx(100)
+    rows = {row["adapted to"]: row for row in gating.gated_adaptation(one, found, Gate(), 0)}
+    assert rows["a tenth strangers, gated"]["word error %"] == rows["clean stream, gated"]["word error %"]
+    assert rows["clean stream"]["change"] == (0, 0)
+    text = Table("title", [{"corpus": "c"} | row for row in rows.values()], STREAM).show()
+    assert text.startswith("title:") and "0.0 ± 0.0" in text
+
+
+def test_words_are_told_from_others_and_from_background(made, monkeypatch):
+    monkeypatch.setattr(keywords, "EPISODES", 6)
+    monkeypatch.setattr(keywords, "USERS", 4)
+    one, found = made
+    noise = keywords.Background.__new__(keywords.Background)
+    rng = np.random.default_rng(2)
+    noise.places = [np.stack([100 * np.arange(50), 100 * np.arange(50) + 90], 1)]
+    noise.heard, noise.hours = [(4 * np.eye(9)[7] + 0.6 * rng.normal(size=(50, 9))).astype(np.float32)], 0.5
+    scores = keywords.open_set(one, found, noise, 2, 0)
+    assert scores["words"][0] > 95 and scores["silence"][0] > 95
+    thresholds, alarms, missed = keywords.false_alarms(one, found, noise, 2, 0)
+    assert (np.diff(thresholds) > 0).all() and (np.diff(alarms) <= 0).all() and (np.diff(missed) >= 0).all()
+    assert alarms[0] <= 50 / 0.5 and missed[0] < 0.05
+
+
+def test_recordings_to_try_an_assistant_on(tmp_path):
+    for voice in ("low", "other"):
+        write_voice(tmp_path / "corpus" / voice, voice)
+    names = [f"{v}/{w}_{t}.wav" for v in ("low", "other") for w in ("hum", "whistle") for t in range(3)]
+    columns = {
+        "file_name": names,
+        "speaker": [n.split("/")[0] for n in names],
+        "label": [n[n.index("/") + 1 : -6] for n in names],
+    }
+    write_manifest(tmp_path / "corpus", columns)
+    some = load_corpus(tmp_path / "corpus", FeatureConfig(n_mels=24), progress=False)
+    data = Spoken(*[None] * len(Spoken._fields))._replace(
+        new_words={"c": some}, folders={"c": tmp_path / "corpus"}
+    )  # fmt: skip
+    copy_recordings(data, tmp_path)
+    assert read_manifest(tmp_path / "voice").columns["label"].tolist() == ["hum", "hum", "whistle", "whistle"]
+    assert sorted(path.stem for path in (tmp_path / "clips").iterdir()) == [
+        "other_hum", "other_whistle", "own_hum", "own_whistle", "several",
+    ]  # fmt: skip
+    seconds = len(read_audio(tmp_path / "clips" / "several.flac")) / 16_000
+    np.testing.assert_allclose(seconds, 3 * 0.6 + 4 * 0.5, atol=0.01)
+
+
+def test_a_folder_without_the_corpora_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="lacks zh_en_words, ar_commands"):
+        recorded(10, 0)
+
+
+def test_intervals_are_shown_with_their_bounds():
+    assert "5 (1 to 9.5)" in Table("t", [{"x": Interval(5.0, 1.0, 9.5)}], {"x": ""}).show()

@@ -1,0 +1,157 @@
+"""Enrolment as a folder, what may be added to it, and words found in recordings."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jaxmeta.data.features import extract
+from jaxmeta.data.recordings import read_features
+from jaxmeta.verification.assistant import AssistantError, Heard, listen, load_assistant, save_assistant
+from jaxmeta.verification.gate import Gate
+from jaxmeta.verification.recordings import read_recordings, unlike_the_others
+from jaxmeta.verification.spotting import peaks, spot, stretches
+from jaxmeta.verification.user import absorb, enroll, load_user, save_user
+from tests.verification.conftest import RATE, WORDS, waveform, write_voice
+
+
+@pytest.fixture(scope="module")
+def read(one, voice_folder):
+    return read_recordings(one, voice_folder)
+
+
+@pytest.fixture(scope="module")
+def user(read):
+    return enroll(read.heard, read.labels)
+
+
+def test_an_assistant_comes_back_from_its_folder(one, tmp_path, voice_folder):
+    save_assistant(tmp_path / "one", one)
+    back = load_assistant(tmp_path / "one")
+    assert back.card == one.card
+    features = read_features(one.card.features, sorted(voice_folder.glob("*.wav")))
+    for mine, theirs in zip(listen(one, features), listen(back, features), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_folder_that_is_no_assistant_or_damaged_is_said(one, tmp_path):
+    with pytest.raises(AssistantError, match=r"assistant.json is missing"):
+        load_assistant(tmp_path)
+    folder = save_assistant(tmp_path / "one", one)
+    card = json.loads((folder / "assistant.json").read_text())
+    for change, message in (({"kind": "x"}, "is a 'x'"), ({"format": 9}, "of format 9")):
+        (folder / "assistant.json").write_text(json.dumps(card | change))
+        with pytest.raises(AssistantError, match=message):
+            load_assistant(folder)
+    (folder / "assistant.json").write_text(json.dumps(card | {"cohort": 5}))
+    with pytest.raises(AssistantError, match="do not fit"):
+        load_assistant(folder)
+    (folder / "assistant.json").write_text(json.dumps({name: card[name] for name in card if name != "width"}))
+    with pytest.raises(AssistantError, match="not an assistant's card"):
+        load_assistant(folder)
+
+
+def test_long_recordings_are_the_mean_direction_of_their_stretches(one):
+    frames = np.random.default_rng(0).normal(size=(100, 24)).astype(np.float32)
+    whole = listen(one, [frames]).voices[0]
+    parts = listen(one, [frames[start : start + 40] for start in (0, 20, 40, 60)]).voices.sum(0)
+    np.testing.assert_allclose(whole, parts / np.linalg.norm(parts), atol=1e-6)
+
+
+def test_who_enrols_is_kept_as_means_and_comes_back(one, user, read, tmp_path):
+    np.testing.assert_allclose(user.prototype, unit(read.heard.voices.sum(0)), atol=1e-6)
+    for word in WORDS:
+        rows = [row for row, label in enumerate(read.labels) if label == word]
+        expected = read.heard.words[rows].mean(0)
+        np.testing.assert_allclose(user.prototypes[user.words.index(word)], expected, rtol=1e-5, atol=1e-6)
+    save_user(tmp_path / "me", one, user)
+    _, back = load_user(tmp_path / "me")
+    assert back.words == user.words and back.counts == user.counts == (3, 3) and back.clips == 6
+    np.testing.assert_array_equal(back.voice, user.voice)
+    np.testing.assert_array_equal(back.sums, user.sums)
+    assert not list((tmp_path / "me").rglob("*.wav"))
+
+
+def test_a_stranger_does_not_move_a_user(one, user, voice_folder, other_folder):
+    mine, theirs = (read_recordings(one, folder) for folder in (voice_folder, other_folder))
+    gate = Gate(0.5, 0.9)
+    same, decisions = absorb(one, user, theirs.heard, theirs.labels, gate)
+    assert decisions == ["reject"] * 6 and same is user
+    more, decisions = absorb(one, user, mine.heard, ["hum"] * 6, gate)
+    assert decisions == ["accept"] * 6 and more.counts == (9, 3) and more.clips == 12
+    both = Heard(*(np.concatenate(parts) for parts in zip(mine.heard, theirs.heard, strict=True)))
+    mixed, _ = absorb(one, user, both, ["hum"] * 12, gate)
+    np.testing.assert_allclose(mixed.sums, more.sums, rtol=1e-6)
+    np.testing.assert_allclose(mixed.voice, more.voice, rtol=1e-6)
+
+
+def test_adding_in_parts_is_enrolling_at_once(one, user, voice_folder):
+    heard, labels = read_recordings(one, voice_folder)[1:]
+    first = enroll(Heard(heard.words[:4], heard.voices[:4]), labels[:4])
+    rest = Heard(heard.words[4:], heard.voices[4:])
+    added, _ = absorb(one, first, rest, labels[4:], Gate(0.5, 0.5))
+    assert added.words == user.words and added.counts == user.counts
+    np.testing.assert_allclose(added.sums, user.sums, rtol=1e-5, atol=1e-6)
+
+
+def test_normalised_scores_are_used_where_the_card_says_so(one, user, read):
+    plain = one.voice_ratios(user.prototype, read.heard.voices)
+    np.testing.assert_allclose(plain, 400 * read.heard.voices @ user.prototype - 383, rtol=1e-4, atol=1e-3)
+    normed = one._replace(card=replace(one.card, top=4)).voice_ratios(user.prototype, read.heard.voices)
+    assert normed.shape == plain.shape and not np.allclose(normed, plain)
+
+
+def test_a_recording_by_somebody_else_is_noticed(one, voice_folder, other_folder):
+    mine, theirs = (read_recordings(one, folder).heard for folder in (voice_folder, other_folder))
+    mixed = Heard(*(np.concatenate([a, b[:1]]) for a, b in zip(mine, theirs, strict=True)))
+    assert unlike_the_others(one, mixed) == [6] and unlike_the_others(one, mine) == []
+    assert unlike_the_others(one, Heard(mine.words[:2], mine.voices[:2])) == []
+
+
+def test_words_are_found_where_they_are_said(one, user):
+    pause = 1e-4 * np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    sound = np.concatenate([pause, waveform("hum", "low", 7), pause, waveform("whistle", "low", 8), pause])
+    frames = extract(sound, replace(one.card.features, trim_db=None))
+    found = spot(one, user, frames, 0.0)
+    loud = [each for each in found if each.end - each.start > 0.4]
+    assert [each.word for each in loud] == ["hum", "whistle"]
+    np.testing.assert_allclose([(each.start, each.end) for each in loud], [(1.0, 1.6), (2.6, 3.2)], atol=0.15)
+    assert spot(one, user, frames, 1e9) == []
+    with pytest.raises(ValueError, match="no words are enrolled"):
+        spot(one, user._replace(words=()), frames, 0.0)
+
+
+def test_stretches_lose_the_silence_at_their_ends_and_peaks_do_not_overlap():
+    frames = np.full((300, 4), -20.0)
+    frames[130:170] = 0.0
+    places, clips = stretches(frames, 100.0)
+    assert [130, 170] in places.tolist() and all(len(c) == b - a for c, (a, b) in zip(clips, places, strict=True))
+    assert len({tuple(place) for place in places.tolist()}) == len(places)
+    chosen = peaks(np.array([[0, 10], [5, 15], [10, 20], [30, 40]]), np.array([1.0, 3.0, 2.0, 0.0]))
+    assert chosen == [1, 3]
+
+
+def test_bad_enrolments_are_said(one, user, tmp_path, voice_folder):
+    with pytest.raises(ValueError, match="one recording at least"):
+        enroll(Heard(np.zeros((0, 64)), np.zeros((0, 8))), None)
+    with pytest.raises(ValueError, match="'silence' stands for"):
+        enroll(Heard(np.zeros((1, 64)), np.ones((1, 8))), ["silence"])
+    folder = write_voice(tmp_path / "two", takes=1, speaker=["a", "b"])
+    with pytest.raises(ValueError, match="row 3: is by 'b' and the first by 'a'"):
+        read_recordings(one, folder)
+    with pytest.raises(AssistantError, match="nobody is enrolled here"):
+        load_user(tmp_path)
+    saved = save_user(tmp_path / "me", one, user)
+    card = json.loads((saved / "user.json").read_text())
+    for change, message in (({"kind": "x"}, "enrol again"), ({"words": 3}, "not an enrolment")):
+        (saved / "user.json").write_text(json.dumps(card | change))
+        with pytest.raises(AssistantError, match=message):
+            load_user(saved)
+    (saved / "user.json").write_text(json.dumps(card | {"words": {"hum": 3}}))
+    with pytest.raises(AssistantError, match="does not fit"):
+        load_user(saved)
+
+
+def unit(vector):
+    return vector / np.linalg.norm(vector)
