@@ -66,8 +66,8 @@ def enroll(
     words = dict(zip(user.words, user.counts, strict=True))
     names = [str(read.manifest.columns["file_name"][row]) for row in doubtful]
     if json:
-        row = {"out": str(out), "recordings": user.clips, "added": len(used), "words": words, "doubtful": names}
-        print(json_lines.dumps(row, ensure_ascii=False))
+        result = {"out": str(out), "recordings": user.clips, "added": len(used), "words": words, "doubtful": names}
+        print(json_lines.dumps(result, ensure_ascii=False))
         return
     for row in doubtful:
         print(f"{read.manifest.where(row)}: {read.manifest.columns['file_name'][row]} {note}")

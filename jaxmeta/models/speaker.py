@@ -28,7 +28,7 @@ def speaker(
     """The trunk of `words.residual` and attentive statistics of its stages: who speaks in a clip of about a second.
 
     Longer recordings are cut into such clips, whose embeddings are averaged. 0.2 to 2 million weights for widths of
-    96 to 360.
+    96 to 328.
     Args:
       outputs: number of speakers in training, through unit vectors named "speaker/head"; the result then is cosines
         [N, C], for `speaker_losses.margin_softmax`. None gives the embedding, from the same weights.

@@ -94,15 +94,18 @@ class Heard(NamedTuple):
 
 
 def listen(one: Assistant, features: Sequence[np.ndarray]) -> Heard:
-    """Embeddings of recordings, given their features [T, F]; a voice's is the mean direction over its stretches."""
+    """Embeddings of recordings of a word each, given their features [T, F]."""
+    return Heard(_embed(one, features)[WORD], voices_in(one, features))
+
+
+def voices_in(one: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
+    """Unit vectors of who speaks in recordings of any length [N, E]: the mean direction over their stretches."""
     parts, owners = [], []
     for row, frames in enumerate(features):
         for start in starts(len(frames), one.card.stretch, one.card.stretch // 2):
             parts.append(frames[start : start + one.card.stretch])
             owners.append(row)
-    whole = _embed(one, features)[WORD]
-    voices = _embed(one, parts)[SPEAKER]
-    return Heard(whole, mean_direction(voices, np.array(owners), len(features)))
+    return mean_direction(_embed(one, parts)[SPEAKER], np.array(owners), len(features))
 
 
 def save_assistant(folder: str | Path, one: Assistant) -> Path:
@@ -114,7 +117,7 @@ def save_assistant(folder: str | Path, one: Assistant) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
-    save_weights(folder / WEIGHTS, one._replace(card=None)._asdict())
+    save_weights(folder / WEIGHTS, {name: leaf for name, leaf in one._asdict().items() if name != "card"})
     write_json(folder / CARD, {"format": FORMAT, "kind": "assistant"} | dataclasses.asdict(one.card))
     return folder
 
@@ -136,7 +139,7 @@ def load_assistant(folder: str | Path) -> Assistant:
         return jax.ShapeDtypeStruct((count, size), jnp.float32)
 
     like = {
-        "card": None, "params": params, "cohort": rows(card.cohort, card.embedding),
+        "params": params, "cohort": rows(card.cohort, card.embedding),
         "unknown": rows(card.unknown, words.shape[1]), "silence": rows(card.silence, words.shape[1]),
     }  # fmt: skip
     try:

@@ -38,7 +38,7 @@ def read_recordings(one: Assistant, folder: str | os.PathLike[str], *, resample:
     if not paths:
         raise ManifestError(f"{manifest.root / manifest.name}: no recordings; one voice needs one at least, better 5.")
     speakers = manifest.columns.get("speaker", np.array([]))
-    others = np.flatnonzero(speakers != speakers[0]) if len(speakers) else []
+    others = np.flatnonzero(speakers != speakers[:1])
     if len(others):
         raise ManifestError(
             f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "

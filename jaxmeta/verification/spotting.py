@@ -48,8 +48,8 @@ def spot(one: Assistant, user: User, frames: np.ndarray, threshold: float) -> li
     voices = one.voice_ratios(user.prototype, heard.voices)
     found = [row for row in peaks(places, most) if most[row] >= threshold]
     return [
-        Spotted(user.words[best[row]], *(places[row] / rate).tolist(), float(most[row]), float(voices[row]))
-        for row in found
+        Spotted(user.words[best[row]], float(start), float(end), float(most[row]), float(voices[row]))
+        for row, (start, end) in zip(found, places[found] / rate, strict=True)
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jaxmeta.data.features import extract
 from jaxmeta.data.recordings import read_features
-from jaxmeta.verification.assistant import AssistantError, Heard, listen, load_assistant, save_assistant
+from jaxmeta.verification.assistant import AssistantError, Heard, listen, load_assistant, save_assistant, voices_in
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
@@ -54,8 +54,8 @@ def test_a_folder_that_is_no_assistant_or_damaged_is_said(one, tmp_path):
 
 def test_long_recordings_are_the_mean_direction_of_their_stretches(one):
     frames = np.random.default_rng(0).normal(size=(100, 24)).astype(np.float32)
-    whole = listen(one, [frames]).voices[0]
-    parts = listen(one, [frames[start : start + 40] for start in (0, 20, 40, 60)]).voices.sum(0)
+    whole = voices_in(one, [frames])[0]
+    parts = voices_in(one, [frames[start : start + 40] for start in (0, 20, 40, 60)]).sum(0)
     np.testing.assert_allclose(whole, parts / np.linalg.norm(parts), atol=1e-6)
 
 
