@@ -22,11 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from experiments.verify_and_recognise.recipes import KINDS, PRESETS, SENTENCE_UPDATES, Kind, Recipe
+from experiments.verify_and_recognise.recipes import PRESETS, SENTENCE_UPDATES, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from experiments.verify_and_recognise.data import Spoken
     from experiments.verify_and_recognise.report import Table
     from experiments.verify_and_recognise.training import System
@@ -60,7 +58,7 @@ def main(config: Config) -> dict:
     """
     from experiments.verify_and_recognise.data import recorded, synthesised
     from experiments.verify_and_recognise.report import plot_errors
-    from experiments.verify_and_recognise.training import train_system
+    from experiments.verify_and_recognise.training import Training
     from experiments.verify_and_recognise.try_out import copy_recordings
     from jaxmeta.training.report import stamp, write_results
     from jaxmeta.verification.gate import make_gate
@@ -68,7 +66,8 @@ def main(config: Config) -> dict:
     make_gate(config.prior, config.sure)
     recipe = _recipe(config)
     data = (recorded if config.preset == "full" else synthesised)(recipe.pseudo, config.seed)
-    systems = {name: train_system(name, data, recipe, config.seed, config.workdir) for name in KINDS}
+    training = Training(data, recipe, config.seed, config.workdir)
+    systems = (training.words(), training.speakers(), training.fused())
     copy_recordings(data, config.workdir)
     run = stamp(config.seed, sys.argv, data.fingerprints)
     tables, drawn = _measure(config, recipe, data, systems, run)
@@ -82,7 +81,7 @@ def main(config: Config) -> dict:
 
 
 def _measure(
-    config: Config, recipe: Recipe, data: Spoken, systems: Mapping[Kind, System], run: dict
+    config: Config, recipe: Recipe, data: Spoken, systems: tuple[System, System, System], run: dict
 ) -> tuple[list[Table], dict]:
     """All tables, and the trials that curves are drawn of; the assistant is written on the way."""
     from experiments.verify_and_recognise.assistant import make_assistant, voices_of
@@ -100,10 +99,10 @@ def _measure(
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.gate import Gate
 
-    seed, workdir, fused = config.seed, config.workdir, systems["fused"]
+    seed, workdir, (words, speakers, fused) = config.seed, config.workdir, systems
     one = make_assistant(fused, data, recipe.shared, seed, run)
     save_assistant(workdir / "assistant", one)
-    choices = [voices_of(systems[name], data, seed) for name in ("speakers", "fused")]
+    choices = [voices_of(system, data, seed) for system in (speakers, fused)]
     choices = [choice if one.card.top else choice._replace(cohort=None) for choice in choices]
     rows, drawn = verified([*choices, floor()], data, seed)
     if config.recogniser is not None:
@@ -115,8 +114,7 @@ def _measure(
     tables = [Table("Speakers that no network heard", rows, VERIFICATION)]
     if crossed := across_languages(choices, data, seed):
         tables.append(Table("Enrolled in one language, verified in another", crossed, VERIFICATION))
-    words = recognised([systems["words"], fused], data, seed)
-    tables.append(Table("New words by new speakers, 5-way", words, WORDS))
+    tables.append(Table("New words by new speakers, 5-way", recognised([words, fused], data, seed), WORDS))
     gate = Gate(config.prior, config.sure)
     return tables + used(one, fused, choices[1], data, gate, seed, workdir), drawn
 

@@ -1,9 +1,8 @@
 """How the networks of this experiment are trained and tested. Imports nothing heavy."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 Kind = Literal["words", "speakers", "fused"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 """Networks: for words, for speakers, for both."""
 
 
