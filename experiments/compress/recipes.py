@@ -50,7 +50,5 @@ PLANS = {
         speech.PRESETS["full"], Training((0.8,), (0.5,), (), 64),
     ),
 }  # fmt: skip
-EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15
-"""Of the words that networks are tested by."""
 UTTERANCES = 5
 """That recognisers adapt to."""

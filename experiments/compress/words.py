@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 import optax
-from jax import numpy as jnp
 
-from experiments.compress.recipes import EPISODES, QUERIES, SHOTS, WAYS
 from experiments.spoken_words.augmentation import augmentation
 from experiments.spoken_words.data import find_corpora, load_data, most_ways, task_sampler
+from experiments.spoken_words.embeddings import QUERIES, SHOTS, WAYS, accuracies, embed
 from experiments.training import train
-from jaxmeta import Batch, Model, protonet
+from jaxmeta import Model, protonet
 from jaxmeta.compress.coupled import word_groups
 from jaxmeta.data.augment import augment_episode
 from jaxmeta.data.episodes import episode_sampler
 from jaxmeta.data.padding import gather, round_up
 from jaxmeta.losses import cross_entropy
-from jaxmeta.metrics import accuracy, mean_interval
+from jaxmeta.metrics import mean_interval
 from jaxmeta.models.words import residual
 from jaxmeta.types import PyTree, Ragged
 
 if TYPE_CHECKING:
     from experiments.compress.variants import Variant
     from experiments.spoken_words.recipes import Recipe
-    from jaxmeta.data.corpus import Corpus
 
-TASKS, BATCH = 25, 50
+BATCH = 50
 Embeddings = Mapping[str, np.ndarray]
 """Test corpus -> [R, D]."""
 
@@ -136,52 +134,3 @@ class Words:
                 name: embed(variant.model, variant.params, corpus) for name, corpus in self.data.test.items()
             }
         return self._embedded[variant.name]
-
-
-def accuracies(
-    corpus: Corpus, support: np.ndarray, query: np.ndarray, seed: int, episodes: int = EPISODES, shots: int = SHOTS
-) -> np.ndarray:
-    """Of each test episode [E], classified by embeddings of all recordings [R, D]: these suffice for prototypes.
-
-    Args:
-      corpus: of the recordings.
-      support, query: embeddings by the network that adapts, and by the one that classifies.
-      seed: of the draw.
-      episodes: a multiple of `TASKS`.
-      shots: recordings of each class to adapt to.
-    """
-    sampler = episode_sampler(corpus, ways=WAYS, shots=shots, queries=QUERIES, tasks=TASKS, seed=seed, buckets=2)
-    rows = [sampler.rows(index) for index in range(episodes // TASKS)]
-    return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
-
-
-def embed(model: Model, params: PyTree, corpus: Corpus, size: int = BATCH) -> np.ndarray:
-    """Embeddings of all recordings [R, D], in batches of one form."""
-    longest, found = int(round_up(corpus.length.max())), []
-    for start in range(0, len(corpus), size):
-        rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
-        found.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
-    return np.concatenate(found)[: len(corpus)]
-
-
-@partial(jax.jit, static_argnames="model")
-def _outputs(model: Model, params: PyTree, clips: Ragged) -> jax.Array:
-    return model.apply(params, {}, clips, jax.random.key(0), False)[0]
-
-
-@jax.jit
-def _classify(support: jax.Array, query: jax.Array) -> jax.Array:
-    """Accuracies [B] of tasks with embeddings [B, N, D], ordered by class."""
-    learner = protonet(Model(lambda key, inputs: ({}, {}), _identity), cross_entropy, WAYS)
-
-    def one(support, query):
-        labels, answers = (jnp.repeat(jnp.arange(WAYS), len(some) // WAYS) for some in (support, query))
-        fast, _ = learner.adapt({}, {}, Batch(support, labels, jnp.ones(len(support))), jax.random.key(0))
-        kept = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
-        return accuracy(learner.predict({}, {}, kept, query, jax.random.key(0), False)[0], answers).mean()
-
-    return jax.vmap(one)(support, query)
-
-
-def _identity(params, state, inputs, key, train):
-    return inputs, state

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from experiments.compress.words import embed
 from experiments.spoken_words.data import FEATURES
+from experiments.spoken_words.embeddings import embed
 from experiments.verify_and_recognise.data import Spoken
 from experiments.verify_and_recognise.recipes import EMBEDDING, SECOND
 from experiments.verify_and_recognise.training import System

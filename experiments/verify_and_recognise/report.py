@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.compress.words import accuracies, embed
+from experiments.spoken_words.embeddings import accuracies, embed
 from experiments.verify_and_recognise.data import Spoken
 from experiments.verify_and_recognise.training import System
 from experiments.verify_and_recognise.verification import Voices, enrolments, summary, trials

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.compress.words import embed
+from experiments.spoken_words.embeddings import embed
 from experiments.verify_and_recognise.recipes import SECOND
 from jaxmeta import Model
 from jaxmeta.data.corpus import Corpus
@@ -68,7 +68,7 @@ def with_cohort(name: str, model: Model, params: PyTree, speakers: Corpus, seed:
 
 
 def floor() -> Voices:
-    """No training: the mean log-mel spectrum of a recording, less that of all of them it is compared with."""
+    """No training: the direction of the mean log-mel spectrum of a recording."""
 
     def apply(params, state, inputs, key, train):
         return unit(segment_pool(inputs.values, inputs.lengths, 1)[:, 0]), state

@@ -9,7 +9,7 @@ import pytest
 from experiments.compress.recipes import PLANS, Training
 from experiments.compress.report import measured, plot, show
 from experiments.compress.variants import variants
-from experiments.compress.words import SHOTS, WAYS, accuracies, embed
+from experiments.spoken_words.embeddings import SHOTS, WAYS, accuracies, embed
 from jaxmeta import Model, protonet
 from jaxmeta.compress.channels import Group, Part
 from jaxmeta.data.corpus import Corpus

@@ -1,0 +1,68 @@
+"""Words by their embeddings alone, which prototypes need no more than: each recording is embedded once."""
+
+from functools import partial
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from jaxmeta import Batch, Model, protonet
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.episodes import episode_sampler
+from jaxmeta.data.padding import gather, round_up
+from jaxmeta.losses import cross_entropy
+from jaxmeta.metrics import accuracy
+from jaxmeta.types import PyTree, Ragged
+
+EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15
+TASKS = 25
+"""Classified at a time."""
+
+
+def accuracies(
+    corpus: Corpus, support: np.ndarray, query: np.ndarray, seed: int, episodes: int = EPISODES, shots: int = SHOTS
+) -> np.ndarray:
+    """Of each test episode [E], classified by embeddings of all recordings [R, D]: these suffice for prototypes.
+
+    Args:
+      corpus: of the recordings.
+      support, query: embeddings by the network that adapts, and by the one that classifies.
+      seed: of the draw.
+      episodes: a multiple of `TASKS`.
+      shots: recordings of each class to adapt to.
+    """
+    sampler = episode_sampler(corpus, ways=WAYS, shots=shots, queries=QUERIES, tasks=TASKS, seed=seed, buckets=2)
+    rows = [sampler.rows(index) for index in range(episodes // TASKS)]
+    return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
+
+
+def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:
+    """Embeddings of all recordings [R, D], in batches of one form."""
+    longest, found = int(round_up(corpus.length.max())), []
+    for start in range(0, len(corpus), size):
+        rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
+        found.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
+    return np.concatenate(found)[: len(corpus)]
+
+
+@partial(jax.jit, static_argnames="model")
+def _outputs(model: Model, params: PyTree, clips: Ragged) -> jax.Array:
+    return model.apply(params, {}, clips, jax.random.key(0), False)[0]
+
+
+@jax.jit
+def _classify(support: jax.Array, query: jax.Array) -> jax.Array:
+    """Accuracies [B] of tasks with embeddings [B, N, D], ordered by class."""
+    learner = protonet(Model(lambda key, inputs: ({}, {}), _identity), cross_entropy, WAYS)
+
+    def one(support, query):
+        labels, answers = (jnp.repeat(jnp.arange(WAYS), len(some) // WAYS) for some in (support, query))
+        fast, _ = learner.adapt({}, {}, Batch(support, labels, jnp.ones(len(support))), jax.random.key(0))
+        kept = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
+        return accuracy(learner.predict({}, {}, kept, query, jax.random.key(0), False)[0], answers).mean()
+
+    return jax.vmap(one)(support, query)
+
+
+def _identity(params, state, inputs, key, train):
+    return inputs, state
