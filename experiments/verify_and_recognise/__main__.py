@@ -95,7 +95,7 @@ def _measure(
     )
     from experiments.verify_and_recognise.sentences import shared_trunk
     from experiments.verify_and_recognise.use import used
-    from experiments.verify_and_recognise.verification import floor
+    from experiments.verify_and_recognise.verification import PRIOR, floor
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.gate import Gate
 
@@ -111,7 +111,8 @@ def _measure(
         found, curves = verified([head], sentences, seed)
         rows += found
         drawn = {title: each | curves.get(title, {}) for title, each in drawn.items()}
-    tables = [Table("Speakers that no network heard", rows, VERIFICATION)]
+    title = f"Speakers that no network heard; minDCF at a prior of {PRIOR:g} and equal costs"
+    tables = [Table(title, rows, VERIFICATION)]
     if crossed := across_languages(choices, data, seed):
         tables.append(Table("Enrolled in one language, verified in another", crossed, VERIFICATION))
     tables.append(Table("New words by new speakers, 5-way", recognised([words, fused], data, seed), WORDS))

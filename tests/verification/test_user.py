@@ -3,11 +3,19 @@
 import json
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmeta import Batch, Ragged, protonet
 from jaxmeta.data.features import extract
 from jaxmeta.data.recordings import read_features
+from jaxmeta.learners.enrolment import enrolment
+from jaxmeta.learners.joint import joint
+from jaxmeta.losses import cross_entropy
+from jaxmeta.models.speaker import SPEAKER, WORD, part
+from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.verification.assistant import AssistantError, Heard, listen, load_assistant, save_assistant, voices_in
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
@@ -71,6 +79,29 @@ def test_who_enrols_is_kept_as_means_and_comes_back(one, user, read, tmp_path):
     np.testing.assert_array_equal(back.voice, user.voice)
     np.testing.assert_array_equal(back.sums, user.sums)
     assert not list((tmp_path / "me").rglob("*.wav"))
+
+
+def test_enrolling_is_the_adaptation_of_the_joint_learner_to_one_support_set(one, voice_folder):
+    whole = one._replace(card=replace(one.card, stretch=100))  # clips are of one stretch, as learners have them
+    recordings = read_recordings(whole, voice_folder)
+    user = enroll(recordings.heard, recordings.labels)
+    features = read_features(
+        one.card.features, [voice_folder / name for name in recordings.manifest.columns["file_name"]]
+    )
+    lengths = np.array([len(frames) for frames in features], np.int32)
+    values = np.stack([np.pad(frames, ((0, 64 - len(frames)), (0, 0))) for frames in features])
+    learner = joint({
+        WORD: protonet(part(one.model, WORD), cross_entropy, 2),
+        SPEAKER: enrolment(part(one.model, SPEAKER), margin_softmax(0.0), 1),
+    })  # fmt: skip
+    words = jnp.array([user.words.index(label) for label in recordings.labels])
+    batch = Batch(Ragged(jnp.asarray(values), jnp.asarray(lengths)), words, jnp.ones(len(words)))
+    support = {WORD: batch, SPEAKER: batch._replace(targets=jnp.zeros_like(words))}
+    fast, _ = learner.adapt(one.params, {}, support, jax.random.key(0))
+    np.testing.assert_allclose(user.prototypes, fast[WORD], atol=1e-5)
+    np.testing.assert_allclose(user.prototype, fast[SPEAKER][0], atol=1e-5)
+    scores, _ = learner.predict(one.params, {}, fast, batch.inputs, jax.random.key(0), False)
+    np.testing.assert_allclose(scores[SPEAKER][:, 0], recordings.heard.voices @ user.prototype, atol=1e-5)
 
 
 def test_a_stranger_does_not_move_a_user(one, user, voice_folder, other_folder):
