@@ -27,7 +27,7 @@ class Recipe(NamedTuple):
 
 
 PRESETS = {
-    "quick": Recipe(200, 2e-3, 64, 48, 300, 20, ((5, 3),), 96),
+    "quick": Recipe(400, 2e-3, 64, 48, 300, 20, ((5, 3),), 96),
     "full": Recipe(4_000, 2e-3, 128, 112, 3_000, 20, ((1, 3), (5, 3)), 160),
 }
 EMBEDDING = 128
