@@ -122,7 +122,7 @@ def _calibrated_words(one: Assistant, val: Sequence[Embedded], noise: np.ndarray
             chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
             enrolled, rest = personal(found, user, chosen, _SHOTS, rng)
             prototypes = found.heard.words[enrolled].mean(axis=1)
-            others = rng.choice(np.flatnonzero(~np.isin(found.labels, chosen)), 40)
+            others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), 40)
             clips = np.concatenate(
                 [found.heard.words[row] for row in (*rest, others)] + [noise[rng.choice(len(noise), 40)]]
             )
