@@ -33,5 +33,5 @@ PRESETS = {
 EMBEDDING = 128
 SECOND, SENTENCE = 100, 200
 """Frames of the stretches that recordings are cut into, for networks of words and for recognisers of sentences."""
-SENTENCE_UPDATES = 800
+SENTENCE_UPDATES = 5_000
 """Of a head for speakers on a recogniser."""
