@@ -1,7 +1,9 @@
 """`jaxmeta enroll MANIFEST --out DIR`"""
 
 import json as json_lines
+import shutil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tyro.conf import Positional
 
@@ -34,42 +36,67 @@ def enroll(
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the network's too.
     """
-    import shutil
-
-    from jaxmeta.verification.assistant import load_assistant
     from jaxmeta.verification.gate import make_gate
-    from jaxmeta.verification.recordings import read_recordings, unlike_the_others
-    from jaxmeta.verification.user import absorb, load_user, save_user
-    from jaxmeta.verification.user import enroll as enrolled
+    from jaxmeta.verification.user import save_user
 
     gate = make_gate(prior, sure)
     if out.exists():
         raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
-    if update is None:
-        one = load_assistant(assistant)
-        read = read_recordings(one, manifest, resample=resample)
-        user, doubtful = enrolled(read.heard, read.labels), unlike_the_others(one, read.heard)
-        used, note = list(range(len(read.heard.voices))), "does not sound like the others; is it the same voice?"
-    else:
-        one, before = load_user(update)
-        read = read_recordings(one, manifest, resample=resample)
-        user, decisions = absorb(one, before, read.heard, read.labels, gate)
-        used = [row for row, decision in enumerate(decisions) if decision == "accept"]
-        doubtful, note = sorted({*range(len(decisions))} - {*used}), "not added: its speaker is not accepted."
-    save_user(out, one, user)
+    found = _first(assistant, manifest, resample) if update is None else _more(update, manifest, resample, gate)
+    save_user(out, found.assistant, found.user)
     if keep_audio:
-        for row in used:
-            source = Path(read.manifest.paths()[row])
-            target = out / "audio" / str(read.manifest.columns["file_name"][row])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    words = dict(zip(user.words, user.counts, strict=True))
-    names = [str(read.manifest.columns["file_name"][row]) for row in doubtful]
+        _copy(found, out / "audio")
+    words = dict(zip(found.user.words, found.user.counts, strict=True))
+    columns, where = found.manifest.columns["file_name"], found.manifest.where
     if json:
-        result = {"out": str(out), "recordings": user.clips, "added": len(used), "words": words, "doubtful": names}
-        print(json_lines.dumps(result, ensure_ascii=False))
+        doubtful = [str(columns[row]) for row in found.doubtful]
+        counts = {"recordings": found.user.clips, "added": len(found.used), "words": words, "doubtful": doubtful}
+        print(json_lines.dumps({"out": str(out)} | counts, ensure_ascii=False))
         return
-    for row in doubtful:
-        print(f"{read.manifest.where(row)}: {read.manifest.columns['file_name'][row]} {note}")
+    for row in found.doubtful:
+        print(f"{where(row)}: {columns[row]} {found.doubt}")
     said = ", ".join(f"{word} ({count})" for word, count in words.items()) or "none"
-    print(f"{user.clips} recordings of the voice, {len(used)} of them new; words: {said}\nwritten to {out}")
+    print(f"{found.user.clips} recordings of the voice, {len(found.used)} of them new; words: {said}\nwritten to {out}")
+
+
+class _Found(NamedTuple):
+    assistant: Any
+    user: Any
+    manifest: Any
+    used: list[int]
+    """Rows that count."""
+    doubtful: list[int]
+    """Rows that something is said of."""
+    doubt: str
+
+
+def _first(assistant: Path, manifest: Path, resample: bool) -> _Found:
+    from jaxmeta.verification.assistant import load_assistant
+    from jaxmeta.verification.recordings import read_recordings, unlike_the_others
+    from jaxmeta.verification.user import enroll
+
+    one = load_assistant(assistant)
+    read = read_recordings(one, manifest, resample=resample)
+    user, doubtful = enroll(read.heard, read.labels), unlike_the_others(one, read.heard)
+    rows = list(range(len(read.heard.voices)))
+    return _Found(one, user, read.manifest, rows, doubtful, "does not sound like the others; is it the same voice?")
+
+
+def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Found:
+    from jaxmeta.verification.recordings import read_recordings
+    from jaxmeta.verification.user import absorb, load_user
+
+    one, before = load_user(update)
+    read = read_recordings(one, manifest, resample=resample)
+    user, decisions = absorb(one, before, read.heard, read.labels, gate)
+    used, refused = (
+        [row for row, each in enumerate(decisions) if (each == "accept") is kept] for kept in (True, False)
+    )
+    return _Found(one, user, read.manifest, used, refused, "not added: its speaker is not accepted.")
+
+
+def _copy(found: _Found, folder: Path) -> None:
+    for row in found.used:
+        target = folder / str(found.manifest.columns["file_name"][row])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found.manifest.paths()[row], target)
