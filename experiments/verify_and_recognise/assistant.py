@@ -25,7 +25,8 @@ UNKNOWN, SILENCE = 64, 16
 CLIPS = 5
 """That enrol a voice, where scores are calibrated."""
 _DRAWS, _WAYS, _SHOTS = 20, 5, 3  # Of words, where their scores are calibrated: users for each speaker.
-_RECORDINGS = 6  # Of each of the other words.
+_OTHERS = 40  # Recordings of other words there, and of noise.
+_RECORDINGS = 6  # Of each of the other words that clips are compared with.
 
 
 class Embedded(NamedTuple):
@@ -63,7 +64,8 @@ def make_assistant(fused: System, data: Spoken, width: int, seed: int, origin: M
     heard, kept = (background(one, list(part)).words for part in (data.noise[:half], data.noise[half:]))
     one = one._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
     val = [embedded(fused, voices, corpus) for corpus in data.val_words.values()]
-    return one._replace(card=replace(card, words=_calibrated_words(one, val, kept, seed)))
+    of_words, of_background = _calibrated_words(one, val, kept, seed)
+    return one._replace(card=replace(card, words=of_words, background=of_background))
 
 
 def voices_of(system: System, data: Spoken, seed: int) -> Voices:
@@ -113,26 +115,32 @@ def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> 
     return (0 if chosen is plain else voices.top), line
 
 
-def _calibrated_words(one: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int) -> Calibration:
-    """The line from odds to ratios, of enrolled words against other words and noise, for validation speakers."""
-    rng, scores, targets = np.random.default_rng(seed), [], []
+def _calibrated_words(
+    one: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int
+) -> tuple[Calibration, Calibration]:
+    """Lines to ratios, for validation speakers: of enrolled words against the same voice's other words and noise, and
+    of noise against words.
+    """
+    rng, scores, targets, silent, noisy = np.random.default_rng(seed), [], [], [], []
     for found in val:
         names = np.unique(found.labels)
         for user in np.repeat(np.unique(found.speakers), _DRAWS):
             chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
             enrolled, rest = personal(found, user, chosen, _SHOTS, rng)
-            prototypes = found.heard.words[enrolled].mean(axis=1)
-            others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), 40)
-            clips = np.concatenate(
-                [found.heard.words[row] for row in (*rest, others)] + [noise[rng.choice(len(noise), 40)]]
-            )
-            odds = word_odds(clips, prototypes, one.unknown, one.silence).words
-            said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 80])
-            right = odds.argmax(axis=1) == said
+            others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), _OTHERS)
+            words = np.concatenate([found.heard.words[row] for row in (*rest, others)])
+            clips = np.concatenate([words, noise[rng.choice(len(noise), _OTHERS)]])
+            odds = word_odds(clips, found.heard.words[enrolled].mean(axis=1), one.unknown, one.silence)
+            said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 2 * _OTHERS])
+            right = odds.words.argmax(axis=1) == said
             keep = right | (said == len(chosen))  # An enrolled word taken for another one is neither.
-            scores.append(odds.max(axis=1)[keep])
+            scores.append(odds.words.max(axis=1)[keep])
             targets.append(right[keep])
-    return calibrate(np.concatenate(scores), np.concatenate(targets))
+            silent.append(odds.silence)
+            noisy.append(np.arange(len(clips)) >= len(words))
+    pairs = ((scores, targets), (silent, noisy))
+    first, second = (calibrate(np.concatenate(each), np.concatenate(kinds)) for each, kinds in pairs)
+    return first, second
 
 
 def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def open_set(one: Assistant, found: Embedded, background: Background, shots: int
         odds = word_odds(
             np.concatenate(clips), found.heard.words[enrolled].mean(axis=1), one.unknown, one.silence
         )  # fmt: skip
-        right = classify(one.card.words(odds.words), odds.silence) == np.repeat(
+        right = classify(one.card.words(odds.words), one.card.background(odds.silence)) == np.repeat(
             np.arange(WAYS + 2), [*map(len, clips)]
         )  # fmt: skip
         kinds = np.split(right, np.cumsum([sum(map(len, clips[:WAYS])), QUERIES]))

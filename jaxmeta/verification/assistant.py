@@ -50,7 +50,9 @@ class Card:
     voices: Calibration
     """From a voice's score to a log-likelihood ratio."""
     words: Calibration
-    """The same for a word's score."""
+    """The same for a word's odds."""
+    background: Calibration
+    """The same for the odds of background noise against words."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: commit, seed, data, command."""
 
@@ -164,8 +166,8 @@ def _read_card(folder: Path) -> Card:
         if kind != "assistant" or version != FORMAT:
             raise AssistantError(f"{path}: is a {kind!r} of format {version}; this version reads 'assistant' {FORMAT}.")
         features = FeatureConfig(**read.pop("features"))
-        voices, words = Calibration(*read.pop("voices")), Calibration(*read.pop("words"))
-        return Card(features=features, voices=voices, words=words, **read)
+        lines: dict[str, Any] = {name: Calibration(*read.pop(name)) for name in ("voices", "words", "background")}
+        return Card(features=features, **lines, **read)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise AssistantError(f"{path}: not an assistant's card ({error!r}); copy it again.") from error
 

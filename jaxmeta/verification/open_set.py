@@ -41,7 +41,7 @@ def classify(ratios: np.ndarray, silence: np.ndarray) -> np.ndarray:
 
     Args:
       ratios: log-likelihood ratios of each word against anything else [T, W], calibrated; a word needs one above 0.
-      silence: odds of silence against other words [T].
+      silence: log-likelihood ratios of background noise against words [T], calibrated.
     """
     best = ratios.argmax(axis=1)
     other = np.where(silence > 0, ratios.shape[1] + 1, ratios.shape[1])

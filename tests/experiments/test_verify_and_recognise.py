@@ -112,7 +112,9 @@ def made():
     voices = np.array(voices) / np.linalg.norm(voices, axis=1, keepdims=True)
     heard = Heard(np.array(words, np.float32), voices.astype(np.float32))
     far = 4 * np.eye(9, dtype=np.float32)[6:]
-    card = Card(8, 3, FeatureConfig(), 100, 3, 1, 1, 0, Calibration(40.0, -20.0), Calibration(1.0, 0.0))
+    card = Card(
+        8, 3, FeatureConfig(), 100, 3, 1, 1, 0, Calibration(40.0, -20.0), Calibration(1.0, 0.0), Calibration(1.0, 0.0)
+    )
     one = Assistant(card, {}, np.eye(3, dtype=np.float32), far[:1], far[1:2])
     return one, Embedded(np.array(speakers), np.array(labels), heard)
 

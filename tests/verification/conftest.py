@@ -24,7 +24,9 @@ def one():
     cohort = rng.normal(size=(6, 8)).astype(np.float32)
     cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)
     far = rng.normal(size=(5, 64)).astype(np.float32)
-    card = Card(16, 8, FEATURES, 40, 6, 3, 2, 0, Calibration(400.0, -383.0), Calibration(1.0, 0.0))
+    card = Card(
+        16, 8, FEATURES, 40, 6, 3, 2, 0, Calibration(400.0, -383.0), Calibration(1.0, 0.0), Calibration(1.0, 0.0)
+    )
     return Assistant(card, params, cohort, far[:3], far[3:])
 
 
