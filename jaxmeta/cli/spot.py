@@ -9,7 +9,7 @@ from tyro.conf import Positional
 def spot(
     user: Positional[Path],
     files: Positional[tuple[Path, ...]],
-    ratio: float = 3.0,
+    ratio: float = 1.0,
     prior: float = 0.5,
     sure: float = 0.9,
     mine: bool = False,
