@@ -145,7 +145,8 @@ def test_whole_course_and_another_manifest(monkeypatch, tmp_path, corpus_folder)
         data, "load_data",
         lambda corpora, pseudo, seed: data.Data(
             data.rows(heard, "train").with_column("corpus", "tones").with_column("pool", "recorded"),
-            {"tones": data.rows(heard, "test")}, data.load_noise(seed)[:2], {"tones": heard.fingerprint},
+            {"tones": data.rows(heard, "test")}, {}, data.load_noise(seed)[:2], {"tones": heard.fingerprint},
+            {"tones": corpus_folder},
         ),
     )  # fmt: skip
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
