@@ -100,9 +100,9 @@ def _measure(
     from jaxmeta.verification.gate import Gate
 
     seed, workdir, (words, speakers, fused) = config.seed, config.workdir, systems
-    one = make_assistant(fused, data, recipe.shared, seed, run)
-    save_assistant(workdir / "assistant", one)
     choices = [voices_of(system, data, seed) for system in (speakers, fused)]
+    one = make_assistant(fused, choices[1], data, recipe.shared, seed, run)
+    save_assistant(workdir / "assistant", one)
     choices = [choice if one.card.top else choice._replace(cohort=None) for choice in choices]
     rows, drawn = verified([*choices, floor()], data, seed)
     if config.recogniser is not None:

@@ -41,17 +41,19 @@ class Embedded(NamedTuple):
         return Heard(self.heard.words[rows], self.heard.voices[rows])
 
 
-def make_assistant(fused: System, data: Spoken, width: int, seed: int, origin: Mapping[str, Any]) -> Assistant:
+def make_assistant(
+    fused: System, voices: Voices, data: Spoken, width: int, seed: int, origin: Mapping[str, Any]
+) -> Assistant:
     """The fused network, with scores that validation speakers made log-likelihood ratios.
 
     Args:
       fused: the network.
-      data: training speakers become the cohort, training words `unknown`, training noise `silence`.
+      voices: what it makes of voices, with the cohort.
+      data: training words become `unknown`, training noise `silence`.
       width: of the network's trunk.
       seed: of everything drawn.
       origin: where the weights come from.
     """
-    voices = voices_of(fused, data, seed)
     assert voices.cohort is not None
     top, voice_line = _calibrated_voices(voices, data.val, seed)
     unknown, undone = _other_words(fused, data.words, seed), Calibration(1.0, 0.0)
