@@ -17,28 +17,29 @@ def copy_recordings(data: Spoken, workdir: Path) -> None:
     """Write folders of recordings of test speakers, of the first corpus that they say words in.
 
     `voice` is a manifest of five words by one speaker, to be enrolled, all recordings of each but the last; `clips`
-    holds those, the same words by another speaker, and "several.flac", in which the first speaker says each word, half
-    a second apart, and then another one the first of them.
+    holds those, the same words by other speakers, each by the next one, and "several.flac", in which the first speaker
+    says each word, half a second apart, and then another one the first of them.
     """
     name = next(iter(data.new_words))
     corpus, folder = data.new_words[name], data.folders[name]
     speakers, labels = corpus.columns["speaker"], corpus.columns["label"]
-    user, other = np.unique(speakers)[:2]
-    shared = sorted(set(labels[speakers == user]) & set(labels[speakers == other]))[:WORDS]
+    user, *others = np.unique(speakers)
+    shared = sorted(set.intersection(*(set(labels[speakers == who]) for who in (user, *others))))[:WORDS]
     voice, clips = workdir / "voice", workdir / "clips"
     for each in (voice, clips):
         shutil.rmtree(each, ignore_errors=True)
         each.mkdir(parents=True)
     enrolled: dict[str, list[str]] = {"file_name": [], "label": []}
     said: list[np.ndarray] = []
-    for word in shared:
-        own, others = (np.flatnonzero((speakers == who) & (labels == word)) for who in (user, other))
+    for place, word in enumerate(shared):
+        other = others[place % len(others)]
+        own, theirs = (np.flatnonzero((speakers == who) & (labels == word)) for who in (user, other))
         for number, row in enumerate(own[:-1], 1):
             source = folder / str(corpus.columns["file_name"][row])
             enrolled["file_name"].append(f"{word}_{number}{source.suffix}")
             enrolled["label"].append(word)
             shutil.copyfile(source, voice / enrolled["file_name"][-1])
-        for who, row in (("own", own[-1]), ("other", others[0])):
+        for who, row in (("own", own[-1]), ("other", theirs[0])):
             source = folder / str(corpus.columns["file_name"][row])
             shutil.copyfile(source, clips / f"{who}_{word}{source.suffix}")
             if who == "own" or word == shared[0]:

@@ -9,8 +9,8 @@ import pytest
 
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.banks import coloured_noise
-from jaxmeta.data.conditions import find_noises, noisy, reverberant, split_noises
-from jaxmeta.data.corpus import load_corpus
+from jaxmeta.data.conditions import find_noises, heard_in, noisy, reverberant, split_noises
+from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
 
@@ -185,3 +185,12 @@ def test_recorded_noises_part_by_label_and_by_source():
     for seed in range(3):
         noise = applied(noisy(unseen, 5.0), clean, seed).astype(np.float64) - clean
         assert 10 * np.log10(np.mean(clean.astype(np.float64) ** 2) / np.mean(noise**2)) == pytest.approx(5, abs=2e-3)
+
+
+def test_a_corpus_without_its_features_is_not_heard_elsewhere(tmp_path):
+    frames = np.zeros((4, 2), np.float32)
+    corpus = Corpus(frames, np.array([0]), np.array([4], np.int32), {"file_name": np.array(["a.wav"])})
+    transform = noisy(np.ones((1, 8)), 5.0, copies=2)
+    assert heard_in(corpus, tmp_path, None) is corpus
+    with pytest.raises(ValueError, match=r"needs a corpus with a config and one copy, got copies=2"):
+        heard_in(corpus, tmp_path, transform)
