@@ -58,7 +58,7 @@ def make_assistant(
     top, voice_line = _calibrated_voices(voices, data.val, seed)
     unknown, undone = _other_words(fused, data.words, seed), Calibration(1.0, 0.0)
     card = Card(
-        width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone,
+        width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone, undone,
         dict(origin),
     )  # fmt: skip
     one = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
@@ -149,8 +149,8 @@ def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
     """Prototypes [U, D] of training words, each from a few recordings."""
     assert fused.words is not None
     rng = np.random.default_rng(seed)
-    names, counts = np.unique(np.char.add(words.columns["corpus"], words.columns["label"]), return_counts=True)
     keys = np.char.add(words.columns["corpus"], words.columns["label"])
+    names, counts = np.unique(keys, return_counts=True)
     chosen = rng.choice(names[counts >= _RECORDINGS], UNKNOWN, replace=False)
     rows = np.concatenate([rng.choice(np.flatnonzero(keys == name), _RECORDINGS, replace=False) for name in chosen])
     keep = np.zeros(len(words), bool)

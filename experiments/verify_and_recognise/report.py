@@ -34,10 +34,11 @@ def verified(choices: Sequence[Voices], data: Spoken, seed: int) -> tuple[list[d
     rows, drawn = [], {}
     for name, corpus in data.test.items():
         speakers = corpus.columns["speaker"]
+        heard = {key: heard_in(corpus, data.folders[name], transform) for key, transform in data.conditions.items()}
         for choice in choices:
             quiet = choice.embed(corpus)
-            for condition, transform in data.conditions.items():
-                tested = quiet if transform is None else choice.embed(heard_in(corpus, data.folders[name], transform))
+            for condition, noisy in heard.items():
+                tested = quiet if noisy is corpus else choice.embed(noisy)
                 for clips in CLIPS:
                     found = trials(choice, enrolments(speakers, clips, seed), quiet, tested, speakers)
                     where = {"corpus": name, "heard in": condition, "clips": clips, "network": choice.name}
@@ -70,11 +71,10 @@ def recognised(systems: Sequence[System], data: Spoken, seed: int) -> list[dict]
     """Rows of accuracy on new words by new speakers, 5-way, and the change against the first network."""
     rows = []
     for name, corpus in data.new_words.items():
+        embedded = [embed(system.words, system.params, corpus) for system in systems if system.words is not None]
         for shots in (1, 5):
             first: np.ndarray | None = None
-            for system in systems:
-                assert system.words is not None
-                clips = embed(system.words, system.params, corpus)
+            for system, clips in zip(systems, embedded, strict=True):
                 found = 100 * accuracies(corpus, clips, clips, seed + 1, shots=shots)
                 first = found if first is None else first
                 row = {"corpus": name, "shots": shots, "network": system.name, "weights": system.weights}

@@ -72,7 +72,7 @@ class Assistant(NamedTuple):
     @property
     def model(self) -> Model:
         """Model of Ragged log-mels to {"word": [N, D], "speaker": unit vectors [N, E]}; no state."""
-        return word_and_speaker(width=self.card.width, embedding=self.card.embedding)
+        return network(self.card.width, self.card.embedding)
 
     def voice_ratios(self, enrolled: np.ndarray, voices: np.ndarray) -> np.ndarray:
         """Log-likelihood ratios [T] in nats that the voices [T, E] are the one enrolled [E], against another's."""
@@ -80,6 +80,11 @@ class Assistant(NamedTuple):
         if self.card.top:
             scores = adaptive_s_norm(scores, enrolled[None] @ self.cohort.T, voices @ self.cohort.T, self.card.top)
         return self.card.voices(scores[0])
+
+
+def network(width: int, embedding: int) -> Model:
+    """The model of a card with these numbers."""
+    return word_and_speaker(width=width, embedding=embedding)
 
 
 class AssistantError(ValueError):
@@ -132,7 +137,7 @@ def load_assistant(folder: str | Path) -> Assistant:
     """
     folder = Path(folder)
     card = _read_card(folder)
-    model = word_and_speaker(width=card.width, embedding=card.embedding)
+    model = network(card.width, card.embedding)
     inputs = Ragged(jnp.zeros((1, 8, card.features.size)), jnp.full(1, 8, jnp.int32))
     params, _ = jax.eval_shape(model.init, jax.random.key(0), inputs)
     words = jax.eval_shape(lambda params: model.apply(params, {}, inputs, jax.random.key(0), False)[0][WORD], params)
@@ -188,7 +193,7 @@ def _embed(one: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarr
 
 @functools.lru_cache(maxsize=4)
 def _program(width: int, embedding: int) -> Callable[..., dict[str, jax.Array]]:
-    model = word_and_speaker(width=width, embedding=embedding)
+    model = network(width, embedding)
     return jax.jit(
         lambda params, values, lengths: model.apply(params, {}, Ragged(values, lengths), jax.random.key(0), False)[0]
     )

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 _PULL = 1e-4  # To a slope of 0, a trial: trials that a line separates would drive it to infinity.
 
@@ -31,6 +30,8 @@ def calibrate(scores: np.ndarray, targets: np.ndarray) -> Calibration:
     Source: Brummer and du Preez 2006, "Application-independent evaluation of speaker detection", section 5, by logistic
       regression. Differs: a pull to a slope of 0, of 1e-4 of its square a trial where scores have unit deviation.
     """
+    from sklearn.linear_model import LogisticRegression  # a second that those who only use a line need not wait
+
     scores, targets = np.asarray(scores, np.float64), np.asarray(targets)
     if targets.all() or not targets.any():
         raise ValueError(f"calibrate needs targets and non-targets, got {targets.sum()} of {targets.size} targets.")

@@ -58,9 +58,6 @@ def enroll(heard: Heard, labels: Sequence[str] | None) -> User:
     """
     if not len(heard.voices):
         raise ValueError("enroll needs one recording at least, got none.")
-    names = sorted({*(labels or ())} - {""})
-    if taken := {UNKNOWN, SILENCE} & set(names):
-        raise ValueError(f"label {taken.pop()!r} stands for what is not an enrolled word; give the word another name.")
     empty = User(np.zeros_like(heard.voices[0]), 0, (), np.zeros((0, heard.words.shape[1]), np.float32), ())
     return _added(empty, heard, labels)
 
@@ -79,6 +76,8 @@ def absorb(
       gate: decides.
     Returns:
       The user, and what was decided on each recording.
+    Raises:
+      ValueError: an accepted recording's word is called like what is not a word.
     """
     decisions = [gate.decide(float(ratio)) for ratio in one.voice_ratios(user.prototype, heard.voices)]
     kept = [row for row, decision in enumerate(decisions) if decision == "accept"]
@@ -118,9 +117,9 @@ def load_user(folder: str | Path) -> tuple[Assistant, User]:
         if read["kind"] != "user" or read["format"] != FORMAT:
             raise AssistantError(f"{path}: is a {read['kind']!r} of format {read['format']}; enrol again.")
         clips, words = int(read["clips"]), {str(word): int(count) for word, count in read["words"].items()}
+    except AssistantError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, AssistantError):
-            raise
         raise AssistantError(f"{path}: not an enrolment ({error!r}); enrol again.") from error
     one = load_assistant(folder / ASSISTANT)
     shapes = {"voice": (one.card.embedding,), "words": (len(words), one.unknown.shape[1])}
@@ -137,6 +136,8 @@ def load_user(folder: str | Path) -> tuple[Assistant, User]:
 
 def _added(user: User, heard: Heard, labels: Sequence[str] | None) -> User:
     given = labels or [""] * len(heard.voices)
+    if taken := {UNKNOWN, SILENCE} & {*given}:
+        raise ValueError(f"label {taken.pop()!r} stands for what is not an enrolled word; give the word another name.")
     names = tuple(sorted({*user.words, *given} - {""}))
     sums = np.zeros((len(names), heard.words.shape[1]), np.float32)
     counts = np.zeros(len(names), int)
