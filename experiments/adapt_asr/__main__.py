@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments.adapt_asr.recipes import (
     CHOSEN_SHOTS,
+    PLAIN,
     PRESETS,
     QUICK_METHODS,
     SEARCH_COLUMNS,
     TABLE_SHOTS,
     Recipe,
 )
+from experiments.meta_training import replaced
 
 if TYPE_CHECKING:
     from experiments.adapt_asr.data import SpeechData
@@ -84,7 +86,7 @@ def main(config: Config) -> dict:
     weights = train_stages(recipe, data, config.seed, config.workdir)
     params = {name: _params(name, known[name], config, recipe, data, weights) for name in names}
     validation, test = _protocols(data, config, recipe)
-    chosen = {name: choose(name, known[name], params[name], validation, recipe.inner_rate) for name in names}
+    chosen = {name: choose(name, known[name], params[name], validation, recipe.meta.inner_rate) for name in names}
     _keep_recogniser(config, recipe, data, chosen)
     if config.preset == "quick":
         copy_voice(data, config.workdir / "voice")
@@ -105,34 +107,28 @@ def _data(config: Config) -> SpeechData:
 
 
 def _recipe(config: Config) -> Recipe:
-    recipe = PRESETS[config.preset]
-    given = {name: getattr(config, name) for name in ("updates", "meta_updates")}
-    return recipe._replace(**{name: value for name, value in given.items() if value is not None})
+    return replaced(PRESETS[config.preset], config.meta_updates, updates=config.updates)
 
 
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
-    from experiments.adapt_asr.training import augmentation, average_of_speakers, decides
+    from experiments.adapt_asr.training import augmentation, average_of_speakers, decides, speaker_tasks
     from experiments.training import train
     from jaxmeta.data.augment import augment_episode
-    from jaxmeta.data.utterances import utterance_sampler
 
-    start = method.start(weights, recipe.inner_rate)
+    meta = recipe.meta
+    start = method.start(weights, meta.inner_rate)
     if method.average:
         return average_of_speakers(
-            method.build(recipe.inner_rate, recipe.steps), start, data.train, data.vocabulary, config.seed
+            method.build(meta.inner_rate, meta.steps), start, data.train, data.vocabulary, config.seed
         )
     if method.meta is None:
         return start
-    sampler = utterance_sampler(
-        data.train, data.vocabulary, support=recipe.support, query=recipe.query, tasks=recipe.tasks, seed=config.seed,
-        max_frames=recipe.meta_longest, buckets=1,
-    )  # fmt: skip
     return train(
-        method.meta((method.scale or 1.0) * recipe.inner_rate, recipe.steps), sampler, recipe.meta_updates,
-        recipe.meta_rate, config.workdir / name, augment=augment_episode(augmentation()), seed=config.seed,
+        method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), speaker_tasks(data, meta, config.seed),
+        meta.updates, meta.rate, config.workdir / name, augment=augment_episode(augmentation()), seed=config.seed,
         features=data.train.frames.shape[1], params=start,
-        config=decides(recipe, data, config.seed, Recipe._fields) | {"method": name},
+        config=decides(recipe, data, config.seed, PLAIN) | meta.decides() | {"method": name},
     ).params  # fmt: skip
 
 

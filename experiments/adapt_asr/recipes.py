@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from experiments.meta_training import MetaTraining
+
 
 class Recipe(NamedTuple):
     """How a preset trains."""
@@ -19,16 +21,7 @@ class Recipe(NamedTuple):
     """In a batch of plain training, with padding."""
     longest: int
     """Frames above which an utterance is left out of plain training."""
-    meta_updates: int
-    meta_rate: float
-    tasks: int
-    support: int
-    query: int
-    steps: int
-    """Inner steps of meta-training."""
-    inner_rate: float
-    meta_longest: int
-    """Frames above which an utterance is left out of meta-training, whose tasks are all padded to that."""
+    meta: MetaTraining
     padded: int
     """Lengths that the speakers of testing are padded to, each a program that takes as long to compile as to run."""
 
@@ -37,17 +30,23 @@ PRESETS = {
     "quick": Recipe(
         encoder="gru", width=72, depth=2, dropout=0.0,
         wide_updates=0, updates=600, rate=3e-3, frames=8_000, longest=400,
-        meta_updates=30, meta_rate=3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.1, meta_longest=300,
+        meta=MetaTraining(
+            updates=30, rate=3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.1, longest=300
+        ),
         padded=1,
     ),
     "full": Recipe(
         encoder="gru", width=136, depth=3, dropout=0.1,
         wide_updates=2_000, updates=3_000, rate=3e-3, frames=12_000, longest=800,
-        meta_updates=150, meta_rate=3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.03, meta_longest=500,
+        meta=MetaTraining(
+            updates=150, rate=3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.03, longest=500
+        ),
         padded=2,
     ),
 }  # fmt: skip
-PLAIN = ("encoder", "width", "depth", "dropout", "wide_updates", "updates", "rate", "frames", "longest")
+WIDE = ("encoder", "width", "depth", "dropout", "wide_updates", "rate", "frames", "longest")
+"""What of a recipe decides the weights of the wide stage."""
+PLAIN = (*WIDE, "updates")
 """What of a recipe decides the plainly trained weights."""
 QUICK_METHODS = ("fine-tune all", "maml", "test time")
 TABLE_SHOTS = (1, 2, 5, 10)

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 
 from experiments.adapt_asr.data import SpeechData
-from experiments.adapt_asr.recipes import PLAIN, Recipe
+from experiments.adapt_asr.recipes import PLAIN, WIDE, Recipe
+from experiments.meta_training import MetaTraining
 from experiments.training import plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.adaptation import adaptation_episodes
@@ -19,7 +20,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.padding import gather, round_up
 from jaxmeta.data.rowwise import Transform
 from jaxmeta.data.spectral import equalise, time_warp
-from jaxmeta.data.utterances import batch_sampler
+from jaxmeta.data.utterances import UtteranceSampler, batch_sampler, utterance_sampler
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy
@@ -74,7 +75,8 @@ def train_stage(
       network: more arguments of `recogniser`.
       config: what decides the result, besides the recipe, the data and the seed.
     """
-    corpus, updates = (data.wide, recipe.wide_updates) if name == "wide" else (data.train, recipe.updates)
+    plainly = (data.train, recipe.updates, PLAIN)
+    corpus, updates, names = (data.wide, recipe.wide_updates, WIDE) if name == "wide" else plainly
     assert corpus is not None
     size = Size(recipe.width, recipe.depth)
     model = recogniser(data.vocabulary.size, recipe.encoder, size, dropout=recipe.dropout, **network)
@@ -84,9 +86,17 @@ def train_stage(
     return train(
         plain(model, LOSS), sampler, updates, recipe.rate, workdir / name,
         augment=augment_episode(augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
-        config=decides(recipe, data, seed, PLAIN) | dict(config), params=params, behind=behind,
+        config=decides(recipe, data, seed, names) | dict(config), params=params, behind=behind,
         validation=Validation(validation_error(model, data.val, data.vocabulary), max(1, updates // 10)),
     ).params  # fmt: skip
+
+
+def speaker_tasks(data: SpeechData, meta: MetaTraining, seed: int) -> UtteranceSampler:
+    """Batches of tasks for meta-training, each a training speaker."""
+    return utterance_sampler(
+        data.train, data.vocabulary, support=meta.support, query=meta.query, tasks=meta.tasks, seed=seed,
+        max_frames=meta.longest, buckets=1,
+    )  # fmt: skip
 
 
 def decides(recipe: Recipe, data: SpeechData, seed: int, names: tuple[str, ...]) -> dict:

@@ -37,6 +37,7 @@ from experiments.languages.recipes import (
     Recipe,
     Target,
 )
+from experiments.meta_training import replaced
 
 if TYPE_CHECKING:
     from experiments.languages.adaptation import Adaptation, Count
@@ -92,9 +93,9 @@ def main(config: Config) -> dict:
 
 
 def _recipe(config: Config) -> Recipe:
-    names = ("updates", "meta_updates", "language_updates", "draws")
-    given = {name: value for name in names if (value := getattr(config, name)) is not None}
-    return PRESETS[config.target, config.preset]._replace(**given)
+    recipe = PRESETS[config.target, config.preset]
+    given = {name: getattr(config, name) for name in ("updates", "language_updates", "draws")}
+    return replaced(recipe, config.meta_updates, **given)
 
 
 def _languages(config: Config, recipe: Recipe) -> Languages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +24,6 @@ ESTIMATORS: Mapping[str, Callable[[], Estimator]] = {"maml": mixed_mode, "fomaml
 
 PLAIN = ("updates", "rate", "size", "longest")
 """What of a recipe decides the plainly trained weights."""
-META = (*PLAIN, "meta_updates", "meta_rate", "tasks", "support", "query", "steps", "inner_rate")
-"""What of a recipe decides the meta-trained weights."""
 
 
 class Start(NamedTuple):
@@ -45,11 +43,11 @@ class Start(NamedTuple):
 def pretrain(start: Start) -> PyTree:
     """Weights trained on the languages of pretraining at once."""
     recipe, languages = start.recipe, start.languages
-    rows = np.concatenate(_rows(start))
+    rows = np.concatenate(_rows(start, recipe.longest))
     sampler = plain_batches(languages, rows, recipe.size, recipe.longest, start.seed)
     learner = start.system.learner(0.0, 0, first_order())
     return train(
-        learner, sampler, recipe.updates, recipe.rate, start.workdir / "pretraining", **_shared(start, PLAIN),
+        learner, sampler, recipe.updates, recipe.rate, start.workdir / "pretraining", **_shared(start),
         augment=augment_episode(start.augment, on="query"),
     ).params  # fmt: skip
 
@@ -62,24 +60,21 @@ def meta_train(start: Start, method: str, params: PyTree) -> PyTree:
       method: one of `ESTIMATORS`.
       params: the weights.
     """
-    recipe = start.recipe
-    sampler = language_tasks(
-        start.languages, _rows(start), recipe.tasks, recipe.support, recipe.query, recipe.longest, start.seed
-    )
-    learner = start.system.learner(recipe.inner_rate, recipe.steps, ESTIMATORS[method]())
+    meta = start.recipe.meta
+    rows = _rows(start, meta.longest)
+    sampler = language_tasks(start.languages, rows, meta.tasks, meta.support, meta.query, meta.longest, start.seed)
+    learner = start.system.learner(meta.inner_rate, meta.steps, ESTIMATORS[method]())
     return train(
-        learner, sampler, recipe.meta_updates, recipe.meta_rate, start.workdir / method,
-        **_shared(start, META, method=method), augment=augment_episode(start.augment), params=params,
+        learner, sampler, meta.updates, meta.rate, start.workdir / method,
+        **_shared(start, **meta.decides(), method=method), augment=augment_episode(start.augment), params=params,
     ).params  # fmt: skip
 
 
-def _rows(start: Start) -> tuple[np.ndarray, ...]:
-    return tuple(
-        rows_of(start.languages, "train", language, start.recipe.longest) for language in start.languages.pretraining
-    )
+def _rows(start: Start, longest: int) -> tuple[np.ndarray, ...]:
+    return tuple(rows_of(start.languages, "train", language, longest) for language in start.languages.pretraining)
 
 
-def _shared(start: Start, names: Sequence[str], **more: Any) -> dict[str, Any]:
-    decides = {name: getattr(start.recipe, name) for name in names} | more
+def _shared(start: Start, **more: Any) -> dict[str, Any]:
+    decides = {name: getattr(start.recipe, name) for name in PLAIN} | more
     config = dict(start.config) | decides | {"seed": start.seed, "data": start.languages.fingerprints}
     return {"features": start.languages.corpus.frames.shape[1], "seed": start.seed, "config": config}

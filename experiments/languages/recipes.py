@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from experiments.meta_training import MetaTraining
+
 Target = Literal["transcription", "translation"]
 Preset = Literal["quick", "full"]
 
@@ -23,14 +25,7 @@ class Recipe(NamedTuple):
     """Utterances of a batch."""
     longest: int
     """Frames of an utterance; longer ones are left out."""
-    meta_updates: int
-    meta_rate: float
-    tasks: int
-    support: int
-    query: int
-    steps: int
-    """Inner steps of meta-training."""
-    inner_rate: float
+    meta: MetaTraining
     rates: tuple[float, ...]
     """To choose from on the validation language, with the numbers of inner steps."""
     tuned_steps: tuple[int, ...]
@@ -48,19 +43,24 @@ class Recipe(NamedTuple):
 
 _QUICK = Recipe(
     voices=2, encoder="gru", width=72, depth=2, dropout=0.0, updates=900, rate=5e-3, size=32, longest=240,
-    meta_updates=40, meta_rate=5e-4, tasks=4, support=10, query=10, steps=3, inner_rate=3e-3,
+    meta=MetaTraining(
+        updates=40, rate=5e-4, tasks=4, support=10, query=10, steps=3, inner_rate=3e-3, longest=240
+    ),
     rates=(3e-3, 1e-2), tuned_steps=(20,), draws=2, queries=60,
     language_updates=150, stored=20, replayed=8,
 )  # fmt: skip
 _FULL = _QUICK._replace(
-    width=112, dropout=0.1, updates=4_000, rate=3e-3, longest=400, meta_updates=400, support=20, steps=5, draws=3,
+    width=112, dropout=0.1, updates=4_000, rate=3e-3, longest=400, draws=3,
+    meta=_QUICK.meta._replace(updates=400, support=20, steps=5, longest=400),
     rates=(1e-3, 3e-3, 1e-2), tuned_steps=(30,), queries=200, language_updates=500, stored=50,
 )  # fmt: skip
 PRESETS: Mapping[tuple[Target, Preset], Recipe] = {
     ("transcription", "quick"): _QUICK,
     ("transcription", "full"): _FULL,
     ("translation", "quick"): _QUICK._replace(updates=2_000),
-    ("translation", "full"): _FULL._replace(voices=6, longest=240, updates=8_000),
+    ("translation", "full"): _FULL._replace(
+        voices=6, longest=240, updates=8_000, meta=_FULL.meta._replace(longest=240)
+    ),
 }
 
 SHOTS = (5, 10, 20)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from experiments.adapt_asr.recipes import PLAIN
+from experiments.meta_training import replaced
 from experiments.noise.recipes import PRESETS, TUNED, Plan
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def main(config: Config) -> dict:
 
 def _plan(config: Config) -> Plan:
     plan = PRESETS[config.preset]
-    given = {name: getattr(config, name) for name in ("updates", "meta_updates")}
-    recipe = plan.recipe._replace(**{name: value for name, value in given.items() if value is not None})
+    recipe = replaced(plan.recipe, config.meta_updates, updates=config.updates)
     return plan._replace(
         recipe=recipe, methods=config.methods or plan.methods, speakers=config.speakers or plan.speakers
     )
@@ -110,7 +110,7 @@ def _train(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> PyTr
     start = None if config.plain is None else plain_weights(config.plain, data, plan.recipe, config.seed)
     return train_in_noise(
         data, sounds.bank, plan, config.seed, config.workdir / "plain",
-        _decides(config, plan, data, sounds, PLAIN), start,
+        _decides(config, plan, data, sounds), start,
     )  # fmt: skip
 
 
@@ -120,13 +120,13 @@ def _params(
     """What a method starts from with a new speaker: meta-trained, or the weights as they are."""
     from experiments.noise.training import meta_train_in_noise
 
-    recipe = plan.recipe
-    start = method.start(weights, recipe.inner_rate)
+    meta = plan.recipe.meta
+    start = method.start(weights, meta.inner_rate)
     if method.meta is None:
         return start
     return meta_train_in_noise(
-        method.meta(recipe.inner_rate, recipe.steps), start, data, sounds.bank, plan, config.seed,
-        config.workdir / name, _decides(config, plan, data, sounds, recipe._fields) | {"method": name},
+        method.meta(meta.inner_rate, meta.steps), start, data, sounds.bank, plan, config.seed,
+        config.workdir / name, _decides(config, plan, data, sounds) | meta.decides() | {"method": name},
     )  # fmt: skip
 
 
@@ -161,9 +161,9 @@ def _write(config: Config, data: SpeechData, sounds: Sounds, rows: list[dict]) -
     return {"rows": rows, "run": run}
 
 
-def _decides(config: Config, plan: Plan, data: SpeechData, sounds: Sounds, names: tuple[str, ...]) -> dict:
-    """What weights depend on."""
-    held = {name: getattr(plan.recipe, name) for name in names}
+def _decides(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> dict:
+    """What plainly trained weights depend on."""
+    held = {name: getattr(plan.recipe, name) for name in PLAIN}
     plain = None if config.plain is None else str(config.plain.resolve())
     rest = {"buckets": plan.buckets, "seed": config.seed, "noise": sounds.digest, "plain": plain}
     return held | rest | {"data": data.fingerprints}

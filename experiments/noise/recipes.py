@@ -25,7 +25,7 @@ class Plan(NamedTuple):
 METHODS = ("fine-tune all", "maml", "test time", "test time, each")
 PRESETS = {
     "quick": Plan(
-        SPEECH["quick"]._replace(updates=500, longest=360, meta_longest=360),
+        SPEECH["quick"]._replace(updates=500, longest=360, meta=SPEECH["quick"].meta._replace(longest=360)),
         speakers=10, validation=8, rates=(0.01, 0.03, 0.1), steps=(2, 10), methods=METHODS[:3], buckets=2,
     ),
     "full": Plan(

@@ -11,13 +11,13 @@ from jax import numpy as jnp
 
 from experiments.adapt_asr.data import SpeechData
 from experiments.adapt_asr.recipes import Recipe
-from experiments.adapt_asr.training import augmentation, validation_error
+from experiments.adapt_asr.training import augmentation, speaker_tasks, validation_error
 from experiments.noise.recipes import SNRS, Plan
 from experiments.training import Augment, initial_state, make_optimizer, plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.augment import augment_episode, sometimes
 from jaxmeta.data.spectral import mix_noise
-from jaxmeta.data.utterances import batch_sampler, utterance_sampler
+from jaxmeta.data.utterances import batch_sampler
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.training.checkpoint import restore
@@ -81,13 +81,9 @@ def meta_train_in_noise(
     directory: Path, config: Mapping[str, Any],
 ) -> PyTree:  # fmt: skip
     """Meta-train from plain weights; a task is a speaker in one noise at one level, or in none."""
-    recipe = plan.recipe
-    sampler = utterance_sampler(
-        data.train, data.vocabulary, support=recipe.support, query=recipe.query, tasks=recipe.tasks, seed=seed,
-        max_frames=recipe.meta_longest, buckets=1,
-    )  # fmt: skip
+    meta = plan.recipe.meta
     return train(
-        learner, sampler, recipe.meta_updates, recipe.meta_rate, directory,
+        learner, speaker_tasks(data, meta, seed), meta.updates, meta.rate, directory,
         augment=one_condition(bank), features=data.train.frames.shape[1], seed=seed, config=config, params=params,
     ).params  # fmt: skip
 
