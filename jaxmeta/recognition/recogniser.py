@@ -100,10 +100,8 @@ def load_recogniser(folder: str | Path) -> Recogniser:
         params = load_weights(folder / WEIGHTS, shapes)
     except CheckpointError as error:
         raise RecogniserError(
-            f"{folder}: the weights do not fit {CARD} and {VOCABULARY}, or are damaged: {error}"
+            f"{folder}: the weights are missing, damaged, or do not fit {CARD} and {VOCABULARY}: {error}"
         ) from error
-    if params is None:
-        raise RecogniserError(f"{folder}: no {WEIGHTS} in it; copy the folder whole, or train again.")
     return Recogniser(card, vocabulary, params)
 
 

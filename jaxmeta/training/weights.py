@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.training.checkpoint import restore, save
+from jaxmeta.training.checkpoint import CheckpointError, restore, save
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import PyTree
 
@@ -19,17 +19,19 @@ def save_weights(folder: str | Path, weights: PyTree) -> Path:
     return save(folder, _as_state(weights), keep=1)
 
 
-def load_weights(folder: str | Path, like: PyTree) -> PyTree | None:
-    """Read what `save_weights` wrote; None where there is nothing.
+def load_weights(folder: str | Path, like: PyTree) -> PyTree:
+    """Read what `save_weights` wrote.
 
     Args:
       folder: as written.
       like: a tree of arrays, or of their shapes and types.
     Raises:
-      CheckpointError: what is there is damaged, or of another form.
+      CheckpointError: nothing is there, or what is there is damaged, or of another form.
     """
     found = restore(folder, _as_state(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)))
-    return None if found is None else found.params
+    if found is None:
+        raise CheckpointError(f"{folder} holds nothing; copy the folder around it whole, or make it again.")
+    return found.params
 
 
 def _as_state(weights: PyTree) -> TrainState:

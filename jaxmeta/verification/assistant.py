@@ -152,9 +152,7 @@ def load_assistant(folder: str | Path) -> Assistant:
     try:
         found = load_weights(folder / WEIGHTS, like)
     except CheckpointError as error:
-        raise AssistantError(f"{folder}: the weights do not fit {CARD}, or are damaged: {error}") from error
-    if found is None:
-        raise AssistantError(f"{folder}: no {WEIGHTS} in it; copy the folder whole, or train again.")
+        raise AssistantError(f"{folder}: the weights are missing, damaged, or do not fit {CARD}: {error}") from error
     arrays = {name: np.asarray(found[name]) for name in ("cohort", "unknown", "silence")}
     return Assistant(card, found["params"], **arrays)
 

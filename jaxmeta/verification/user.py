@@ -125,12 +125,9 @@ def load_user(folder: str | Path) -> tuple[Assistant, User]:
     shapes = {"voice": (one.card.embedding,), "words": (len(words), one.unknown.shape[1])}
     like = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
     try:
-        found = load_weights(folder / SUMS, like)
+        sums = jax.tree.map(np.asarray, load_weights(folder / SUMS, like))
     except CheckpointError as error:
-        raise AssistantError(f"{folder}: {SUMS} does not fit {CARD}, or is damaged: {error}") from error
-    if found is None:
-        raise AssistantError(f"{folder}: no {SUMS} in it; copy the folder whole, or enrol again.")
-    sums = {name: np.asarray(leaf) for name, leaf in found.items()}
+        raise AssistantError(f"{folder}: {SUMS} is missing, damaged, or does not fit {CARD}: {error}") from error
     return one, User(sums["voice"], clips, tuple(words), sums["words"], tuple(words.values()))
 
 

@@ -85,5 +85,5 @@ def test_damaged_weights_are_refused(folder):
 
 def test_missing_weights_are_refused(folder):
     (folder / "weights").rename(folder / "elsewhere")
-    with pytest.raises(RecogniserError, match="no weights in it"):
+    with pytest.raises(RecogniserError, match="weights holds nothing"):
         load_recogniser(folder)
