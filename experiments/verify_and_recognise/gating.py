@@ -19,28 +19,29 @@ _OPEN = Gate(0.5, 0.0)  # Accepts everybody.
 class Stream(NamedTuple):
     """One user's recordings in the order of use."""
 
+    user: User
+    """Enrolled with one recording of each word."""
     enrolled: np.ndarray
-    """Rows [W, K]."""
+    """Rows [W]."""
     own: np.ndarray
     strangers: np.ndarray
     query: np.ndarray
     """The user's recordings that are recognised in the end."""
-    words: np.ndarray
-    """Names [W]."""
 
 
-def streams(found: Embedded, clips: int, seed: int) -> Iterator[Stream]:
-    """`EPISODES` users, one test speaker after another, each with `clips` recordings of each of some words."""
+def streams(found: Embedded, seed: int) -> Iterator[Stream]:
+    """`EPISODES` users, one test speaker after another, each with some words."""
     rng, speakers = np.random.default_rng(seed), np.unique(found.speakers)
     for episode in range(EPISODES):
-        user = speakers[episode % len(speakers)]
-        words = rng.choice(np.unique(found.labels[found.speakers == user]), WAYS, replace=False)
-        enrolled, rest = personal(found, user, words, clips, rng)
+        speaker = speakers[episode % len(speakers)]
+        words = rng.choice(np.unique(found.labels[found.speakers == speaker]), WAYS, replace=False)
+        enrolled, rest = personal(found, speaker, words, 1, rng)
         own = np.concatenate([rows[: 2 * len(rows) // 3] for rows in rest])
         query = np.concatenate([rows[2 * len(rows) // 3 :] for rows in rest])
         count = max(1, round(SHARE / (1 - SHARE) * len(own)))
-        strangers = rng.choice(np.flatnonzero(found.speakers != user), count, replace=False)
-        yield Stream(enrolled, own, strangers, query, words)
+        strangers = rng.choice(np.flatnonzero(found.speakers != speaker), count, replace=False)
+        user = enroll(found.at(enrolled.ravel()), words.tolist())
+        yield Stream(user, enrolled.ravel(), own, strangers, query)
 
 
 def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[dict]:
@@ -50,8 +51,8 @@ def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> 
     the voice. Those that come later have no labels: each counts for the word that the enrolment takes it for.
     """
     errors: dict[str, list[float]] = {}
-    for stream in streams(found, 1, seed):
-        user = enroll(found.at(stream.enrolled.ravel()), np.repeat(stream.words, stream.enrolled.shape[1]).tolist())
+    for stream in streams(found, seed):
+        user = stream.user
         mixed = np.concatenate([stream.own, stream.strangers])
         users = {
             "enrolment alone": user,
@@ -77,10 +78,9 @@ def gated_use(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[di
     """
     counts: dict[str, dict[str, list[float]]] = {"own": {}, "strangers'": {}}
     rng = np.random.default_rng(seed)
-    for stream in streams(found, 1, seed):
-        user = enroll(found.at(stream.enrolled.ravel()), np.repeat(stream.words, stream.enrolled.shape[1]).tolist())
-        speaker = found.speakers[stream.query[0]]
-        same = np.isin(found.labels, stream.words) & (found.speakers != speaker)
+    for stream in streams(found, seed):
+        user, speaker = stream.user, found.speakers[stream.query[0]]
+        same = np.isin(found.labels, user.words) & (found.speakers != speaker)
         strangers = rng.choice(np.flatnonzero(same), len(stream.query))
         for who, rows in zip(counts, (stream.query, strangers), strict=True):
             ratios = one.voice_ratios(user.prototype, found.heard.voices[rows])
