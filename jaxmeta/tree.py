@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,9 +53,14 @@ def merge(selected: PyTree, rest: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: b if a is None else a, selected, rest, is_leaf=lambda leaf: leaf is None)
 
 
+def named(tree: PyTree) -> dict[str, Any]:
+    """Every leaf by its path, as `partition` spells it."""
+    return {leaf_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def paths(tree: PyTree) -> list[str]:
     """The path of every leaf, as `partition` spells it."""
-    return [leaf_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    return list(named(tree))
 
 
 def leaf_path(path: tuple) -> str:

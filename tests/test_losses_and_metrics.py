@@ -134,6 +134,7 @@ def test_partition_and_merge_are_inverse():
     head, body = tree.partition(params, lambda path: path.startswith("head/"))
     assert head == {"body": {"w": None, "b": None}, "head": {"w": 3}}
     assert tree.merge(head, body) == params
+    assert tree.named(params) == {"body/b": 2, "body/w": 1, "head/w": 3}
     assert tree.paths(params) == ["body/b", "body/w", "head/w"]
 
 

@@ -105,7 +105,7 @@ def shrink(params: PyTree, masks: Masks, groups: Sequence[Group]) -> tuple[PyTre
 
 
 def _leaves(params: PyTree, groups: Sequence[Group]) -> dict[str, Array]:
-    leaves = dict(zip(tree.paths(params), jax.tree.leaves(params), strict=True))
+    leaves = tree.named(params)
     for part in (part for group in groups for part in group.parts):
         if part.path not in leaves:
             raise ValueError(f"groups name {part.path}, which is none of {', '.join(leaves)}.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
 from jaxmeta import tree
@@ -20,7 +19,7 @@ def word_groups(params: PyTree) -> list[Group]:
     Raises:
       ValueError: weights of another network.
     """
-    leaves = _named(params)
+    leaves = tree.named(params)
     if "body/Convolution_0/kernel" not in leaves:
         raise ValueError(f"params are no word network's, for they are {', '.join(leaves)}.")
     groups = []
@@ -42,7 +41,7 @@ def recogniser_groups(params: PyTree) -> list[Group]:
     Raises:
       ValueError: weights of another network.
     """
-    leaves = _named(params)
+    leaves = tree.named(params)
     if "front/Convolution_0/kernel" not in leaves or "head/kernel" not in leaves:
         raise ValueError(f"params are no recogniser's, for they are {', '.join(leaves)}.")
     groups = []
@@ -111,7 +110,3 @@ def _group(leaves: Mapping[str, Array], name: str, channels: int, parts: Sequenc
 def _count(leaves: Mapping[str, Array], path: str) -> int:
     """How many layers there are by this name."""
     return sum(path.format(number) in leaves for number in range(len(leaves)))
-
-
-def _named(params: PyTree) -> dict[str, Array]:
-    return dict(zip(tree.paths(params), jax.tree.leaves(params), strict=True))

@@ -82,7 +82,7 @@ def n_of_m(params: PyTree, n: int, m: int, prunable: Prunable = is_matrix) -> Ma
     """
     if not 1 <= n <= m:
         raise ValueError(f"n must lie in [1, m], got n={n} and m={m}.")
-    for path, leaf, goes in zip(tree.paths(params), jax.tree.leaves(params), _chosen(params, prunable), strict=True):
+    for (path, leaf), goes in zip(tree.named(params).items(), _chosen(params, prunable), strict=True):
         if goes and leaf.shape[-2] % m:
             raise ValueError(
                 f"n_of_m(m={m}) needs inputs in multiples of m, got {path} of shape {leaf.shape}; leave it out with "
@@ -216,9 +216,7 @@ def report(params: PyTree) -> list[Mapping[str, Any]]:
     Stored sparsely, a leaf takes a bit for every weight and the weights that are not zero; or all of them, where that
     is less.
     """
-    rows = [
-        _row(path, np.asarray(leaf)) for path, leaf in zip(tree.paths(params), jax.tree.leaves(params), strict=True)
-    ]
+    rows = [_row(path, np.asarray(leaf)) for path, leaf in tree.named(params).items()]
     total = {key: sum(row[key] for row in rows) for key in ("weights", "zeros", "bytes", "sparse_bytes")}
     rows.append({"leaf": "all"} | total)
     return [row | {"sparsity": row["zeros"] / max(row["weights"], 1)} for row in rows]
@@ -249,7 +247,7 @@ def _ranks(sizes: Array) -> Array:
 
 
 def _chosen(params: PyTree, prunable: Prunable) -> list[bool]:
-    chosen = [prunable(path, leaf) for path, leaf in zip(tree.paths(params), jax.tree.leaves(params), strict=True)]
+    chosen = [prunable(path, leaf) for path, leaf in tree.named(params).items()]
     if not any(chosen):
         raise ValueError(f"prunable chooses none of {', '.join(tree.paths(params))}.")
     return chosen

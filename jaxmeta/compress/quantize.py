@@ -144,7 +144,7 @@ def report(params: PyTree, quantised: PyTree) -> list[Mapping[str, Any]]:
     """
     rows: list[Mapping[str, Any]] = []
     after = jax.tree.leaves(quantised, is_leaf=_is_quantised)
-    for path, leaf, codes in zip(tree.paths(params), jax.tree.leaves(params), after, strict=True):
+    for (path, leaf), codes in zip(tree.named(params).items(), after, strict=True):
         row = {"leaf": path, "bits": 8 * leaf.dtype.itemsize, "bytes": leaf.nbytes, "stored": codes.nbytes}
         if _is_quantised(codes):
             error = np.asarray(dequantise(codes) - leaf)

@@ -50,7 +50,7 @@ def check_estimator(
         total = math.sqrt(sum(float(np.sum(np.square(leaf))) for leaf in jax.tree.leaves(exact)))
         errors = {
             path: _relative(one, other, total)
-            for path, one, other in zip(tree.paths(exact), *map(jax.tree.leaves, (checked, exact)), strict=True)
+            for (path, other), one in zip(tree.named(exact).items(), jax.tree.leaves(checked), strict=True)
         }
     # A NaN is not within any tolerance.
     return {path: error for path, error in errors.items() if not error <= tolerance}

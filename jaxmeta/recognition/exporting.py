@@ -20,7 +20,7 @@ from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.training.durable import write_bytes
-from jaxmeta.tree import paths
+from jaxmeta.tree import named
 from jaxmeta.types import Batch, Ragged
 
 Format = Literal["stablehlo", "onnx", "safetensors"]
@@ -107,10 +107,10 @@ def _onnx(
 def _safetensors(one: Recogniser, path: Path, about: dict[str, Any]) -> Checked:
     from safetensors.numpy import load_file, save
 
-    named = dict(zip(paths(one.params), map(np.asarray, jax.tree.leaves(one.params)), strict=True))
-    write_bytes(path, save(named, {"card": json.dumps(about)}))
+    weights = {name: np.asarray(leaf) for name, leaf in named(one.params).items()}
+    write_bytes(path, save(weights, {"card": json.dumps(about)}))
     back = load_file(path)
-    return Checked(float(max(np.abs(back[name] - named[name]).max() for name in named)), path.stat().st_size, None)
+    return Checked(float(max(np.abs(back[name] - weights[name]).max() for name in weights)), path.stat().st_size, None)
 
 
 def _checked(path: Path, run: Callable[[Ragged], Any], expected: Callable, clips: Sequence[Ragged]) -> Checked:

@@ -59,7 +59,7 @@ def test_integer_arithmetic_is_what_training_felt(name):
     assert difference(found, outputs(build(wrap=aware()), params, clips())) < 1e-2
     assert 0 < difference(found, outputs(build(), params, clips())) < 0.1
     # All matrices are integers but the Conformer's kernels over time, one for each feature.
-    leaves = zip(tree.paths(params), jax.tree.leaves(params), strict=True)
+    leaves = tree.named(params).items()
     matrices = sum(leaf.size for path, leaf in leaves if path.endswith("kernel"))
     depthwise = 15 * 8 if name == "conformer" else 0
     assert sum(leaf.size for leaf in jax.tree.leaves(stored) if leaf.dtype == jnp.int8) == matrices - depthwise
