@@ -1,11 +1,6 @@
-"""The protocol of adaptation to speakers: fixed queries, nested support sets, corpus error rates with intervals.
-
-What every method recognised is kept under everything that it depends on, so that a second run evaluates nothing twice.
-"""
+"""The protocol of adaptation to speakers: fixed queries, nested support sets, corpus error rates with intervals."""
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from experiments.kept import Kept, digest_of
 from jaxmeta import Episode, MetaLearner
 from jaxmeta.data.adaptation import AdaptationEpisodes
 from jaxmeta.data.padding import round_up
@@ -21,7 +17,6 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import Edits, character_edits, word_edits
 from jaxmeta.decoding.greedy import greedy
 from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference, paired_relative
-from jaxmeta.training.durable import write_json
 from jaxmeta.types import PyTree
 
 Build = Callable[[float, int], MetaLearner]
@@ -59,35 +54,43 @@ class Protocol:
         self.episodes, self.vocabulary = episodes, vocabulary
         self.longest = longest_of(episodes)
         self.lengths = sorted(lengths or padded_lengths([episodes], 1))
-        self.path = folder / "heard.json"
-        self.kept = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        self.kept = Kept(folder)
         text = episodes.corpus.columns["transcription"]
         self.said = [str(text[row]) for group in episodes.groups for row in group.query]
         self.speakers = [group.name for group in episodes.groups for _ in group.query]
 
-    def hear(self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> Heard:
-        """Adapt to each speaker's first `shots` utterances and recognise the queries."""
+    def hear(
+        self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int, *, another: bool = False
+    ) -> Heard:
+        """Adapt to each speaker's first `shots` utterances and recognise the queries.
+
+        With `another`, adapt to the next speaker's utterances instead: what adaptation gives whoever it is to.
+        """
         steps = steps if shots else 0
-        key = json.dumps(
-            [name, digest_of(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps]
+        key = [name, digest_of(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps]
+        title = f"{name}, {shots} utterances{' of another' * another}, {steps} steps"
+        episodes = (self.episode(index, shots, another) for index in range(len(self.longest)))
+        heard = self.kept.get(
+            key + ["another"] * another, lambda: self._hear(title, build, params, rate, steps, episodes)
         )
-        if key not in self.kept:
-            self.kept[key] = self._hear(f"{name}, {shots} utterances, {steps} steps", build, params, shots, rate, steps)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, self.kept)
-        return Heard(self.said, self.kept[key], self.speakers)
+        return Heard(self.said, heard, self.speakers)
 
-    def episode(self, index: int, shots: int) -> Episode:
-        """One speaker's support set, in one of few shapes, and queries."""
-        padded = next(length for length in self.lengths if length >= self.longest[index])
-        return _first(self.episodes(shots, [index]), padded, 5 if shots <= 5 else None)
+    def episode(self, index: int, shots: int, another: bool = False) -> Episode:
+        """A speaker's queries, and a support set in one of few shapes: the speaker's, or that of the next one."""
+        giver = (index + 1) % len(self.longest) if another else index
+        longest = max(self.longest[index], self.longest[giver])
+        padded = next(length for length in self.lengths if length >= longest)
+        own, given = (_first(self.episodes(shots, [one]), padded, 5 if shots <= 5 else None) for one in (index, giver))
+        return own._replace(support=given.support)
 
-    def _hear(self, title: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> list[str]:
+    def _hear(
+        self, title: str, build: Build, params: PyTree, rate: float, steps: int, episodes: Iterable[Episode]
+    ) -> list[str]:
         run = adapt_and_recognise(build)
         heard = []
-        with progress_bar(title, len(self.episodes.groups)) as advance:
-            for index in range(len(self.longest)):
-                heard += self.vocabulary.decode_rows(run(params, rate, steps, self.episode(index, shots)))
+        with progress_bar(title, len(self.longest)) as advance:
+            for episode in episodes:
+                heard += self.vocabulary.decode_rows(run(params, rate, steps, episode))
                 advance(1)
         return heard
 
@@ -105,8 +108,15 @@ def padded_lengths(episodes: Iterable[AdaptationEpisodes], count: int) -> list[i
     )
 
 
-def row(heard: Heard, before: Heard, baseline: Heard | None = None) -> dict:
-    """Error rates in percent with intervals over speakers, and differences to other systems on the same speech."""
+def row(heard: Heard, before: Heard, baseline: Heard | None = None, another: Heard | None = None) -> dict:
+    """Error rates in percent with intervals over speakers, and differences to other systems on the same speech.
+
+    Args:
+      heard: by the system itself.
+      before: by the same without adaptation; "gain" is the part of its errors that is gone.
+      baseline: by another method; "against" is the difference to it.
+      another: by the same system adapted to other speakers; "own" is the difference to that.
+    """
     cer, wer = bootstrap_rate(heard.characters, heard.speakers), bootstrap_rate(heard.words, heard.speakers)
     gain = paired_relative(before.characters, heard.characters, heard.speakers)
     found = {
@@ -114,9 +124,10 @@ def row(heard: Heard, before: Heard, baseline: Heard | None = None) -> dict:
         "wer": wer.value, "wer_low": wer.low, "wer_high": wer.high,
         "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high,
     }  # fmt: skip
-    if baseline is not None:
-        change = paired_difference(baseline.characters, heard.characters, heard.speakers)
-        found |= {"against": change.value, "against_low": change.low, "against_high": change.high}
+    for name, other in (("against", baseline), ("own", another)):
+        if other is not None:
+            change = paired_difference(other.characters, heard.characters, heard.speakers)
+            found |= {name: change.value, f"{name}_low": change.low, f"{name}_high": change.high}
     return found
 
 
@@ -143,11 +154,3 @@ def _first(episodes: Episode, padded: int, support: int | None) -> Episode:
         )
 
     return Episode(cut(episodes.support, slice(support)), cut(episodes.query, slice(None)))
-
-
-def digest_of(params: PyTree) -> str:
-    """Identifies weights, for the key of what was made with them."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()[:16]

@@ -57,7 +57,7 @@ CHOSEN_SHOTS = 5
 """Utterances at which rates and steps are chosen, and at which the curve of steps is drawn."""
 COLUMNS = {
     "method": "", "shots": "d", "rate": "g", "steps": "d", "CER": "", "WER": "", "less CER than before": "",
-    "CER against fine-tuning": "",
+    "CER against fine-tuning": "", "against another's utterances": "",
 }  # fmt: skip
 SAFETY_COLUMNS = {
     "method": "", "shots": "d", "adapted": "d", "speakers": "d", "CER behind the gate": "",

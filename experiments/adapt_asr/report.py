@@ -56,22 +56,25 @@ def finalists(methods: Mapping[str, Trained]) -> list[Trained]:
     return [method for method in (baseline_of(methods), best) if method is not None]
 
 
-def hear(method: Trained, protocol: Protocol, shots: int, steps: int | None = None) -> Heard:
+def hear(method: Trained, protocol: Protocol, shots: int, steps: int | None = None, *, another: bool = False) -> Heard:
     """A method with its own rate on a protocol."""
-    return protocol.hear(
-        method.name, method.build, method.params, shots, method.rate, method.steps if steps is None else steps
-    )
+    steps = method.steps if steps is None else steps
+    return protocol.hear(method.name, method.build, method.params, shots, method.rate, steps, another=another)
 
 
 def table(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
-    """A row for every method and number of utterances, and one of each without adaptation."""
+    """A row for every method and number of utterances, and one of each without adaptation.
+
+    At `CHOSEN_SHOTS` a speaker is recognised by what adapted to another speaker, too.
+    """
     baseline, rows = baseline_of(methods), []
     for method in methods.values():
         before = hear(method, protocol, 0)
         for shots in (0, *TABLE_SHOTS):
             heard = hear(method, protocol, shots)
             other = None if baseline is None or not shots else hear(baseline, protocol, shots)
-            rows.append(_named(method, shots, method.steps if shots else 0) | row(heard, before, other))
+            another = hear(method, protocol, shots, another=True) if shots == CHOSEN_SHOTS else None
+            rows.append(_named(method, shots, method.steps if shots else 0) | row(heard, before, other, another))
     return rows
 
 
@@ -103,6 +106,7 @@ def show(rows: list[dict]) -> str:
             "WER": interval(found, "wer"),
             "less CER than before": interval(found, "gain", " %"),
             "CER against fine-tuning": interval(found, "against", "", "+.1f"),
+            "against another's utterances": interval(found, "own", "", "+.1f"),
         }
         for found in rows
     ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.adapt_asr.protocol import Heard, digest_of
+from experiments.adapt_asr.protocol import Heard
+from experiments.kept import Kept, digest_of
 from experiments.languages.systems import System
 from jaxmeta import Episode, Ragged, forward_only
 from jaxmeta.data.adaptation import AdaptationEpisodes
@@ -20,7 +20,6 @@ from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import Edits, error_rate
 from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
-from jaxmeta.training.durable import write_json
 from jaxmeta.types import PyTree
 
 Count = Callable[[list[str], list[str]], Edits]
@@ -37,26 +36,18 @@ class Trained(NamedTuple):
 
 
 class Adaptation:
-    """What a system writes for the queries of languages after adapting to some utterances of each.
-
-    Kept under everything that it depends on, so that a second run evaluates nothing twice.
-    """
+    """What a system writes for the queries of languages after adapting to some utterances of each."""
 
     def __init__(self, episodes: AdaptationEpisodes, vocabulary: Vocabulary, system: System, folder: Path):
         self.episodes, self.vocabulary, self.system = episodes, vocabulary, system
-        self.path = folder / "heard.json"
-        self.kept = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        self.kept = Kept(folder)
 
     def hear(self, method: str, params: PyTree, shots: int, rate: float, steps: int) -> dict[str, Heard]:
         """Language -> what was said and written in all draws of its support set."""
         steps = steps if shots else 0
-        key = json.dumps([method, digest_of(params), self.episodes.corpus.fingerprint, shots, rate, steps])
-        if key not in self.kept:
-            title = f"{method}, {shots} utterances, {steps} steps at {rate:g}"
-            self.kept[key] = self._hear(title, params, shots, rate, steps)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, self.kept)
-        return self._by_language(self.kept[key])
+        key = [method, digest_of(params), self.episodes.corpus.fingerprint, shots, rate, steps]
+        title = f"{method}, {shots} utterances, {steps} steps at {rate:g}"
+        return self._by_language(self.kept.get(key, lambda: self._hear(title, params, shots, rate, steps)))
 
     def _hear(self, title: str, params: PyTree, shots: int, rate: float, steps: int) -> list[list[str]]:
         run, found = _adapt_and_write(self.system), []

@@ -103,6 +103,26 @@ def test_the_protocol_adapts_to_the_shots_that_are_asked_for_and_keeps_what_it_h
     assert again.hear("x", writes, {"plain": jnp.zeros(())}, 5, 1.0, 3) == heard
 
 
+def test_what_adapts_to_another_speaker_is_asked_for_one_s_own_queries(tmp_path):
+    some = corpus()
+    some.frames[:] = np.repeat([1, 2, 3], 14 * 8)[:, None]  # each speaker's own, in every frame
+
+    def writes_its_speaker(rate, steps):
+        def adapt(params, state, support, key):
+            return support.inputs.values.max(), {}
+
+        return writes(rate, steps)._replace(adapt=adapt)
+
+    episodes = adaptation_episodes(some, VOCABULARY, supports=(0, 1, 2, 5, 10), query=4, seed=0)
+    tests = Protocol(episodes, VOCABULARY, tmp_path)
+    own, others = (
+        tests.hear("x", writes_its_speaker, {"plain": jnp.zeros(())}, 5, 1.0, 1, another=another)
+        for another in (False, True)
+    )
+    assert own.heard[::4] == ["a", "aa", "aaa"] and others.heard[::4] == ["aa", "aaa", "a"]
+    assert own.said == others.said and others.speakers == own.speakers
+
+
 def test_the_best_rate_and_steps_on_validation_speakers_are_chosen(tmp_path):
     from experiments.adapt_asr.methods import Method
 
@@ -131,6 +151,7 @@ def test_a_row_compares_with_its_own_start_and_with_the_baseline():
     )
     found = row(after, before, other)
     assert (found["cer"], found["gain"], found["against"]) == (25.0, 50.0, 0.0)
+    assert row(after, before, another=before)["own"] == -25.0 and "own" not in found
     assert found["cer_low"] <= 25 <= found["cer_high"]
     assert interval(found, "cer") == "25.0 (25.0 to 25.0)" and interval(found, "none") is None
 
@@ -140,6 +161,7 @@ def test_tables_have_a_row_for_every_method_shots_and_steps(tmp_path):
     rows, curve = table(methods, protocol(tmp_path)), curve_of_steps(list(methods.values()), protocol(tmp_path))
     assert [found["shots"] for found in rows] == [0, 1, 2, 5, 10] * 2
     assert [found["steps"] for found in curve] == [0, 1, 2, 5, 10, 20] * 2
+    assert [found.get("own") for found in rows] == [None, None, None, 0.0, None] * 2
     assert show(rows).count("\n") == 12 and "| fine-tune all | 0 |" in show(rows)
 
 

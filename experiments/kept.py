@@ -1,0 +1,38 @@
+"""What was recognised, kept in a file under everything that it depends on: a second run evaluates nothing twice."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmeta.training.durable import write_json
+from jaxmeta.types import PyTree
+
+
+class Kept:
+    """The file heard.json of a folder: results that JSON can hold, by key."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / "heard.json"
+        self.found = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+
+    def get(self, key: list[Any], make: Callable[[], Any]) -> Any:
+        """What is kept under a key, or else what `make` gives, which is kept from now on."""
+        name = json.dumps(key)
+        if name not in self.found:
+            self.found[name] = make()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, self.found)
+        return self.found[name]
+
+
+def digest_of(params: PyTree) -> str:
+    """Identifies weights, for the key of what was made with them."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
