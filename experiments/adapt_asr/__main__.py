@@ -7,6 +7,7 @@ A CTC recogniser of characters is trained on many speakers at once. Then speaker
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
 biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
 test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
+Each speaker is recognised by what adapted to another one, too: what an inner step gives whoever it is on is not the voice.
 Then what adaptation may break: errors on the speakers of training (forgetting), and a gate that adapts only where the
 cross-validated gain on the support set is certain.
 
