@@ -1,14 +1,14 @@
 """Adapt a speech recogniser to a new speaker from one to ten transcribed utterances.
 
-    python -m experiments.adapt_asr --preset quick                  # 8 minutes of processor time, no data
+    python -m experiments.adapt_asr --preset quick                  # 6 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # hours
 
 A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never heard each give a few
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
 biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
 test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
-Each speaker is recognised by what adapted to another one, too: what an inner step gives whoever it is on is not the voice.
-Then what adaptation may break: errors on the speakers of training (forgetting), and a gate that adapts only where the
+Each speaker is recognised by what adapted to another one, too: what any inner step gives is not the voice. Then what
+adaptation may break: errors on the speakers of training (forgetting), and a gate that adapts only where the
 cross-validated gain on the support set is certain.
 
 The quick preset synthesises short English sentences with accents; the full one reads `en_nonnative_sentences` under
