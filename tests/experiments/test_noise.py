@@ -154,7 +154,7 @@ def test_speakers_say_the_same_in_every_condition(home, speech, tmp_path):
     conditions = recorded_sounds(home, seed=0).conditions[:2]
     clean, noisy = report.settings(corpus, speech, vocabulary, conditions, 2, 0, tmp_path)
     for protocol, other in ((clean.told, noisy.told), (clean.alone, noisy.alone)):
-        assert protocol.path != other.path
+        assert protocol.kept.path != other.kept.path
         for one, another in zip(protocol.episodes.groups, other.episodes.groups, strict=True):
             files = [setting.told.episodes.corpus.columns["file_name"] for setting in (clean, noisy)]
             np.testing.assert_array_equal(files[0][one.query], files[1][another.query])
