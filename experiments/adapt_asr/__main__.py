@@ -86,12 +86,12 @@ def main(config: Config) -> dict:
     print(f"training on {data.train.describe()}, {data.vocabulary.size - 1} characters", file=sys.stderr)
     weights = train_stages(recipe, data, config.seed, config.workdir)
     params = {name: _params(name, known[name], config, recipe, data, weights) for name in names}
-    validation, test = _protocols(data, config, recipe)
+    validation, test, others = _protocols(data, config, recipe)
     chosen = {name: choose(name, known[name], params[name], validation, recipe.meta.inner_rate) for name in names}
     _keep_recogniser(config, recipe, data, chosen)
     if config.preset == "quick":
         copy_voice(data, config.workdir / "voice")
-    rows, final = table(chosen, test), finalists({name: chosen[name] for name in names if known[name].labels})
+    rows, final = table(chosen, test, others), finalists({name: chosen[name] for name in names if known[name].labels})
     curve = curve_of_steps(final, test) if config.curves else []
     safety = [gate(method, test) | forgetting(method, test, data.train, config.seed) for method in final]
     one = _recogniser(config, recipe, data, weights)
@@ -133,9 +133,9 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
     ).params  # fmt: skip
 
 
-def _protocols(data: SpeechData, config: Config, recipe: Recipe) -> tuple[Protocol, Protocol]:
-    """Validation and test, padded to the same lengths so that a method's programs serve both."""
-    from experiments.adapt_asr.protocol import Protocol, padded_lengths
+def _protocols(data: SpeechData, config: Config, recipe: Recipe) -> tuple[Protocol, ...]:
+    """Validation, test, and test by what adapted to others; padded alike so that a method's programs serve them all."""
+    from experiments.adapt_asr.protocol import Protocol, padded_lengths, supports_of_others
     from jaxmeta.data.adaptation import adaptation_episodes
 
     val, test = (
@@ -143,10 +143,8 @@ def _protocols(data: SpeechData, config: Config, recipe: Recipe) -> tuple[Protoc
         for corpus in (data.val, data.test)
     )
     lengths = padded_lengths((val, test), recipe.padded)
-    return (
-        Protocol(val, data.vocabulary, config.workdir / "val", lengths),
-        Protocol(test, data.vocabulary, config.workdir / "test", lengths),
-    )
+    parts = {"val": val, "test": test, "others": supports_of_others(test)}
+    return tuple(Protocol(part, data.vocabulary, config.workdir / name, lengths) for name, part in parts.items())
 
 
 def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: dict[str, Trained]) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,40 +60,36 @@ class Protocol:
         self.said = [str(text[row]) for group in episodes.groups for row in group.query]
         self.speakers = [group.name for group in episodes.groups for _ in group.query]
 
-    def hear(
-        self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int, *, another: bool = False
-    ) -> Heard:
-        """Adapt to each speaker's first `shots` utterances and recognise the queries.
-
-        With `another`, adapt to the next speaker's utterances instead: what adaptation gives whoever it is to.
-        """
+    def hear(self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> Heard:
+        """Adapt to each speaker's first `shots` utterances and recognise the queries."""
         steps = steps if shots else 0
         key = [name, digest_of(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps]
-        title = f"{name}, {shots} utterances{' of another' * another}, {steps} steps"
-        episodes = (self.episode(index, shots, another) for index in range(len(self.longest)))
-        heard = self.kept.get(
-            key + ["another"] * another, lambda: self._hear(title, build, params, rate, steps, episodes)
-        )
+        title = f"{name}, {shots} utterances, {steps} steps"
+        heard = self.kept.get(key, lambda: self._hear(title, build, params, shots, rate, steps))
         return Heard(self.said, heard, self.speakers)
 
-    def episode(self, index: int, shots: int, another: bool = False) -> Episode:
-        """A speaker's queries, and a support set in one of few shapes: the speaker's, or that of the next one."""
-        giver = (index + 1) % len(self.longest) if another else index
-        longest = max(self.longest[index], self.longest[giver])
-        padded = next(length for length in self.lengths if length >= longest)
-        own, given = (_first(self.episodes(shots, [one]), padded, 5 if shots <= 5 else None) for one in (index, giver))
-        return own._replace(support=given.support)
+    def episode(self, index: int, shots: int) -> Episode:
+        """One speaker's support set, in one of few shapes, and queries."""
+        padded = next(length for length in self.lengths if length >= self.longest[index])
+        return _first(self.episodes(shots, [index]), padded, 5 if shots <= 5 else None)
 
-    def _hear(
-        self, title: str, build: Build, params: PyTree, rate: float, steps: int, episodes: Iterable[Episode]
-    ) -> list[str]:
+    def _hear(self, title: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> list[str]:
         run = adapt_and_recognise(build)
         heard = []
         with progress_bar(title, len(self.longest)) as advance:
-            for episode in episodes:
-                heard += self.vocabulary.decode_rows(run(params, rate, steps, episode))
+            for index in range(len(self.longest)):
+                heard += self.vocabulary.decode_rows(run(params, rate, steps, self.episode(index, shots)))
                 advance(1)
         return heard
+
+
+def supports_of_others(episodes: AdaptationEpisodes) -> AdaptationEpisodes:
+    """The same queries, each speaker's with the support set of the next one: what adapts to them is not the voice."""
+    others = np.roll(np.arange(len(episodes.groups)), -1)
+    groups = (
+        one._replace(support=episodes.groups[other].support) for one, other in zip(episodes.groups, others, strict=True)
+    )
+    return replace(episodes, groups=tuple(groups))
 
 
 def longest_of(episodes: AdaptationEpisodes) -> list[int]:

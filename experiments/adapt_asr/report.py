@@ -56,16 +56,17 @@ def finalists(methods: Mapping[str, Trained]) -> list[Trained]:
     return [method for method in (baseline_of(methods), best) if method is not None]
 
 
-def hear(method: Trained, protocol: Protocol, shots: int, steps: int | None = None, *, another: bool = False) -> Heard:
+def hear(method: Trained, protocol: Protocol, shots: int, steps: int | None = None) -> Heard:
     """A method with its own rate on a protocol."""
-    steps = method.steps if steps is None else steps
-    return protocol.hear(method.name, method.build, method.params, shots, method.rate, steps, another=another)
+    return protocol.hear(
+        method.name, method.build, method.params, shots, method.rate, method.steps if steps is None else steps
+    )
 
 
-def table(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
+def table(methods: Mapping[str, Trained], protocol: Protocol, others: Protocol) -> list[dict]:
     """A row for every method and number of utterances, and one of each without adaptation.
 
-    At `CHOSEN_SHOTS` a speaker is recognised by what adapted to another speaker, too.
+    At `CHOSEN_SHOTS` it is compared with `others`, where speakers are recognised by what adapted to another speaker.
     """
     baseline, rows = baseline_of(methods), []
     for method in methods.values():
@@ -73,7 +74,7 @@ def table(methods: Mapping[str, Trained], protocol: Protocol) -> list[dict]:
         for shots in (0, *TABLE_SHOTS):
             heard = hear(method, protocol, shots)
             other = None if baseline is None or not shots else hear(baseline, protocol, shots)
-            another = hear(method, protocol, shots, another=True) if shots == CHOSEN_SHOTS else None
+            another = hear(method, others, shots) if shots == CHOSEN_SHOTS else None
             rows.append(_named(method, shots, method.steps if shots else 0) | row(heard, before, other, another))
     return rows
 

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.adapt_asr.__main__ import Config, main
 from experiments.adapt_asr.data import SpeechData, copy_voice
-from experiments.adapt_asr.protocol import Heard, Protocol, padded_lengths, row
+from experiments.adapt_asr.protocol import Heard, Protocol, padded_lengths, row, supports_of_others
 from experiments.adapt_asr.report import (
     Trained,
     baseline_of,
@@ -114,10 +114,9 @@ def test_what_adapts_to_another_speaker_is_asked_for_one_s_own_queries(tmp_path)
         return writes(rate, steps)._replace(adapt=adapt)
 
     episodes = adaptation_episodes(some, VOCABULARY, supports=(0, 1, 2, 5, 10), query=4, seed=0)
-    tests = Protocol(episodes, VOCABULARY, tmp_path)
     own, others = (
-        tests.hear("x", writes_its_speaker, {"plain": jnp.zeros(())}, 5, 1.0, 1, another=another)
-        for another in (False, True)
+        Protocol(each, VOCABULARY, tmp_path / name).hear("x", writes_its_speaker, {"plain": jnp.zeros(())}, 5, 1.0, 1)
+        for name, each in (("own", episodes), ("others", supports_of_others(episodes)))
     )
     assert own.heard[::4] == ["a", "aa", "aaa"] and others.heard[::4] == ["aa", "aaa", "a"]
     assert own.said == others.said and others.speakers == own.speakers
@@ -158,7 +157,8 @@ def test_a_row_compares_with_its_own_start_and_with_the_baseline():
 
 def test_tables_have_a_row_for_every_method_shots_and_steps(tmp_path):
     methods = {name: trained(name, plain=1.0, steps=steps) for name, steps in (("fine-tune all", 3), ("maml", 2))}
-    rows, curve = table(methods, protocol(tmp_path)), curve_of_steps(list(methods.values()), protocol(tmp_path))
+    tests = protocol(tmp_path)
+    rows, curve = table(methods, tests, tests), curve_of_steps(list(methods.values()), tests)
     assert [found["shots"] for found in rows] == [0, 1, 2, 5, 10] * 2
     assert [found["steps"] for found in curve] == [0, 1, 2, 5, 10, 20] * 2
     assert [found.get("own") for found in rows] == [None, None, None, 0.0, None] * 2
