@@ -3,13 +3,16 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import jaxmeta
+
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types"},
+    {"jaxmeta.types", "jaxmeta.versions"},
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses"},
@@ -86,26 +89,43 @@ def test_files_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
-def test_importing_the_package_brings_in_jax_and_optax_only_and_configures_nothing():
+def test_importing_the_package_and_asking_for_help_does_not_wait_for_jax():
     script = """
-import sys, jax, optax
+import sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(event) if event == "socket.connect" else None)
+import jaxmeta
+from jaxmeta.cli.main import main
+for arguments in (["--help"], ["adapt", "--help"], ["--version"]):
+    try:
+        main(arguments)
+    except SystemExit as stop:
+        assert stop.code == 0
+assert not {"jax", "flax", "numpy", "librosa", "numba", "soundfile"} & set(sys.modules) and not opened
+"""
+    found = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert "{transcribe,adapt" in found.stdout
+    assert f"jaxmeta {jaxmeta.__version__}" in found.stdout and f"\njax {version('jax')}" in found.stdout
+
+
+def test_using_the_package_brings_in_jax_and_optax_only_and_configures_nothing():
+    script = """
+import sys, jax, optax, lazy_loader, pathlib
 before, config = set(sys.modules), dict(jax.config.values)
 opened = []
 sys.addaudithook(lambda event, args: opened.append((event, args)) if event in ("open", "socket.connect") else None)
-import jaxmeta
+from jaxmeta import *
 new = {name.split(".")[0] for name in set(sys.modules) - before}
 assert new == {"jaxmeta"}, new
-assert dict(jax.config.values) == config
-# The interpreter reads the modules themselves; nothing else is opened.
-files = [args[0] for event, args in opened if event == "open" and not str(args[0]).endswith((".py", ".pyc"))]
+assert maml and dict(jax.config.values) == config
+# The interpreter reads the modules themselves, and the list of public names; nothing else is opened.
+files = [args[0] for event, args in opened if event == "open" and not str(args[0]).endswith((".py", ".pyc", ".pyi"))]
 assert not [f for f in files if "__pycache__" not in str(f)] and not [e for e, _ in opened if e == "socket.connect"]
 """
     subprocess.run([sys.executable, "-W", "error::ImportWarning", "-c", script], check=True, cwd=ROOT)
 
 
 def test_public_names():
-    import jaxmeta
-
     for name in jaxmeta.__all__:
         assert hasattr(jaxmeta, name)
     wanted = "Batch Episode Ragged Model MetaLearner maml anil protonet unrolled first_order mixed_mode truncated"

@@ -1,5 +1,6 @@
 """Which subcommand runs, and how its errors are shown."""
 
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from jaxmeta.cli.export import export
 from jaxmeta.cli.spot import spot
 from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
+from jaxmeta.versions import versions
 
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
@@ -20,12 +22,19 @@ SUBCOMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a subcommand; what the user can mend is a line on standard error and exit status 2, not a traceback."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--version"]:
+        print(
+            "\n".join(f"{name} {found}" for name, found in (versions() | {"python": platform.python_version()}).items())
+        )
+        return
     try:
         tyro.extras.subcommand_cli_from_dict(
             SUBCOMMANDS,
             prog="jaxmeta",
-            args=arguments,
-            description="Recognise speech, adapt to the one who speaks, and tell who it is.",
+            args=given,
+            description="Recognise speech, adapt to the one who speaks, and tell who it is. "
+            "`jaxmeta --version` prints the versions of all that it stands on.",
         )
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -17,8 +16,8 @@ import numpy as np
 
 import jaxmeta
 from jaxmeta.training.durable import write_json
+from jaxmeta.versions import versions
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "librosa", "soundfile")
 _log = logging.getLogger("jaxmeta")
 
 Series = tuple[Any, Any, Any]
@@ -43,7 +42,7 @@ def stamp(seed: int, argv: Sequence[str], data: Mapping[str, str | Path]) -> dic
         "seed": seed,
         "commit": commit(),
         "data": {name: _hash(value) if isinstance(value, Path) else value for name, value in data.items()},
-        "packages": {"jaxmeta": jaxmeta.__version__} | _versions(),
+        "packages": versions(),
         "python": platform.python_version(),
         "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
         "host": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},
@@ -153,16 +152,6 @@ def _cell(value: Any, spec: str) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # an optional one
-    return versions
 
 
 def _hash(path: Path) -> str:
