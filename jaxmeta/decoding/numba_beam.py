@@ -72,15 +72,20 @@ def _arcs(task: SearchTask, logs: list[float]) -> list[list[Arc]]:
     children: list[dict[int, int]] = [{}]
     words: list[list[int]] = [[]]
     promises = [0.0]
-    for index, (spelling, log) in enumerate(zip(task.spellings, logs, strict=True)):
-        node = 0
+    # Words of one spelling promise their sum, in which flashlight takes logarithms to base 10 for natural ones. That
+    # changes what the beam keeps, and no score: what was promised is taken back with the word.
+    sums: dict[tuple[int, ...], float] = {}
+    for spelling, log in zip(task.spellings, logs, strict=True):
+        sums[spelling] = float(np.logaddexp(sums.get(spelling, -math.inf), log / math.log(10)))
+    for index, spelling in enumerate(task.spellings):
+        node, promise = 0, sums[spelling] * math.log(10)
         for token in spelling:
             node = children[node].setdefault(token, len(children))
             if node == len(children):
                 children.append({})
                 words.append([])
                 promises.append(-math.inf)
-            promises[node] = max(promises[node], log)
+            promises[node] = max(promises[node], promise)
         words[node].append(index)
     return [
         [(token, node, -1, task.lm_weight * (promises[node] - promise)) for token, node in branches.items()]
