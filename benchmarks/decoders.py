@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.problems import CLASSES, transcription_episodes
 from experiments.adapt_asr.synthesis import sentences
 from jaxmeta.data.vocabulary import build_vocabulary
+from jaxmeta.decoding import flashlight_beam
 from jaxmeta.decoding.beam import ctc_beam
 from jaxmeta.decoding.greedy import greedy
 from jaxmeta.decoding.ngram import train_ngram, write_arpa
@@ -18,6 +19,7 @@ from jaxmeta.models.acoustic import SUBSAMPLING, recogniser
 UTTERANCES = 8
 """Recognised in one run."""
 WORD_ORDER, CHARACTER_ORDER = 3, 6
+ENGINES = ("flashlight", "numba")
 SURE = 8.0
 """Nats by which the right class of a frame is above the others, before noise of deviation 1."""
 
@@ -38,7 +40,10 @@ def make_greedy(network: str, size: str, frames: int, seed: int) -> Callable[[],
 
 
 def make_searches(count: int, beam: int, seed: int) -> dict[str, tuple[Callable[[], None], int]]:
-    """Beam searches through the outputs for some sentences, each with the frames of log-mels behind them."""
+    """Beam searches through the outputs for some sentences, each with the frames of log-mels behind them.
+
+    By each engine that is installed; each has run once, so that what is compiled has been.
+    """
     texts = [sentence.text for sentence in sentences(count, seed)]
     vocabulary = build_vocabulary(texts)
     words = sorted({word for text in texts for word in text.split()})
@@ -54,8 +59,11 @@ def make_searches(count: int, beam: int, seed: int) -> dict[str, tuple[Callable[
         ):
             arpa = Path(folder, f"{name}.arpa")
             write_arpa(train_ngram(rows, order), arpa)
-            search = ctc_beam(vocabulary.units, lexicon=lexicon, arpa=arpa, beam=beam)
-            runs[f"beam of {beam}, {order}-gram of {name}"] = _searches(search, outputs), frames
+            for engine in ENGINES if flashlight_beam.installed() else ("numba",):
+                search = ctc_beam(vocabulary.units, lexicon=lexicon, arpa=arpa, beam=beam, engine=engine)
+                run = _searches(search, outputs)
+                run()
+                runs[f"beam of {beam}, {order}-gram of {name}, {engine}"] = run, frames
     return runs
 
 

@@ -8,8 +8,8 @@ frames of 40 log-mels, 30 labels), one task in flight at a time. Beside what the
 its arguments stands the peak memory of a process that runs it, and of the one that compiled it. The best path is that
 of a batch of 8 utterances, from log-mels on. Beam search decodes artificial outputs for short English sentences, in
 which the right class is by far the likeliest in most frames, with a model of words (and their spellings) and with one
-of characters; both are trained on such sentences. Times real time: seconds of speech over seconds of work. Needs the
-extra "decode".
+of characters; both are trained on such sentences. It runs by each engine that is installed: our own, and with the
+extra "decode" flashlight-text. Times real time: seconds of speech over seconds of work.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Word and character error rates: the edits between what was said and what was recognised, a row an utterance."""
 
-import importlib
 import unicodedata
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jiwer
 import numpy as np
 
 
@@ -35,10 +35,9 @@ def word_edits(references: Sequence[str], hypotheses: Sequence[str]) -> Edits:
       hypotheses: R texts that were recognised, in the same order.
     Raises:
       ValueError: as many references as hypotheses are needed, and at least one.
-      ImportError: the extra "decode" is not installed.
     """
     pairs = _normalised(references, hypotheses)
-    return _edits(_jiwer().process_words(*pairs))
+    return _edits(jiwer.process_words(*pairs))
 
 
 def character_edits(references: Sequence[str], hypotheses: Sequence[str]) -> Edits:
@@ -48,7 +47,7 @@ def character_edits(references: Sequence[str], hypotheses: Sequence[str]) -> Edi
     accent that NFC cannot join to its letter counts for itself.
     """
     pairs = _normalised(references, hypotheses)
-    return _edits(_jiwer().process_characters(*pairs))
+    return _edits(jiwer.process_characters(*pairs))
 
 
 def error_rate(edits: Edits) -> float:
@@ -77,7 +76,7 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _edits(output: Any) -> Edits:
+def _edits(output: jiwer.WordOutput | jiwer.CharacterOutput) -> Edits:
     """Counts of jiwer's alignments, [R] each."""
     counts = np.zeros((len(output.references), 3), np.int64)
     for row, chunks in zip(counts, output.alignments, strict=True):
@@ -88,10 +87,3 @@ def _edits(output: Any) -> Edits:
                 row[0 if chunk.type == "substitute" else 1] += chunk.ref_end_idx - chunk.ref_start_idx
     reference = np.array([len(reference) for reference in output.references], np.int64)
     return Edits(counts[:, 0], counts[:, 1], counts[:, 2], reference)
-
-
-def _jiwer() -> Any:
-    try:
-        return importlib.import_module("jiwer")
-    except ImportError as error:
-        raise ImportError("error rates need jiwer: pip install 'jaxmeta[decode]'.") from error

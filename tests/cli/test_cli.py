@@ -42,7 +42,6 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
 
 
 def test_a_language_model_makes_words_of_its_own_alone(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
-    pytest.importorskip("flashlight.lib.text")
     arpa = tmp_path / "words.arpa"
     write_arpa(train_ngram([["ab", "ba"], ["ab"]], 2), arpa)
     main(["transcribe", checkpoint, str(voice_folder / "audio" / "1.wav"), "--lm", str(arpa)])

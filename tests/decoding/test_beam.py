@@ -1,5 +1,6 @@
 """Beam search against sums over every alignment, with and without lexicon and language model."""
 
+import functools
 import itertools
 import math
 import sys
@@ -8,14 +9,22 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from jaxmeta.decoding.beam import Hypothesis, ctc_beam
+from jaxmeta.decoding import beam, flashlight_beam, prefix_search
+from jaxmeta.decoding.beam import Hypothesis
 from jaxmeta.decoding.ngram import log_probability, train_ngram, write_arpa
-
-pytest.importorskip("flashlight.lib.text", reason="the extra 'decode' is not installed")
 
 UNITS = ["a", "b", " "]
 EXHAUSTIVE = {"beam": 100_000, "threshold": math.inf}
 LEXICON = {"a": "a", "ab": "ab", "bb": "bb", "B": "bb"}
+NO_FLASHLIGHT = pytest.mark.skipif(
+    not flashlight_beam.installed(), reason="the extra 'decode' is not installed, or there is none for this Python"
+)
+
+
+@pytest.fixture(params=[pytest.param("flashlight", marks=NO_FLASHLIGHT), "numba"])
+def ctc_beam(request):
+    """The search by each engine."""
+    return functools.partial(beam.ctc_beam, engine=request.param)
 
 
 def random_log_probs(seed, frames, classes=4):
@@ -54,26 +63,26 @@ def model(tmp_path, sentences, order=3):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_an_exhaustive_beam_sums_over_all_alignments(seed):
+def test_an_exhaustive_beam_sums_over_all_alignments(ctc_beam, seed):
     log_probs = random_log_probs(seed, 5)
     found = ctc_beam(UNITS, **EXHAUSTIVE)(log_probs, 5)
     assert_scores([(h.labels, h.score) for h in found], marginals(log_probs))
     assert all(h.words == tuple(spell(h.labels).split()) for h in found)
 
 
-def test_a_text_may_begin_with_any_unit():
+def test_a_text_may_begin_with_any_unit(ctc_beam):
     # With the search's silence at " ", a first " " would be read as a repetition, and lost.
     log_probs = np.log(np.array([[0.01, 0.01, 0.01, 0.97], [0.01, 0.97, 0.01, 0.01]]))
     assert ctc_beam(UNITS)(log_probs, 2)[0].labels == (3, 1)
 
 
-def test_the_sum_over_alignments_can_beat_the_best_path():
+def test_the_sum_over_alignments_can_beat_the_best_path(ctc_beam):
     log_probs = np.log(np.array([[0.6, 0.4], [0.6, 0.4]]))  # blank blank 0.36; "a" 0.16 + 0.24 + 0.24
     best = ctc_beam(["a"])(log_probs, 2)[0]
     assert best == Hypothesis(("a",), (1,), pytest.approx(math.log(0.64), abs=1e-6))
 
 
-def test_a_language_model_of_units_is_added_in_nats(tmp_path):
+def test_a_language_model_of_units_is_added_in_nats(ctc_beam, tmp_path):
     ngram, path = model(tmp_path, ["ab ab", "a b", "bb a ", "ba"])
     log_probs = random_log_probs(7, 4)
     found = ctc_beam(UNITS, arpa=path, lm_weight=0.7, **EXHAUSTIVE)(log_probs, 4)
@@ -97,7 +106,7 @@ def by_lexicon(log_probs):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_lexicon_allows_its_words_with_spaces_between(seed):
+def test_a_lexicon_allows_its_words_with_spaces_between(ctc_beam, seed):
     log_probs = random_log_probs(seed, 6)
     found = ctc_beam(UNITS, lexicon=LEXICON, **EXHAUSTIVE)(log_probs, 6)
     assert_scores([(h.words, h.score) for h in found], by_lexicon(log_probs))
@@ -107,7 +116,7 @@ def test_a_lexicon_allows_its_words_with_spaces_between(seed):
     assert all(spell(h.labels) == " ".join(LEXICON[word] for word in h.words) for h in found)
 
 
-def test_a_language_model_of_words_is_added_in_nats(tmp_path):
+def test_a_language_model_of_words_is_added_in_nats(ctc_beam, tmp_path):
     ngram, path = model(tmp_path, [["a", "B"], ["ab"], ["bb", "a"], ["B", "B", "a"]], 2)
     log_probs = random_log_probs(3, 6)
     decode = ctc_beam(UNITS, lexicon=LEXICON, arpa=path, lm_weight=1.3, word_score=0.4, **EXHAUSTIVE)
@@ -118,7 +127,7 @@ def test_a_language_model_of_words_is_added_in_nats(tmp_path):
     assert_scores([(h.words, h.score) for h in decode(log_probs, 6)], expected)
 
 
-def test_a_narrow_beam_finds_the_best_of_peaked_outputs():
+def test_a_narrow_beam_finds_the_best_of_peaked_outputs(ctc_beam):
     log_probs = random_log_probs(4, 6) * 4
     log_probs -= np.log(np.exp(log_probs).sum(-1, keepdims=True))
     expected = marginals(log_probs)
@@ -127,7 +136,7 @@ def test_a_narrow_beam_finds_the_best_of_peaked_outputs():
 
 
 @pytest.mark.parametrize("lexicon", [None, LEXICON])
-def test_frames_beyond_the_length_are_inert(lexicon):
+def test_frames_beyond_the_length_are_inert(ctc_beam, lexicon):
     decode = ctc_beam(UNITS, lexicon=lexicon)
     log_probs = random_log_probs(5, 6)
     padded = np.concatenate([log_probs[:4], np.full((3, 4), np.nan)])
@@ -135,7 +144,7 @@ def test_frames_beyond_the_length_are_inert(lexicon):
     assert decode(padded, 0) == [Hypothesis((), (), 0.0)]
 
 
-def test_an_impossible_class_is_never_read():
+def test_an_impossible_class_is_never_read(ctc_beam):
     with np.errstate(divide="ignore"):
         log_probs = np.log(np.array([[0.5, 0.5, 0.0, 0.0]] * 3))
         late = np.log(np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]]))
@@ -166,7 +175,7 @@ ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), ARGUMENTS)
-def test_arguments_out_of_range_are_errors(arguments, message):
+def test_arguments_out_of_range_are_errors(ctc_beam, arguments, message):
     with pytest.raises(ValueError, match=message):
         ctc_beam(**{"units": UNITS, **arguments})
 
@@ -181,12 +190,12 @@ def test_arguments_out_of_range_are_errors(arguments, message):
         (np.ones((3, 4)), 3, "above 0"),
     ],
 )
-def test_outputs_that_are_no_log_probabilities_are_errors(values, length, message):
+def test_outputs_that_are_no_log_probabilities_are_errors(ctc_beam, values, length, message):
     with pytest.raises(ValueError, match=message):
         ctc_beam(UNITS)(values, length)
 
 
-def test_a_model_that_lacks_units_or_words_is_an_error(tmp_path):
+def test_a_model_that_lacks_units_or_words_is_an_error(ctc_beam, tmp_path):
     _, path = model(tmp_path, ["ab", "ba"])
     with pytest.raises(ValueError, match=r"lacks 1 units or words, such as \[' '\]"):
         ctc_beam(UNITS, arpa=path)
@@ -194,7 +203,7 @@ def test_a_model_that_lacks_units_or_words_is_an_error(tmp_path):
         ctc_beam(UNITS, lexicon=LEXICON, arpa=path)
 
 
-def test_a_damaged_model_is_an_error(tmp_path):
+def test_a_damaged_model_is_an_error(ctc_beam, tmp_path):
     _, path = model(tmp_path, ["ab ", "ba"])
     text = path.read_text()
     for damaged in (text[: len(text) // 2], text.replace("ngram 1=", "ngram 1=1")):
@@ -205,7 +214,19 @@ def test_a_damaged_model_is_an_error(tmp_path):
         ctc_beam(UNITS, arpa=tmp_path / "none.arpa")
 
 
-def test_a_missing_flashlight_is_named(monkeypatch):
+def test_a_missing_flashlight_is_named_or_done_without(monkeypatch):
     monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxmeta\[decode\]'"):
-        ctc_beam(UNITS)
+        beam.ctc_beam(UNITS, engine="flashlight")
+    assert beam.ctc_beam(UNITS)(np.log([[0.2, 0.6, 0.1, 0.1]]), 1)[0].words == ("a",)
+
+
+def test_an_unknown_engine_is_an_error():
+    with pytest.raises(ValueError, match="engine='kaldi' is not known"):
+        beam.ctc_beam(UNITS, engine="kaldi")
+
+
+def test_the_search_compiles_where_no_folder_takes_its_program():
+    source: dict = {}
+    exec("def double(x): return 2 * x", source)  # numba has nowhere to keep what comes from no file
+    assert prefix_search.compiled(source["double"])(3) == 6

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from hypothesis import strategies as st
 
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate, word_edits
 from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference, paired_relative
-
-jiwer = pytest.importorskip("jiwer", reason="the extra 'decode' is not installed")
 
 
 def edits(errors, reference):
@@ -69,12 +66,6 @@ def test_rates_that_cannot_be_are_errors():
         character_edits("ab", "ab")
     with pytest.raises(ValueError, match="every reference is empty"):
         error_rate(word_edits(["", " "], ["a", ""]))
-
-
-def test_a_missing_jiwer_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "jiwer", None)
-    with pytest.raises(ImportError, match=r"pip install 'jaxmeta\[decode\]'"):
-        word_edits(["a"], ["a"])
 
 
 def enumerated(errors, reference):

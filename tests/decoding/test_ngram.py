@@ -78,7 +78,9 @@ def test_the_model_prefers_text_like_its_own():
 
 @pytest.mark.parametrize("order", [2, 4])
 def test_kenlm_reads_the_same_scores(order, tmp_path):
-    pytest.importorskip("flashlight.lib.text", reason="the extra 'decode' is not installed")
+    pytest.importorskip(
+        "flashlight.lib.text", reason="the extra 'decode' is not installed, or there is none for this Python"
+    )
     pytest.importorskip("flashlight.lib.text.decoder")
     from flashlight.lib.text.decoder.kenlm import KenLM
     from flashlight.lib.text.dictionary import Dictionary
