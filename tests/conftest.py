@@ -1,6 +1,18 @@
 """Every test has a cache folder of its own, so that none depends on what another left behind."""
 
+import jax
 import pytest
+
+# Most time goes to compiling, and what is compiled runs for milliseconds.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """Keep in one process what shares compiled programs: the cases of a learner, or else the tests of a file."""
+    for item in items:
+        name, _ = getattr(getattr(item, "callspec", None), "params", {}).get("case", ("", ""))
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.relative_to(item.config.rootpath)} {name}".rstrip()))
 
 
 @pytest.fixture(autouse=True)
@@ -8,3 +20,10 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("JAXMETA_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_a_module():
+    """Let go of the programs of each module after it: those of all of them take gigabytes."""
+    yield
+    jax.clear_caches()

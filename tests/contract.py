@@ -43,7 +43,7 @@ from jaxmeta.learners.unlabelled import unlabelled
 from jaxmeta.losses import cross_entropy, weighted_mean
 from jaxmeta.optimizers import adam
 from jaxmeta.speaker_losses import margin_softmax
-from jaxmeta.training import TrainState, init_state, make_evaluate, make_update
+from jaxmeta.training import init_state, make_evaluate, make_update
 from tests.problem import (
     STEPS,
     TASKS,
@@ -60,7 +60,7 @@ from tests.problem import (
     stateful,
     weighted,
 )
-from tests.programs import Programs, as_type, assert_close, compiled, over_tasks, programs, ravel
+from tests.programs import as_type, assert_close, compiled, over_tasks, programs, ravel
 
 LEARNER_FILES = sorted((Path(__file__).parents[1] / "jaxmeta" / "learners").glob("*.py"))
 ESTIMATORS = {
@@ -156,46 +156,95 @@ LEARNERS = {
     "enrolment": Entry(lambda _: enrolment(ENCODER, margin_softmax(0.0), WAYS), NONE),
 }
 CLOSED_FORM = {"protonet", "r2d2", "matching", "enrolment"}
-CASES = [(name, estimator) for name, entry in LEARNERS.items() for estimator in entry.estimators]
 OUTER = optax.sgd(1.0)
-
-every_case = pytest.mark.parametrize(("name", "estimator"), CASES)
-every_learner = pytest.mark.parametrize("name", LEARNERS)
-
-
 KEY = jax.random.key(1)
 SAME = jnp.stack([KEY] * TASKS)
-
-
-class Case(NamedTuple):
-    learner: MetaLearner
-    train: TrainState
-    programs: Programs
-
-
-@functools.cache
-def case(name, estimator):
-    learner = LEARNERS[name].build(ESTIMATORS.get(estimator))
-    return Case(learner, initial(name), programs(learner, OUTER))
-
-
-@functools.cache
-def initial(name):
-    learner = LEARNERS[name].build(ESTIMATORS.get(default(name)))
-    return init_state(learner, OUTER, jax.random.key(0), task().support.inputs)
 
 
 def default(name):
     return LEARNERS[name].estimators[0]
 
 
+def marked(name, estimator):
+    """A case. The fast tier has each learner under its own estimator, and MAML under all: most others use its loop."""
+    fast = name == "maml" or estimator == default(name)
+    return pytest.param((name, estimator), marks=() if fast else pytest.mark.slow, id=f"{name}-{estimator}")
+
+
+CASES = [(name, estimator) for name, entry in LEARNERS.items() for estimator in entry.estimators]
+
+
+def cases(chosen):
+    """Parametrises a test over the cases that are chosen; pytest runs all tests of a case one after the other."""
+    return pytest.mark.parametrize("case", [marked(*each) for each in CASES if chosen(*each)], indirect=True)
+
+
+every_case = cases(lambda name, estimator: True)
+every_learner = cases(lambda name, estimator: estimator == default(name))
+
+
+class Case:
+    """A learner under one estimator: its programs, and what more than one test wants of them."""
+
+    def __init__(self, name, estimator):
+        self.name, self.entry = name, LEARNERS[name]
+        self.learner = self.entry.build(ESTIMATORS.get(estimator))
+        self.train = init_state(self.learner, OUTER, jax.random.key(0), task().support.inputs)
+        self.update, self.each, self.traces = programs(self.learner, OUTER)
+
+    @functools.cached_property
+    def of_variants(self):
+        """Losses and gradients of `variants`, under one key."""
+        (losses, _), gradients = jax.device_get(self.each(self.train, variants(), SAME))
+        return [one((losses, gradients), i) for i in range(TASKS)]
+
+    @functools.cached_property
+    def of_tasks(self):
+        """Losses, states and gradients of the tasks of `batch`, under the keys that the update gives them."""
+        return jax.device_get(self.each(self.train, batch(), keys_of(self.train)))
+
+    @functools.cached_property
+    def adapted(self):
+        """What adaptation to a task reports, and the logits of its support and query set after it."""
+        learner = self.learner
+
+        @compiled
+        def adapt(params, state, episode):
+            fast, info = learner.adapt(params, state, episode.support, KEY)
+            return info, *(learner.predict(params, state, fast, part.inputs, KEY, False)[0] for part in episode)
+
+        return jax.device_get(adapt(self.train.params, self.train.state, task()))
+
+
+@pytest.fixture(scope="module")
+def case(request):
+    """Made once for all tests of a case, and let go after them: a hundred cases' programs are gigabytes."""
+    return Case(*request.param)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def environment():
-    """Full precision where a device has less by default; lets go of a hundred programs when all tests are done."""
+    """Full precision where a device has less by default."""
     with jax.default_matmul_precision("highest"):
         yield
-    for cached in (case, initial, of_variants, of_tasks):
-        cached.cache_clear()
+
+
+def keys_of(train):
+    """The keys that an update gives to its tasks."""
+    return jax.random.split(jax.random.fold_in(train.key, train.step), TASKS)
+
+
+@functools.cache
+def by_default(name):
+    """Losses and states of the tasks of `batch` under the learner's own estimator: nothing is differentiated."""
+    learner = LEARNERS[name].build(ESTIMATORS.get(default(name)))
+    train = init_state(learner, OUTER, jax.random.key(0), task().support.inputs)
+
+    @compiled
+    def losses(train, episodes, keys):
+        return jax.lax.map(lambda each: learner.meta_loss(train.params, train.state, *each), (episodes, keys))
+
+    return jax.device_get(losses(train, batch(), keys_of(train)))
 
 
 @functools.cache
@@ -217,126 +266,93 @@ def variants():
     )
 
 
-@functools.cache
-def of_variants(name, estimator):
-    """Losses and gradients of `variants`, under one key."""
-    _, train, (_, each, _) = case(name, estimator)
-    (losses, _), gradients = jax.device_get(each(train, variants(), SAME))
-    return [one((losses, gradients), i) for i in range(TASKS)]
-
-
-@functools.cache
-def of_tasks(name, estimator):
-    """Losses, states and gradients of the tasks of `batch`, under the keys that the update gives them."""
-    _, train, (_, each, _) = case(name, estimator)
-    keys = jax.random.split(jax.random.fold_in(train.key, train.step), TASKS)
-    return jax.device_get(each(train, batch(), keys))
-
-
-@functools.cache
-def adapted(name):
-    """What adaptation to a task reports, and the logits of its support and query set after it."""
-    learner, train, _ = case(name, default(name))
-
-    @compiled
-    def adapt(params, state, episode):
-        fast, info = learner.adapt(params, state, episode.support, KEY)
-        return info, *(learner.predict(params, state, fast, part.inputs, KEY, False)[0] for part in episode)
-
-    return jax.device_get(adapt(train.params, train.state, task()))
-
-
 @every_learner
-def test_jit_equals_eager(name):
-    estimator = default(name)
-    learner, train, _ = case(name, estimator)
+def test_jit_equals_eager(case):
     with jax.disable_jit():  # Only single operations are compiled, and learners see labels, so that they check them.
-        loss, _ = learner.meta_loss(train.params, train.state, task(), KEY)
-    assert_close(loss, of_variants(name, estimator)[0][0])
+        loss, _ = case.learner.meta_loss(case.train.params, case.train.state, task(), KEY)
+    assert_close(loss, case.of_variants[0][0])
 
 
-@pytest.mark.parametrize("estimator", ["unrolled", "mixed_mode", "first_order", "truncated"])
-def test_the_jitted_meta_gradient_equals_the_eager_one(estimator):
-    learner, train, _ = case("maml", estimator)
+@cases(lambda name, estimator: name == "maml" and estimator in ("unrolled", "mixed_mode", "first_order", "truncated"))
+def test_the_jitted_meta_gradient_equals_the_eager_one(case):
     with jax.disable_jit():
-        gradient = jax.grad(lambda params: learner.meta_loss(params, train.state, task(), KEY)[0])(train.params)
-    assert_close(gradient, of_variants("maml", estimator)[0][1])
+        gradient = jax.grad(lambda params: case.learner.meta_loss(params, case.train.state, task(), KEY)[0])(
+            case.train.params
+        )
+    assert_close(gradient, case.of_variants[0][1])
 
 
 @every_case
-def test_the_update_is_the_mean_of_tasks_taken_one_by_one(name, estimator):
-    _, train, (update, _, _) = case(name, estimator)
-    (losses, states), gradients = of_tasks(name, estimator)
-    after, metrics = update(train, batch())
+def test_the_update_is_the_mean_of_tasks_taken_one_by_one(case):
+    (losses, states), gradients = case.of_tasks
+    after, metrics = case.update(case.train, batch())
     assert int(metrics["masked"]) == 0
     assert_close(metrics["loss"], losses.mean())
-    assert_close(after.params, jax.tree.map(lambda p, g: p - g.mean(0), train.params, gradients))
+    assert_close(after.params, jax.tree.map(lambda p, g: p - g.mean(0), case.train.params, gradients))
     assert_close(after.state, over_tasks(states))
 
 
 @every_case
-def test_one_trace_serves_many_updates_and_keeps_structure_and_types(name, estimator):
-    _, train, (update, _, traces) = case(name, estimator)
-    after, _ = update(train, batch())
-    first = len(traces)
+def test_one_trace_serves_many_updates_and_keeps_structure_and_types(case):
+    after, _ = case.update(case.train, batch())
+    first = len(case.traces)
     for seed in range(1, 10):
-        after, _ = update(after, batch(seed))
-    assert len(traces) == first
-    chex.assert_trees_all_equal_shapes_and_dtypes(after, train)
+        after, _ = case.update(after, batch(seed))
+    assert len(case.traces) == first
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, case.train)
     assert int(after.step) == 10
 
 
 @every_case
-def test_same_key_gives_the_same_result(name, estimator):
-    _, train, (update, _, _) = case(name, estimator)
-    chex.assert_trees_all_equal(update(train, batch()), update(train, batch()))
+def test_same_key_gives_the_same_result(case):
+    chex.assert_trees_all_equal(case.update(case.train, batch()), case.update(case.train, batch()))
 
 
 @every_case
-def test_padding_examples_and_frames_change_nothing(name, estimator):
-    zeros, garbage, _, _, _ = of_variants(name, estimator)
+def test_padding_examples_and_frames_change_nothing(case):
+    zeros, garbage, _, _, _ = case.of_variants
     assert_close(garbage, zeros)
 
 
 @every_case
-def test_order_of_the_support_set_is_irrelevant(name, estimator):
-    plain, _, shuffled, _, _ = of_variants(name, estimator)
+def test_order_of_the_support_set_is_irrelevant(case):
+    plain, _, shuffled, _, _ = case.of_variants
     assert_close(shuffled, plain)
 
 
 @every_case
-def test_an_example_of_weight_two_counts_as_two(name, estimator):
-    _, _, _, weighted, repeated = of_variants(name, estimator)
+def test_an_example_of_weight_two_counts_as_two(case):
+    _, _, _, weighted, repeated = case.of_variants
     assert_close(weighted, repeated)
 
 
 def test_one_unit_of_the_network_is_dead():
     body, _ = layers(WAYS)
-    hidden, _ = body.apply(initial("maml").params["body"], {}, task().support.inputs, KEY, True)
+    params = NETWORK.init(jax.random.key(0), task().support.inputs)[0]
+    hidden, _ = body.apply(params["body"], {}, task().support.inputs, KEY, True)
     np.testing.assert_array_equal((np.asarray(hidden.values) > 0).any((0, 1)), np.arange(8) > 0)
 
 
 @every_case
-def test_the_meta_gradient_is_finite_though_a_unit_is_dead(name, estimator):
-    gradient = of_tasks(name, estimator)[1]
+def test_the_meta_gradient_is_finite_though_a_unit_is_dead(case):
+    gradient = case.of_tasks[1]
     assert 1e-3 < np.linalg.norm(ravel(gradient)) < np.inf
 
 
 @every_case
-def test_bfloat16_params_stay_so_and_the_state_keeps_its_types(name, estimator):
-    learner, train, _ = case(name, estimator)
+def test_bfloat16_params_stay_so_and_the_state_keeps_its_types(case):
     # The state stays float32, as statistics often are whatever the params.
-    arguments = as_type(train.params, "bfloat16"), train.state, as_type(task(), "bfloat16"), KEY
-    found = jax.eval_shape(jax.grad(learner.meta_loss, has_aux=True), *arguments)
+    arguments = as_type(case.train.params, "bfloat16"), case.train.state, as_type(task(), "bfloat16"), KEY
+    found = jax.eval_shape(jax.grad(case.learner.meta_loss, has_aux=True), *arguments)
     chex.assert_trees_all_equal_shapes_and_dtypes(found, arguments[:2])
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "evolved"])  # Its noise differs with the type.
-def test_bfloat16_gives_nearly_the_gradient_of_float32(name):
-    _, train, (_, each, _) = case(name, default(name))
-    narrow = train._replace(params=as_type(train.params, "bfloat16"))
-    (losses, _), gradients = each(narrow, as_type(variants(), "bfloat16"), SAME)
-    exact = of_variants(name, default(name))[0]
+# The noise of `evolved` differs with the type.
+@cases(lambda name, estimator: estimator == default(name) and name != "evolved")
+def test_bfloat16_gives_nearly_the_gradient_of_float32(case):
+    narrow = case.train._replace(params=as_type(case.train.params, "bfloat16"))
+    (losses, _), gradients = case.each(narrow, as_type(variants(), "bfloat16"), SAME)
+    exact = case.of_variants[0]
     # Each of some twenty operations in a row rounds by up to 0.4 %, and reptile's gradient is a small difference.
     np.testing.assert_allclose(losses[0], exact[0], rtol=0.02)
     found, expected = (ravel(gradient) for gradient in (one(gradients), exact[1]))
@@ -344,60 +360,56 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(name):
 
 
 @every_learner
-def test_adaptation_lowers_the_support_loss(name):
-    info, logits, _ = adapted(name)
+def test_adaptation_lowers_the_support_loss(case):
+    info, logits, _ = case.adapted
     support = task().support
-    after = weighted_mean(LEARNERS[name].lowers(logits, support.targets), support.weight)
-    if name in CLOSED_FORM:
+    after = weighted_mean(case.entry.lowers(logits, support.targets), support.weight)
+    if case.name in CLOSED_FORM:
         assert after < np.log(WAYS)
     else:
         assert info["loss"].shape == (STEPS,)
         assert after < info["loss"][-1] < info["loss"][0]
 
 
-@every_case
-def test_every_estimator_reaches_the_same_loss_and_state(name, estimator):
-    found, first = (of_tasks(name, each)[0] for each in (estimator, default(name)))
-    assert_close(found, first)
+@cases(lambda name, estimator: estimator != default(name))
+def test_every_estimator_reaches_the_same_loss_and_state(case):
+    assert_close(case.of_tasks[0], by_default(case.name))
 
 
 @every_case
-def test_a_poisoned_task_is_left_out(name, estimator):
-    _, train, (update, _, _) = case(name, estimator)
-    (losses, states), gradients = jax.tree.map(lambda leaf: leaf[np.array([0, 2, 3, 4])], of_tasks(name, estimator))
-    params = jax.tree.map(lambda p, g: p - g.mean(0), train.params, gradients)
+def test_a_poisoned_task_is_left_out(case):
+    (losses, states), gradients = jax.tree.map(lambda leaf: leaf[np.array([0, 2, 3, 4])], case.of_tasks)
+    params = jax.tree.map(lambda p, g: p - g.mean(0), case.train.params, gradients)
     for part, poison in itertools.product(("support", "query"), (np.nan, np.inf, 1e38)):
-        after, metrics = update(train, poisoned(batch(), poison, index=1, part=part))
+        after, metrics = case.update(case.train, poisoned(batch(), poison, index=1, part=part))
         assert int(metrics["masked"]) == 1, (part, poison)
         assert_close((after.params, after.state), (params, over_tasks(states)))
         assert_close(metrics["loss"], losses.mean())
 
 
 @every_case
-def test_all_tasks_poisoned_changes_only_the_step(name, estimator):
-    _, train, (update, _, _) = case(name, estimator)
-    after, metrics = update(train, poisoned(batch(), np.nan, index=slice(None)))
+def test_all_tasks_poisoned_changes_only_the_step(case):
+    after, metrics = case.update(case.train, poisoned(batch(), np.nan, index=slice(None)))
     assert int(metrics["masked"]) == TASKS and int(after.step) == 1
-    chex.assert_trees_all_equal(after[2:], train[2:])
+    chex.assert_trees_all_equal(after[2:], case.train[2:])
 
 
 @every_learner
-def test_evaluation_gives_one_row_per_episode(name):
-    learner, train, _ = case(name, default(name))
-    evaluate = compiled(make_evaluate(learner, {"loss": cross_entropy}, microbatch=2))
-    rows = evaluate(train.params, train.state, batch(), KEY)
+def test_evaluation_gives_one_row_per_episode(case):
+    evaluate = compiled(make_evaluate(case.learner, {"loss": cross_entropy}, microbatch=2))
+    rows = evaluate(case.train.params, case.train.state, batch(), KEY)
     assert rows["loss"].shape == (TASKS,)
-    query, (_, _, logits) = task().query, adapted(name)
+    query, (_, _, logits) = task().query, case.adapted
     expected = weighted_mean(cross_entropy(logits, query.targets), query.weight)
     np.testing.assert_allclose(rows["loss"][0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("microbatch", [1, 2])
-def test_tasks_in_chunks_equal_tasks_vmapped(microbatch):
-    learner, train, (update, _, _) = case("maml", "first_order")
-    chunked = compiled(make_update(learner, OUTER, microbatch=microbatch))
+@cases(lambda name, estimator: (name, estimator) == ("maml", "first_order"))
+def test_tasks_in_chunks_equal_tasks_vmapped(case, microbatch):
+    chunked = compiled(make_update(case.learner, OUTER, microbatch=microbatch))
     for tasks in (batch(), poisoned(batch(), np.nan)):
-        found, expected = chunked(train, tasks), update(train, tasks)
+        found, expected = chunked(case.train, tasks), case.update(case.train, tasks)
         assert_close((found[0].params, found[1]), (expected[0].params, expected[1]))
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmeta import Model
 from jaxmeta.training import make_update
 
 
@@ -31,9 +32,14 @@ def quick_options():
     return known
 
 
-def compiled(function):
-    """jax.jit for what runs a few times only."""
-    return jax.jit(function, compiler_options=quick_options())
+def compiled(function, **options):
+    """jax.jit, with its options, for what runs a few times only."""
+    return jax.jit(function, compiler_options=quick_options(), **options)
+
+
+def jitted(model):
+    """The model with functions that are one program each, instead of one for each operation."""
+    return Model(compiled(model.init), compiled(model.apply, static_argnums=4))
 
 
 class Programs(NamedTuple):

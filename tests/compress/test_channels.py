@@ -12,6 +12,7 @@ from jaxmeta.compress.coupled import recogniser_groups, word_groups
 from jaxmeta.compress.prune import hold, masked
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.models.words import conv4, residual
+from tests.programs import compiled, jitted
 
 CHAIN = [Group("hidden", (Part("first", 1, np.arange(4)[:, None]), Part("second", 0, np.arange(4)[:, None])))]
 
@@ -26,7 +27,7 @@ def chain():
 
 def drawn(model, inputs):
     """Params none of which is 0 or 1, as biases and scales are when they are drawn."""
-    params, _ = model.init(jax.random.key(0), inputs)
+    params, _ = jitted(model).init(jax.random.key(0), inputs)
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     return jax.tree.unflatten(
@@ -61,7 +62,7 @@ def test_the_shrunk_network_computes_what_the_masked_one_does(name):
         small, widths = shrink(params, masks, groups)
 
         def outputs(model, params):
-            found, _ = model.apply(params, {}, inputs, jax.random.key(0), False)
+            found, _ = jitted(model).apply(params, {}, inputs, jax.random.key(0), False)
             return found.values if isinstance(found, Ragged) else found
 
         expected = outputs(build(), masked(params, masks))
@@ -94,7 +95,7 @@ def test_nothing_goes_at_no_sparsity():
 
 def test_training_under_hold_leaves_a_network_that_can_be_shrunk():
     inputs = clips(8)
-    model = recogniser(7, "gru", Size(16, 1))
+    model = jitted(recogniser(7, "gru", Size(16, 1)))
     params = drawn(model, inputs)
     groups = recogniser_groups(params)
     masks = channel_masks(params, groups, 0.5)
@@ -105,7 +106,7 @@ def test_training_under_hold_leaves_a_network_that_can_be_shrunk():
     def loss(params):
         return jnp.square(model.apply(params, {}, inputs, jax.random.key(0), True)[0].values).mean()
 
-    @jax.jit
+    @compiled
     def step(params, slots):
         updates, slots = optimizer.update(jax.grad(loss)(params), slots, params)
         return optax.apply_updates(params, updates), slots
@@ -113,7 +114,7 @@ def test_training_under_hold_leaves_a_network_that_can_be_shrunk():
     for _ in range(3):
         trained, slots = step(trained, slots)
     small, widths = shrink(trained, masks, groups)
-    apply = recogniser(7, "gru", Size(16, 1), widths=widths).apply
+    apply = jitted(recogniser(7, "gru", Size(16, 1), widths=widths)).apply
     expected = model.apply(trained, {}, inputs, jax.random.key(0), False)[0].values
     np.testing.assert_allclose(apply(small, {}, inputs, jax.random.key(0), False)[0].values, expected, atol=1e-5)
     assert float(loss(trained)) < float(loss(masked(params, masks)))

@@ -20,6 +20,7 @@ from jaxmeta.compress.quantize import dequantise_params, quantise_params
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.models.words import residual
 from jaxmeta.recognition.adaptation import fine_tuning
+from tests.programs import compiled
 
 pytest.importorskip("flatbuffers", reason='jax.export needs the extra "export"')
 KEY = jax.random.key(0)
@@ -42,7 +43,7 @@ def transcribed(rows, frames, labels, seed=0):
 def exported(tmp_path_factory):
     """A recogniser whose head adapts, its weights as int8, and the artefact of it."""
     model = recogniser(5, "gru", Size(8, 1))
-    params, state = model.init(KEY, speech(1, 32))
+    params, state = compiled(model.init)(KEY, speech(1, 32))
     learner, small = fine_tuning(model, "head", 0.1, 2), quantise_params(params)
     path = tmp_path_factory.mktemp("export") / "voice.zip"
     about = {"what": "a test"}
@@ -57,10 +58,10 @@ def test_an_exported_learner_adapts_and_predicts_as_the_library_does(exported):
     learner, _, small, path = exported
     one, params = load(path), dequantise_params(small)
     batch = transcribed(5, 57, 6)  # not the numbers of the export
-    fast, expected = one.adapt(*flat(batch)), learner.adapt(params, {}, batch, KEY)[0]
+    fast, expected = one.adapt(*flat(batch)), compiled(learner.adapt)(params, {}, batch, KEY)[0]
     for found, leaf in zip(fast, jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(found, leaf, atol=1e-5)
-    predict = jax.jit(lambda clips: learner.predict(params, {}, expected, clips, KEY, False)[0])
+    predict = compiled(lambda clips: learner.predict(params, {}, expected, clips, KEY, False)[0])
     for frames in (16, 40, 41, 90, 200):
         clips = speech(frames % 3 + 1, frames, seed=frames)
         outputs = one.predict(fast, jax.tree.leaves(clips))
@@ -70,11 +71,11 @@ def test_an_exported_learner_adapts_and_predicts_as_the_library_does(exported):
 
 def test_attention_and_words_are_exported_too(tmp_path):
     for model in (recogniser(5, "conformer", Size(8, 1)), residual(3, width=8)):
-        params, state = model.init(KEY, speech(2, 30))
+        params, state = compiled(model.init)(KEY, speech(2, 30))
         one = load(export_model(tmp_path / "model.zip", model, params, state, speech(2, 30), platforms=("cpu",)))
         assert one.adapt is None and one.start is None and one.card["platforms"] == ["cpu"]
         clips = speech(3, 50)
-        expected = jax.jit(lambda clips, p=params, m=model, s=state: m.apply(p, s, clips, KEY, False)[0])(clips)
+        expected = compiled(lambda clips, p=params, m=model, s=state: m.apply(p, s, clips, KEY, False)[0])(clips)
         for found, leaf in zip(one.predict((), jax.tree.leaves(clips)), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(found, leaf, atol=1e-5)
 
@@ -118,20 +119,20 @@ assert not {{"jaxmeta", "flax", "optax", "librosa"}} & set(sys.modules), "import
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     params = dequantise_params(small)
-    fast, _ = learner.adapt(params, {}, batch, KEY)
-    expected = learner.predict(params, {}, fast, clips, KEY, False)[0].values
+    fast, _ = compiled(learner.adapt)(params, {}, batch, KEY)
+    expected = compiled(learner.predict, static_argnums=5)(params, {}, fast, clips, KEY, False)[0].values
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
 
 
 def test_a_word_learner_with_labels_is_exported_too(tmp_path):
     learner = anil(residual(3, width=8), losses.cross_entropy, optax.sgd(0.1), 2)
     batch = Batch(speech(6, 40), jnp.arange(6) % 3, jnp.ones(6))
-    params, state = learner.init(KEY, batch.inputs)
+    params, state = compiled(learner.init)(KEY, batch.inputs)
     one = load(export_learner(tmp_path / "words.zip", learner, params, state, batch))
     fast = one.adapt(*flat(batch))
-    expected = learner.adapt(params, state, batch, KEY)[0]
+    expected = compiled(learner.adapt)(params, state, batch, KEY)[0]
     clips = speech(4, 70)
-    outputs = learner.predict(params, state, expected, clips, KEY, False)[0]
+    outputs = compiled(learner.predict, static_argnums=5)(params, state, expected, clips, KEY, False)[0]
     np.testing.assert_allclose(one.predict(fast, jax.tree.leaves(clips))[0], outputs, atol=1e-5)
 
 

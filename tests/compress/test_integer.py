@@ -16,6 +16,7 @@ from jaxmeta.losses import squared_error
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.words import residual
+from tests.programs import compiled
 
 pytest.importorskip("qwix", reason='the extra "quant" is not installed')
 from jaxmeta.compress.integer import as_trained, aware, calibrated, integer
@@ -37,11 +38,11 @@ def clips(frames=16, rows=2, seed=0):
 
 @cache
 def drawn(name):
-    return jax.jit(BUILDS[name]().init)(KEY, clips())[0]
+    return compiled(BUILDS[name]().init)(KEY, clips())[0]
 
 
 def outputs(model, params, inputs):
-    found, _ = jax.jit(lambda params: model.apply(params, {}, inputs, KEY, False))(params)
+    found, _ = compiled(lambda params: model.apply(params, {}, inputs, KEY, False))(params)
     return np.asarray(found.values if isinstance(found, Ragged) else found)
 
 
@@ -85,7 +86,7 @@ def rows(shape=(6, 4)):
 
 def test_training_feels_rounded_weights_and_moves_them_straight_through():
     model = from_linen(aware(4, activations=False)(nn.Dense(3)))
-    params, _ = model.init(KEY, rows())
+    params, _ = compiled(model.init)(KEY, rows())
     kernel, x = (np.asarray(array, np.float64) for array in (params["kernel"], rows()))
     stored = as_trained(params, 4)
     assert stored["kernel"].codes.nbytes == 6
@@ -96,7 +97,7 @@ def test_training_feels_rounded_weights_and_moves_them_straight_through():
     inner = np.abs(kernel) < np.abs(kernel).max(0)
     np.testing.assert_allclose(rounded[inner], (np.round(kernel / scale) * scale)[inner], atol=1e-6)
     np.testing.assert_allclose(outputs(model, params, rows()), x @ rounded, atol=1e-5)
-    found = jax.grad(lambda params: jnp.square(model.apply(params, {}, rows(), KEY, True)[0]).sum())(params)
+    found = compiled(jax.grad(lambda params: jnp.square(model.apply(params, {}, rows(), KEY, True)[0]).sum()))(params)
     np.testing.assert_allclose(found["kernel"], 2 * x.T @ (x @ rounded), rtol=1e-4, atol=1e-4)
 
 
@@ -112,8 +113,8 @@ def episode():
 
 
 def meta_gradient(learner):
-    params, state = learner.init(KEY, episode().support.inputs)
-    return jax.jit(jax.grad(lambda params: learner.meta_loss(params, state, episode(), KEY)[0]))(params)
+    params, state = compiled(learner.init)(KEY, episode().support.inputs)
+    return compiled(jax.grad(lambda params: learner.meta_loss(params, state, episode(), KEY)[0]))(params)
 
 
 def test_meta_training_through_rounding_needs_unrolled():
@@ -126,8 +127,8 @@ def test_meta_training_through_rounding_needs_unrolled():
     meta_gradient(build(model, estimator=first_order()))
     meta_gradient(build(from_linen(Network()), estimator=mixed_mode()))
     learner = build(model, estimator=mixed_mode())  # Nothing is wrong with adaptation alone.
-    params, state = learner.init(KEY, rows())
-    jax.jit(lambda params: learner.adapt(params, state, episode().support, KEY)[0])(params)
+    params, state = compiled(learner.init)(KEY, rows())
+    compiled(lambda params: learner.adapt(params, state, episode().support, KEY)[0])(params)
 
 
 def test_implicit_refuses_made_up_derivatives_too():

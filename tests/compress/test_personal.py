@@ -15,6 +15,7 @@ from jaxmeta.compress.quantize import Quantised, dequantise_params, quantise_par
 from jaxmeta.losses import weighted_mean
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning, is_norm_or_bias, starting_point
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 MODEL = recogniser(7, "gru", Size(16, 1))
@@ -29,7 +30,7 @@ def utterances():
 
 @cache
 def weights():
-    return jax.jit(MODEL.init)(KEY, utterances().inputs)[0]
+    return compiled(MODEL.init)(KEY, utterances().inputs)[0]
 
 
 def loss_after(learner, params):
@@ -38,7 +39,7 @@ def loss_after(learner, params):
         outputs, _ = learner.predict(params, {}, fast, utterances().inputs, KEY, False)
         return weighted_mean(LOSS(outputs, utterances().targets), utterances().weight), fast
 
-    return jax.jit(run)(params)
+    return compiled(run)(params)
 
 
 @pytest.mark.parametrize("method, body", [("head", "int8"), ("norms", "int4"), ("low_rank", "pruned")])
@@ -88,7 +89,7 @@ def test_meta_training_reaches_float_weights_behind_frozen_codes():
     def loss(head):
         return learner.meta_loss(stored | {"head": head}, {}, Episode(utterances(), utterances()), KEY)[0]
 
-    found = jax.jit(jax.grad(loss))(stored["head"])
+    found = compiled(jax.grad(loss))(stored["head"])
     assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(found))
 
 

@@ -12,6 +12,7 @@ from jaxmeta.compress.prune import above, cubic, hold, lottery_ticket, magnitude
 from jaxmeta.estimators import mixed_mode, unrolled
 from jaxmeta.training import init_state, make_update
 from jaxmeta.types import Model
+from tests.programs import compiled
 
 PARAMS = {
     "first": {"kernel": jnp.array([[1.0, -8.0], [3.0, 0.5], [-2.0, 7.0]]), "bias": jnp.array([0.1, 0.0])},
@@ -84,7 +85,7 @@ def test_masks_hold_through_a_hundred_inner_and_outer_steps(estimator):
     outer = optax.chain(optax.adam(1e-2), hold(masks))
     state = init_state(learner, outer, jax.random.key(0), jnp.zeros((1, 2)))
     state = state._replace(params=masked(state.params, masks))
-    update = make_update(learner, outer)
+    update = compiled(make_update(learner, outer))
     before = state.params
     for number in range(100):
         state = update(state, tasks(number))[0]
@@ -105,10 +106,14 @@ def test_gradual_pruning_follows_its_schedule_and_ends_sparse():
     optimizer = optax.chain(optax.sgd(0.1), pruning(cubic(0.8, 0, 40), every=10))
     state = optimizer.init(params)
     zeros = []
+
+    @compiled
+    def step(params, state, number):
+        updates, state = optimizer.update(jax.tree.map(lambda leaf: jnp.sin(leaf + number), params), state, params)
+        return optax.apply_updates(params, updates), state
+
     for number in range(51):
-        gradients = jax.tree.map(lambda leaf, n=number: jnp.sin(leaf + n), params)
-        updates, state = optimizer.update(gradients, state, params)
-        params = optax.apply_updates(params, updates)
+        params, state = step(params, state, number)
         zeros.append(int((params["kernel"] == 0).sum()))
     left = [1 - (1 - step / 40) ** 3 for step in (0, 10, 20, 30, 40)]
     assert [zeros[step] for step in (0, 10, 20, 30, 40)] == [round(0.8 * share * 200) for share in left]
