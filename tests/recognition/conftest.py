@@ -11,6 +11,7 @@ from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.models.acoustic import Size
 from jaxmeta.recognition.recogniser import Card, Recogniser, network
 from jaxmeta.types import Ragged
+from tests.programs import compiled
 
 TEXTS = ["ab", "ba ab", "b", "a ba"]
 
@@ -21,7 +22,7 @@ def one():
     card = Card("dnn", Size(16, 1), features, rate=0.3, steps=20, case="lower")
     vocabulary = build_vocabulary(TEXTS)
     inputs = Ragged(np.zeros((1, 8, 16), np.float32), np.full(1, 8, np.int32))
-    params, _ = network(card, vocabulary).init(jax.random.key(0), inputs)
+    params, _ = compiled(network(card, vocabulary).init)(jax.random.key(0), inputs)
     return Recogniser(card, vocabulary, params)
 
 

@@ -11,6 +11,7 @@ from jaxmeta.models.speaker import word_and_speaker
 from jaxmeta.types import Ragged
 from jaxmeta.verification.assistant import Assistant, Card
 from jaxmeta.verification.calibration import Calibration
+from tests.programs import compiled
 
 WORDS, RATE = ("hum", "whistle"), 16_000
 FEATURES = FeatureConfig(n_mels=24, hop_length=160, normalize="none", trim_db=30.0)
@@ -19,7 +20,7 @@ FEATURES = FeatureConfig(n_mels=24, hop_length=160, normalize="none", trim_db=30
 @pytest.fixture(scope="session")
 def one():
     inputs = Ragged(np.zeros((1, 8, 24), np.float32), np.full(1, 8, np.int32))
-    params, _ = word_and_speaker(width=16, embedding=8).init(jax.random.key(0), inputs)
+    params, _ = compiled(word_and_speaker(width=16, embedding=8).init)(jax.random.key(0), inputs)
     rng = np.random.default_rng(0)
     cohort = rng.normal(size=(6, 8)).astype(np.float32)
     cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)

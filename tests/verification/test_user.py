@@ -21,6 +21,7 @@ from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
 from jaxmeta.verification.user import absorb, enroll, load_user, save_user
+from tests.programs import compiled
 from tests.verification.conftest import RATE, WORDS, waveform, write_voice
 
 
@@ -97,10 +98,11 @@ def test_enrolling_is_the_adaptation_of_the_joint_learner_to_one_support_set(one
     words = jnp.array([user.words.index(label) for label in recordings.labels])
     batch = Batch(Ragged(jnp.asarray(values), jnp.asarray(lengths)), words, jnp.ones(len(words)))
     support = {WORD: batch, SPEAKER: batch._replace(targets=jnp.zeros_like(words))}
-    fast, _ = learner.adapt(one.params, {}, support, jax.random.key(0))
+    fast, _ = compiled(learner.adapt)(one.params, {}, support, jax.random.key(0))
     np.testing.assert_allclose(user.prototypes, fast[WORD], atol=1e-5)
     np.testing.assert_allclose(user.prototype, fast[SPEAKER][0], atol=1e-5)
-    scores, _ = learner.predict(one.params, {}, fast, batch.inputs, jax.random.key(0), False)
+    predict = compiled(learner.predict, static_argnums=5)
+    scores, _ = predict(one.params, {}, fast, batch.inputs, jax.random.key(0), False)
     np.testing.assert_allclose(scores[SPEAKER][:, 0], recordings.heard.voices @ user.prototype, atol=1e-5)
 
 
