@@ -18,7 +18,7 @@ from jaxmeta.data.embedded import embedded_corpus
 from jaxmeta.data.episodes import episode_sampler
 from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.lexicon import letters
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 from jaxmeta.types import Batch, Episode, Ragged
 
 CORPORA = ("zh_en_words", "ar_commands")

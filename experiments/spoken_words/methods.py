@@ -15,11 +15,11 @@ from experiments.training import plain
 from jaxmeta import MetaLearner, Model, first_order, maml, protonet
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.episodes import episode_sampler
-from jaxmeta.data.progress import progress_bar
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy, mean_interval
 from jaxmeta.models.layers import segment_pool
 from jaxmeta.models.words import standardise
+from jaxmeta.progress import progress_bar
 from jaxmeta.training import make_evaluate
 from jaxmeta.training.durable import write_json
 from jaxmeta.training.report import commit

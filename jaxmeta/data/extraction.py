@@ -17,7 +17,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 
 CHUNK = 64
 """Recordings in a chunk: about a tenth of a second of work for recordings of one second."""
