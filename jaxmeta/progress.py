@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TextIO
 INTERVAL = 10.0
 """Least seconds between two plain lines."""
 _BRIEF = 1.0
-"""Seconds after which the end of a loop is worth a line of its own."""
+"""Seconds that reports must span to say how fast a loop is, and after which its end is worth a line of its own."""
 _RECENT = 200
 """Reports that the time left is judged by."""
 _PAUSE = 10
@@ -202,7 +202,7 @@ def seconds_left(gaps: "deque[tuple[float, int]]", units: int) -> float | None:
     while len(known) > 1 and known[-1][0] > _PAUSE * (seconds - known[-1][0]) / (len(known) - 1):
         gap, count = known.pop()
         seconds, done = seconds - gap, done - count
-    return seconds * units / done if len(gaps) > 1 and done else None
+    return seconds * units / done if len(gaps) > 1 and done and seconds >= _BRIEF else None
 
 
 @contextmanager

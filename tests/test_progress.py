@@ -53,6 +53,7 @@ def test_time_left_does_not_count_reports_that_waited_for_a_compilation():
     steps = [(30.0, 1), *[(0.25, 1)] * 40, (20.0, 1)]
     assert seconds_left(deque(steps), 100) == pytest.approx(25)
     assert seconds_left(deque(steps[:1]), 100) is None  # who knows what that one waited for
+    assert seconds_left(deque([(0.0, 64)] * 12), 100) is None  # processes that all began to report at once
     # Two processes that report at the same moment have waited for nothing but their work: 4 s for two units.
     assert seconds_left(deque([(0.0, 1), (4.0, 1)] * 5), 10) == pytest.approx(20)
 
