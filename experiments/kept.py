@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,25 @@ from jaxmeta.types import PyTree
 
 
 class Kept:
-    """The file heard.json of a folder: results that JSON can hold, by key."""
+    """The file heard.json of a folder: results that JSON can hold, by key. Threads may share it."""
 
     def __init__(self, folder: Path):
         self.path = folder / "heard.json"
         self.found = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        self._lock = threading.Lock()
+
+    def __contains__(self, key: list[Any]) -> bool:
+        return json.dumps(key) in self.found
 
     def get(self, key: list[Any], make: Callable[[], Any]) -> Any:
         """What is kept under a key, or else what `make` gives, which is kept from now on."""
         name = json.dumps(key)
         if name not in self.found:
-            self.found[name] = make()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, self.found)
+            made = make()
+            with self._lock:
+                self.found[name] = made
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(self.path, self.found)
         return self.found[name]
 
 

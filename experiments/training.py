@@ -1,6 +1,5 @@
 """Training in the experiments: AdamW on augmented episodes, with a cosine schedule and checkpoints."""
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ def train(
       validation: keeps the best state; None: the last one is all there is.
       behind: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
     """
-    print(f"training {directory}: {updates} updates", file=sys.stderr)
     microbatch = 1 if jax.default_backend() == "cpu" else None
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if behind is None else optax.chain(optimizer, behind)

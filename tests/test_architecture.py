@@ -12,7 +12,7 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.versions"},
+    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions"},
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses"},
@@ -24,8 +24,10 @@ LAYERS = [
     {"jaxmeta.cli", "experiments"},
     {"benchmarks"},
 ]
-LEAVES = {leaf: {"jaxmeta.types"} for leaf in ("jaxmeta.models", "jaxmeta.data")} | {
-    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.metrics"}
+LEAVES = {
+    "jaxmeta.models": {"jaxmeta.types"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.progress"},
+    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
 
@@ -55,6 +57,7 @@ def allowed(importer, imported):
         "jaxmeta.tree",
         "jaxmeta.losses",
         "jaxmeta.optimizers",
+        "jaxmeta.progress",
     }:
         return True
     if importer in LEAVES:
@@ -81,6 +84,7 @@ def test_the_rule_notices_a_wrong_import():
     assert not allowed("jaxmeta.learners", "jaxmeta.training")
     assert not allowed("jaxmeta.learners", "jaxmeta.models")
     assert not allowed("jaxmeta.data", "jaxmeta.tree")
+    assert not allowed("jaxmeta.progress", "jaxmeta.types") and not allowed("jaxmeta.models", "jaxmeta.progress")
     assert allowed("experiments", "jaxmeta.data") and allowed("jaxmeta.training", "jaxmeta.tree")
 
 

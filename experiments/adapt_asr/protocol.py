@@ -13,11 +13,11 @@ from experiments.kept import Kept, digest_of
 from jaxmeta import Episode, MetaLearner
 from jaxmeta.data.adaptation import AdaptationEpisodes
 from jaxmeta.data.padding import round_up
-from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import Edits, character_edits, word_edits
 from jaxmeta.decoding.greedy import greedy
 from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference, paired_relative
+from jaxmeta.progress import progress_bar
 from jaxmeta.types import PyTree
 
 Build = Callable[[float, int], MetaLearner]

@@ -7,9 +7,9 @@ from experiments.adapt_asr.report import Trained, hear
 from jaxmeta import Batch, Episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.padding import gather, round_up
-from jaxmeta.data.progress import progress_bar
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
 from jaxmeta.decoding.intervals import bootstrap_rate
+from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.personal import cross_validate
 
 SHOTS = 10

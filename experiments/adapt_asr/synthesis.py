@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxmeta.data.contents import cache_home
 from jaxmeta.data.lexicon import Word
-from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.synthesis import Utterance, default_voices, plan, synthesise
+from jaxmeta.progress import progress_bar
 
 TRAINING_ACCENTS = (None, None, "de", "fr", "it", "es", "tr", "sv")
 TEST_ACCENTS = ("ru", "id", "pl", "pt")

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.compress.variants import System, Variant
 from jaxmeta.compress.onnx import OnnxModel, export_onnx
 from jaxmeta.compress.quantize import stored_bytes
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 
 TURNS = 100
 Run = Callable[[], Any]

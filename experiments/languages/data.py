@@ -11,10 +11,10 @@ from jaxmeta.data.contents import cache_home
 from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.feasible import drop_infeasible
 from jaxmeta.data.phrases import phrase_corpus
-from jaxmeta.data.progress import progress_bar
 from jaxmeta.data.transcribed import encode_column
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.progress import progress_bar
 
 ENGLISH = "en-us"
 PRETRAINING = (ENGLISH, "es", "de", "fr", "ru", "ar")

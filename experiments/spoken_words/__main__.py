@@ -1,12 +1,12 @@
 """Learn to recognise new spoken words from one to five recordings of each.
 
-    python -m experiments.spoken_words --preset quick                   # 4 minutes on two cores, no data needed
+    python -m experiments.spoken_words --preset quick                   # 3 minutes on two cores, no data needed
     JAXMETA_DATA=DIR python -m experiments.spoken_words --preset full   # an hour on two cores
     python -m experiments.spoken_words --workdir runs/spoken_words --evaluate FOLDER
 
 A learner is meta-trained on words by many speakers and then meets words and speakers that it never heard. Its rows
 stand beside a training-free floor (cosine prototypes of log-mels) and an honest baseline (the same network trained on
-all training words as a classifier, then fine-tuned on the support set).
+all training words as a classifier, for as many updates in the quick preset, then fine-tuned on the support set).
 
 Trains on the manifests of `--corpora`, by default `zh_en_words` and `ar_commands` under JAXMETA_DATA where they are,
 with synthesised words added; with no recordings at hand, on synthesised speech in ten languages alone. Writes
@@ -28,6 +28,8 @@ from experiments.spoken_words.recipes import METRIC, PRESETS, Name, Recipe
 if TYPE_CHECKING:
     import numpy as np
 
+    from experiments.spoken_words.evaluation import Test
+    from experiments.spoken_words.learners import Network
     from experiments.spoken_words.methods import Method
     from jaxmeta.data.corpus import Corpus
     from jaxmeta.types import Episode
@@ -67,15 +69,15 @@ class Config:
     """Test episodes behind each row."""
     norm: Literal["layer", "batch", "transductive"] = "layer"
     """Normalisation of the network; with "transductive" a query set sees its own statistics."""
-    curve: bool = True
-    """Evaluate other numbers of inner steps too, at the fewest shots."""
+    curve: bool = False
+    """Evaluate other numbers of inner steps too, at the fewest shots, and plot accuracy against them."""
     updates: int | None = None
     """Updates of the learner and of the baseline, instead of the preset's."""
     seed: int = 0
     """Of everything random."""
     workdir: Path = Path("runs/spoken_words")
     """Checkpoints, logs and results, a folder for each learner and one for the baseline that they share; the same
-    command resumes there."""
+    command resumes there, and computes no row twice."""
     evaluate: Path | None = None
     """Evaluate the learner's finished run on this manifest, by its own ways, and train nothing."""
 
@@ -86,14 +88,19 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: bad data, or a working directory that holds another run or, with `evaluate`, none.
     """
-    return _train_and_evaluate(config) if config.evaluate is None else _evaluate_elsewhere(config)
+    from jaxmeta.progress import stages
+
+    with stages(5) as seconds:
+        return _train_and_evaluate(config, seconds) if config.evaluate is None else _evaluate_elsewhere(config, seconds)
 
 
-def _train_and_evaluate(config: Config) -> dict:
+def _train_and_evaluate(config: Config, seconds: dict[str, float]) -> dict:
     from experiments.spoken_words.data import WordBatches, find_corpora, load_data, most_ways, task_sampler
+    from jaxmeta.progress import stage
 
     recipe = _recipe(config)
-    data = load_data(find_corpora(config.corpora), recipe.pseudo, config.seed)
+    with stage("preparing the speech"):
+        data = load_data(find_corpora(config.corpora), recipe.pseudo, config.seed)
     print(f"training on {data.train.describe()}", file=sys.stderr)
     ways = min(recipe.ways, most_ways(data.train)) if recipe.ways else config.ways
     words = WordBatches(data.train, 160, config.seed)
@@ -105,15 +112,16 @@ def _train_and_evaluate(config: Config) -> dict:
     }
     sampler = task_sampler(data.train, ways, recipe.batches, config.seed)
     methods = _methods(config, run, data.noise, sampler, words)
-    return _report(config, methods, data.test, data.fingerprints, config.workdir / config.learner)
+    return _report(config, methods, data.test, data.fingerprints, config.workdir / config.learner, seconds)
 
 
-def _evaluate_elsewhere(config: Config) -> dict:
+def _evaluate_elsewhere(config: Config, seconds: dict[str, float]) -> dict:
     """The rows of a finished run on another manifest, in a folder of their own under the run's."""
     import numpy as np
 
     from experiments.spoken_words.data import FEATURES, rows, with_splits
     from jaxmeta.data.corpus import load_corpus
+    from jaxmeta.progress import stage
 
     assert config.evaluate is not None
     folder = config.workdir / config.learner
@@ -122,13 +130,14 @@ def _evaluate_elsewhere(config: Config) -> dict:
         raise ValueError(f"--workdir {config.workdir} holds no run ({path} is missing); train one there first.")
     run = json.loads(path.read_text(encoding="utf-8"))
     trained = replace(config, **{name: run[name] for name in SETTINGS})
-    corpus = load_corpus(config.evaluate, FEATURES)
+    with stage("preparing the speech"):
+        corpus = load_corpus(config.evaluate, FEATURES)
     name = config.evaluate.resolve().name
     if corpus.fingerprint in run["data"].values():  # trained on: what was held out then is held out now
         corpus = with_splits(corpus, name, run["seed"])
     methods = _methods(trained, run, np.zeros((1, 1, FEATURES.n_mels)), _unfinished(path), _unfinished(path))
     fingerprints = run["data"] | {name: corpus.fingerprint}
-    return _report(trained, methods, {name: rows(corpus, "test")}, fingerprints, folder / f"on_{name}")
+    return _report(trained, methods, {name: rows(corpus, "test")}, fingerprints, folder / f"on_{name}", seconds)
 
 
 def _unfinished(path: Path) -> Callable[[int], Episode]:
@@ -154,82 +163,97 @@ def _methods(
 ) -> list[Method]:
     """The trained learner, the fine-tuned classifier and the floor."""
     from experiments.spoken_words.augmentation import augmentation
-    from experiments.spoken_words.learners import learners, warm
-    from experiments.spoken_words.methods import Method, classifier, fine_tuned, floor
+    from experiments.spoken_words.learners import warm
+    from experiments.spoken_words.methods import classifier, fine_tuned, floor
     from experiments.training import train
-    from jaxmeta import first_order, mixed_mode, unrolled
     from jaxmeta.data.augment import augment_episode
     from jaxmeta.models.words import residual
-    from jaxmeta.training.runlog import read_metrics
+    from jaxmeta.progress import stage
 
     recipe = Recipe(**run["recipe"])
     network = partial(residual, width=recipe.width, norm=config.norm)
     shared = {"updates": recipe.baseline_updates, "width": recipe.width}  # whatever the learner
     training = {"augment": augment_episode(augmentation(noise)), "features": noise.shape[-1], "seed": config.seed}
-    baseline = train(
-        classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE,
-        config.workdir / "baseline", **training,
-        config=shared | {name: run[name] for name in ("norm", "seed", "words", "data")},
-    )  # fmt: skip
+    # Learners may ask for classifiers that were trained for longer.
+    folder = config.workdir / f"baseline_{recipe.baseline_updates}"
+    with stage("training the classifier"):
+        baseline = train(
+            classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE, folder, **training,
+            config=shared | {name: run[name] for name in ("norm", "seed", "words", "data")},
+        )  # fmt: skip
     start = warm(network, baseline.params) if recipe.start == "classifier" else network
+    with stage(f"training {config.learner}"):
+        method = _meta_trained(config, run, start, sampler, training)
+    tuned = fine_tuned(network, baseline.params, baseline.state, config.ways, folder)
+    return [method, tuned, floor(config.workdir)]
+
+
+def _meta_trained(
+    config: Config, run: dict, network: Network, sampler: Callable[[int], Episode], training: dict
+) -> Method:
+    from experiments.spoken_words.learners import learners
+    from experiments.spoken_words.methods import Method, closed_form
+    from experiments.training import train
+    from jaxmeta import first_order, mixed_mode, unrolled
+    from jaxmeta.training.runlog import read_metrics
+
+    recipe, folder = Recipe(**run["recipe"]), config.workdir / config.learner
     estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
-    build = learners(start, estimators[config.estimator])[config.learner]
-    folder = config.workdir / config.learner
-    learner = train(
-        build(run["training_ways"], config.steps), sampler, recipe.updates, recipe.rate, folder, **training, config=run
-    )  # fmt: skip
+    build = learners(network, estimators[config.estimator])[config.learner]
+    learner = build(run["training_ways"], config.steps)
+    found = train(learner, sampler, recipe.updates, recipe.rate, folder, **training, config=run)
     seconds = read_metrics(folder)[-1]["seconds"] if recipe.updates else 0.0
-    steps = 0 if config.learner in METRIC else config.steps  # Closed forms take no steps.
-    return [
-        Method(config.learner, build, learner.params, learner.state, steps, folder, seconds),
-        fine_tuned(network, baseline.params, baseline.state, config.ways, config.workdir / "baseline"),
-        floor(config.workdir),
-    ]
+    if config.learner in METRIC:
+        return closed_form(config.learner, network, found.params, found.state, folder, seconds, config.norm)
+    return Method(config.learner, build, found.params, found.state, config.steps, folder, seconds)
 
 
-def _report(config: Config, methods: list[Method], tested: dict[str, Corpus], data: dict, folder: Path) -> dict:
+def _report(
+    config: Config, methods: list[Method], tested: dict[str, Corpus], data: dict, folder: Path,
+    seconds: dict[str, float],
+) -> dict:  # fmt: skip
     """Evaluate every method, print the table and write results.json, results.md and the plots."""
-    from experiments.spoken_words.methods import Protocol, evaluate
+    from experiments.spoken_words.evaluation import Protocol, evaluate
+    from experiments.spoken_words.plots import plot_accuracy, plot_steps
+    from jaxmeta.progress import stage
     from jaxmeta.training.report import markdown_table, stamp, write_results
 
     protocol = Protocol(config.ways, config.queries, config.episodes, config.seed + 1, config.norm)
+    table, curves = _tests(config, methods, tested)
+    with stage("testing"):
+        rows = evaluate(table + curves, protocol)
+    with stage("writing the results"):
+        run = stamp(config.seed, sys.argv, data)
+        text = markdown_table(rows[: len(table)], COLUMNS)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
+        plot_accuracy(folder, rows[: len(table)])
+        if config.curve:
+            plot_steps(folder, rows, min(config.shots), STEPS_CURVE)
+    run["seconds"] = dict(seconds)
+    print(f"written to {write_results(folder, rows, run).parent}", file=sys.stderr)
+    print(text)
+    return {"rows": rows, "run": run}
+
+
+def _tests(config: Config, methods: list[Method], tested: dict[str, Corpus]) -> tuple[list[Test], list[Test]]:
+    """The rows of the table, and other numbers of inner steps for the curves."""
+    from experiments.spoken_words.evaluation import Test
+
     table = [
-        evaluate(method, name, corpus, shots, protocol)
+        Test(method, name, corpus, shots, method.steps)
         for name, corpus in tested.items()
         for shots in config.shots
         for method in methods
     ]
     curves = [
-        evaluate(method, name, corpus, min(config.shots), protocol, steps)
+        Test(method, name, corpus, min(config.shots), steps)
         for name, corpus in tested.items()
         for method in methods
         for steps in (STEPS_CURVE if config.curve and method.steps else ())
         if steps != method.steps
     ]
-    run = stamp(config.seed, sys.argv, data)
-    text = markdown_table(table, COLUMNS)
-    print(text)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    write_results(folder, table + curves, run)
-    _plot(folder, table + curves, min(config.shots))
-    return {"rows": table + curves, "run": run}
-
-
-def _plot(folder: Path, rows: list[dict], shots: int) -> None:
-    """Accuracy against inner steps, a picture for each corpus; methods without steps are level lines."""
-    from jaxmeta.training.report import plot_curves
-
-    for corpus in dict.fromkeys(row["corpus"] for row in rows):
-        chosen = sorted((r for r in rows if r["corpus"] == corpus and r["shots"] == shots), key=lambda r: r["steps"])
-        series = {}
-        for method in dict.fromkeys(row["method"] for row in chosen):
-            own = [row for row in chosen if row["method"] == method]
-            if len(own) == 1:
-                own = [own[0] | {"steps": steps} for steps in (STEPS_CURVE[0], STEPS_CURVE[-1])]
-            series[method] = tuple([row[key] for row in own] for key in ("steps", "accuracy", "ci95"))
-        title = f"{corpus}: {rows[0]['ways']}-way {shots}-shot, unseen words and speakers"
-        plot_curves(folder / f"steps_{corpus}.png", series, "inner steps", "accuracy (%)", title)
+    return table, curves
 
 
 if __name__ == "__main__":

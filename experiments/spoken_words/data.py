@@ -18,7 +18,7 @@ from jaxmeta.data.embedded import embedded_corpus
 from jaxmeta.data.episodes import episode_sampler
 from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.lexicon import letters
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 from jaxmeta.types import Batch, Episode, Ragged
 
 CORPORA = ("zh_en_words", "ar_commands")
@@ -207,9 +207,9 @@ def _test_words(corpora) -> list[str]:
 
 def _synthesise(pseudo: int, exclude: Sequence[str], seed: int) -> Path:
     digest = hashlib.sha256(json.dumps([pseudo, list(exclude), seed]).encode()).hexdigest()[:12]
-    folder = cache_home() / "synthesised" / digest
+    folder = cache_home() / "synthesised" / f"words-{digest}"
     # Its length is known only once it is planned, so the bar counts percent.
-    with progress_bar("synthesising speech (%)", 100) as advance:
+    with progress_bar("synthesising speech", 100, unit="percent") as advance:
         shown = [0]
 
         def progress(done: int, total: int) -> None:

@@ -13,7 +13,9 @@ class Recipe(NamedTuple):
     """What a preset means for a learner."""
 
     updates: int
+    """Of meta-training."""
     baseline_updates: int
+    """Of the classifier, each of 160 recordings: as many as an update of a closed form has."""
     pseudo: int
     """Invented words to synthesise."""
     ways: int | None
@@ -36,7 +38,8 @@ GRADIENT = ("maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_
 _METRIC = ((1, 3, 2), (5, 3, 1))
 _GRADIENT = ((1, 5, 4), (5, 5, 4))
 PRESETS: dict[str, dict[str, Recipe]] = {
-    "quick": dict.fromkeys(METRIC, Recipe(500, 500, 300, 20, _METRIC, 2e-3, 64, "random"))
+    # Tasks of one size, for each size is a program to compile, which takes as long as a hundred updates.
+    "quick": dict.fromkeys(METRIC, Recipe(300, 300, 300, 20, ((1, 3, 2),), 2e-3, 64, "random"))
     | dict.fromkeys(GRADIENT, Recipe(60, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
     "full": {"protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
     | dict.fromkeys(("matching", "r2d2"), Recipe(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))

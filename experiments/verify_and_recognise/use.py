@@ -11,7 +11,7 @@ from experiments.verify_and_recognise.keywords import Background, false_alarms, 
 from experiments.verify_and_recognise.report import ALARMS, OPEN_SET, SPOTTING, STREAM, USE, Table
 from experiments.verify_and_recognise.training import System
 from experiments.verify_and_recognise.verification import Voices
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 from jaxmeta.training.report import plot_curves
 from jaxmeta.verification.assistant import Assistant
 from jaxmeta.verification.gate import Gate

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 
 _SETTLED = 2.0
 """Seconds: a file changed more recently may change again within the resolution of its time stamps."""

@@ -17,7 +17,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.data.progress import progress_bar
+from jaxmeta.progress import progress_bar
 
 CHUNK = 64
 """Recordings in a chunk: about a tenth of a second of work for recordings of one second."""
@@ -82,7 +82,7 @@ def extract_chunks(
     todo = sum(len(task.rows) for task in missing)
     folder.mkdir(parents=True, exist_ok=True)
     workers = min(_processors(), todo // _WORTH_A_PROCESS) if workers is None else workers
-    with progress_bar(f"features of {manifest.root.name}", todo, progress) as advance:
+    with progress_bar(f"features of {manifest.root.name}", todo, progress, unit="recordings") as advance:
         if workers <= 1 or len(missing) == 1:
             for task in missing:
                 advance(_write_chunk(task))

@@ -67,7 +67,7 @@ class MetaEstimator(BaseEstimator):
         inputs = jax.tree.map(lambda leaf: leaf[0], sampler(0).support.inputs)
         train, losses = init_state(self.learner, self.optimizer, jax.random.key(self.seed), inputs), []
         # What the log shows is wanted here, its file is not.
-        with tempfile.TemporaryDirectory() as folder, RunLog(folder, self.updates) as log:
+        with tempfile.TemporaryDirectory() as folder, RunLog(folder, self.updates, label="training") as log:
             for step in range(self.updates):
                 train, metrics = update(train, sampler(step))
                 log.write(step + 1, metrics)

@@ -9,6 +9,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import jax
@@ -112,26 +113,70 @@ def plot_curves(
     for name, (x, y, _) in series.items():
         if np.shape(x) != np.shape(y):
             raise ValueError(f"plot_curves: series {name!r} has x of shape {np.shape(x)} but y of {np.shape(y)}.")
-    path = Path(path)
-    if importlib.util.find_spec("matplotlib") is None:
-        _log.warning("%s is not drawn: matplotlib is missing; pip install 'jaxmeta[plot]'.", path)
+    axes = _axes(path, xlabel, ylabel, title)
+    if axes is None:
         return None
-    from matplotlib.figure import Figure  # no pyplot: it would keep global state and may look for a screen
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
-    axes.set_title(title, loc="left", fontsize="medium", fontweight="bold")
     for name, (x, y, half) in series.items():
         _draw_curve(axes, name, np.asarray(x), np.asarray(y, float), half)
     for name, (x, y) in (points or {}).items():
         axes.scatter(x, y, s=28, color="black", zorder=3, label=name)
     axes.set(xscale=scale, yscale=scale)
+    return _drawn(axes, path, legend=len(series) + len(points or {}) > 1)
+
+
+def plot_bars(
+    path: str | Path, series: Mapping[str, tuple[Any, Any]], groups: Sequence[str], ylabel: str, title: str
+) -> Path | None:
+    """Draw groups of bars with their intervals and their numbers as a PNG.
+
+    Args:
+      path: of the picture; its folder is created.
+      series: name -> (heights, one for each group; half-widths of their intervals).
+      groups: names of the groups.
+      ylabel: of the vertical axis, with its unit.
+      title: of the picture.
+    Returns:
+      As `plot_curves`.
+    Raises:
+      ValueError: a series has another number of bars than there are groups.
+    """
+    for name, (heights, _) in series.items():
+        if len(heights) != len(groups):
+            raise ValueError(f"plot_bars: series {name!r} has {len(heights)} bars for groups={list(groups)}.")
+    axes = _axes(path, "", ylabel, title)
+    if axes is None:
+        return None
+    width = 0.8 / len(series)
+    for index, (name, (heights, half)) in enumerate(series.items()):
+        places = np.arange(len(groups)) + (index - (len(series) - 1) / 2) * width
+        bars = axes.bar(places, heights, 0.92 * width, yerr=half, capsize=3, label=name)
+        axes.bar_label(bars, fmt="{:.1f}", padding=2, fontsize="small")
+    axes.set_xticks(range(len(groups)), groups)
+    axes.figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize="small")
+    return _drawn(axes, path, legend=False)
+
+
+def _axes(path: str | Path, xlabel: str, ylabel: str, title: str) -> Any:
+    """Empty axes, or None where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        _log.warning("%s is not drawn: matplotlib is missing; pip install 'jaxmeta[plot]'.", path)
+        return None
+    from matplotlib.figure import Figure  # no pyplot: it would keep global state and may look for a screen
+
+    axes = Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    return axes
+
+
+def _drawn(axes: Any, path: str | Path, *, legend: bool) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
-    if len(series) + len(points or {}) > 1:
+    axes.set_axisbelow(True)
+    if legend:
         axes.legend(frameon=False, fontsize="small")
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    axes.figure.savefig(path, dpi=150)
     return path
 
 
@@ -157,6 +202,17 @@ def _is_number(value: Any) -> bool:
 def _hash(path: Path) -> str:
     with (path / "metadata.csv" if path.is_dir() else path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def source_digest(*packages: ModuleType) -> str:
+    """Identifies the Python files of packages, under version control or not: results depend on them."""
+    digest = hashlib.sha256()
+    for package in packages:
+        root = Path(str(package.__file__)).parent
+        for path in sorted(root.rglob("*.py")):
+            for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()):
+                digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]
 
 
 def commit() -> dict[str, Any] | None:

@@ -1,19 +1,16 @@
 """What a run says while it trains: rows of metrics in a file, and how far it is on the screen."""
 
-import datetime
 import importlib.util
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from jaxmeta.progress import current, progress_bar
 from jaxmeta.training.durable import plain, write_text
-
-_LINE_EVERY = 10.0  # seconds
 
 
 class RunLog:
@@ -21,13 +18,14 @@ class RunLog:
 
     Rows go to `directory/metrics.jsonl`, one JSON object a line: `step`, `seconds` of training so far (over all
     processes that took part) and the metrics. Numbers that are not finite are the strings "NaN", "Infinity" and
-    "-Infinity". With tensorboardX installed the rows go to `directory/tensorboard` too. A terminal shows a bar with the
-    time left; anything else gets one line every ten seconds.
+    "-Infinity". With tensorboardX installed the rows go to `directory/tensorboard` too. Progress is shown as
+    `jaxmeta.progress` does, under the name of the stage if one is under way.
 
     Args:
       directory: folder of the run; created if missing.
       total: steps of the whole run.
       start: step from which training continues; rows after it are dropped, for they are about to be written again.
+      label: what is shown outside of a stage; None: "training" and the folder's name.
       stream: where progress is shown; None: standard error.
       clock: seconds that only ever grow.
     Raises:
@@ -40,14 +38,15 @@ class RunLog:
         total: int,
         *,
         start: int = 0,
+        label: str | None = None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 0 <= start <= total:
             raise ValueError(f"RunLog needs 0 <= start <= total, got start={start}, total={total}.")
         self._directory, self._total, self._clock = Path(directory), total, clock
-        self._stream = sys.stderr if stream is None else stream
-        self._start = self._step = self._timed_step = start
+        self._label = f"training {self._directory.name}" if label is None else label
+        self._stream, self._start, self._step = stream, start, start
         self._loss: float | None = None  # not known before the first row
 
     def __enter__(self) -> Self:
@@ -57,18 +56,18 @@ class RunLog:
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         self._file = path.open("a", encoding="utf-8")
         self._began = self._clock() - (rows[-1]["seconds"] if rows else 0.0)
-        self._timed = self._shown = self._clock()
         self._board = _open_board(self._directory / "tensorboard", self._start)
-        self._bar = _open_bar(self._stream, self._start, self._total)
+        self._bar = progress_bar(
+            current(self._label), self._total, start=self._start, unit="updates", compiles=True, stream=self._stream,
+            clock=self._clock,
+        )  # fmt: skip
+        self._advance = self._bar.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is None and self._step > self._start:
-            self._line()
-        if self._bar is not None:
-            self._bar.stop()
+        self._bar.__exit__(None, None, None)
         if self._board is not None:
             self._board.close()
         self._file.close()
@@ -93,31 +92,12 @@ class RunLog:
 
     def progress(self, step: int) -> None:
         """Show that `step` updates are made: at once in a terminal, at most every ten seconds elsewhere."""
-        if self._step == self._start:
-            # The first step compiles: it says nothing about how long the others take.
-            self._timed, self._timed_step = self._clock(), step
+        self._advance(step - self._step, "" if self._loss is None else f"loss {self._loss:.4g}")
         self._step = step
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=step, status=self._status())
-        elif self._clock() - self._shown >= _LINE_EVERY:
-            self._line()
 
     def sync(self) -> None:
         """Flush the rows to the disk, so that none is missing before the checkpoint that follows."""
         os.fsync(self._file.fileno())
-
-    def _line(self) -> None:
-        self._shown = self._clock()
-        print(f"step {self._step}/{self._total}  {self._status()}", file=self._stream, flush=True)
-
-    def _status(self) -> str:
-        """Loss, steps a second since the first, and the time left at that rate."""
-        seconds, steps = self._clock() - self._timed, self._step - self._timed_step
-        loss = "" if self._loss is None else f"loss {self._loss:.4g}  "
-        if steps < 1 or seconds <= 0:
-            return loss.rstrip()
-        left = datetime.timedelta(seconds=int((self._total - self._step) * seconds / steps))
-        return f"{loss}{steps / seconds:.3g} steps/s  ETA {left}"
 
 
 def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
@@ -152,16 +132,3 @@ def _open_board(folder: Path, start: int) -> Any:
     from tensorboardX import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
-
-
-def _open_bar(stream: TextIO, start: int, total: int) -> Any:
-    if not stream.isatty():
-        return None
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
-    bar = Progress(*columns, console=Console(file=stream), refresh_per_second=4, expand=True)
-    bar.add_task("", total=total, completed=start, status="compiling")
-    bar.start()
-    return bar

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.spoken_words import __main__ as spoken_words
-from experiments.spoken_words import data, learners, methods
+from experiments.spoken_words import data, evaluation, learners, methods
 from experiments.spoken_words.__main__ import Config, main
 from experiments.spoken_words.recipes import PRESETS, Name
 from jaxmeta.data.audio import write_audio
@@ -114,10 +114,54 @@ def test_the_floor_is_the_cosine_to_class_means_by_numpy(corpus_folder):
         return unit(np.asarray(standardise(segment_pool(*batch.inputs, 24))).reshape(len(batch.targets), -1))
 
     means = unit(np.stack([features(episode.support)[episode.support.targets == c].mean(0) for c in range(3)]))
-    learner = methods.floor(Path()).build(3, 0)
-    fast, _ = learner.adapt({}, {}, episode.support, jax.random.key(0))
-    logits, _ = learner.predict({}, {}, fast, episode.query.inputs, jax.random.key(0), False)
+    method = methods.floor(Path())
+    encoder, _ = method.encoder
+    support, query = (
+        batch._replace(inputs=encoder.apply({}, {}, batch.inputs, jax.random.key(0), False)[0]) for batch in episode
+    )
+    learner = method.build(3, 0)
+    fast, _ = learner.adapt({}, {}, support, jax.random.key(0))
+    logits, _ = learner.predict({}, {}, fast, query.inputs, jax.random.key(0), False)
     np.testing.assert_allclose(logits, features(episode.query) @ means.T, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["protonet", "r2d2"])
+def test_closed_forms_have_the_same_rows_whether_each_recording_is_encoded_once_or_in_every_episode(
+    tmp_path, corpus_folder, name
+):
+    import jax
+
+    from jaxmeta import Ragged
+
+    heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
+    network = functools.partial(residual, width=16)
+    clip = Ragged(np.ones((2, 8, heard.frames.shape[1]), np.float32), np.array([8, 5], np.int32))
+    params, state = learners.learners(network, None)[name](3, 0).init(jax.random.key(0), clip)
+    protocol, rows = evaluation.Protocol(3, 4, 30, 1, "layer"), []
+    for norm in ("layer", "batch"):  # of which only the first may be encoded once
+        method = methods.closed_form(name, network, params, state, tmp_path / norm, 0.0, norm)
+        assert (method.encoder is None) == (norm == "batch")
+        rows += evaluation.evaluate([evaluation.Test(method, "tones", heard, 2, 0)], protocol)
+    assert 100 / 3 < rows[0]["accuracy"] < 100  # a row that tells methods apart
+    # A query between two prototypes may fall to either by rounding.
+    assert rows[0]["accuracy"] == pytest.approx(rows[1]["accuracy"], abs=0.5)
+    assert rows[0] | {"accuracy": 0, "ci95": 0} == rows[1] | {"accuracy": 0, "ci95": 0}
+
+
+def test_a_row_is_computed_once_unless_the_code_or_the_weights_change(monkeypatch, tmp_path, corpus_folder):
+    heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
+    calls = []
+    monkeypatch.setattr(evaluation, "_row", lambda test, encoding, protocol, advance: calls.append(test) or {"n": 1})
+    monkeypatch.setattr(evaluation, "source_digest", lambda *packages: "before")
+    test = evaluation.Test(methods.floor(tmp_path)._replace(encoder=None), "tones", heard, 1, 0)
+    protocol = evaluation.Protocol(3, 4, 8, 1, "layer")
+    assert evaluation.evaluate([test], protocol) == evaluation.evaluate([test], protocol) == [{"n": 1}]
+    assert len(calls) == 1
+    trained = test._replace(method=test.method._replace(params={"weight": np.ones(2)}))
+    evaluation.evaluate([trained], protocol)
+    monkeypatch.setattr(evaluation, "source_digest", lambda *packages: "after")
+    evaluation.evaluate([test, trained], protocol)
+    assert len(calls) == 4
 
 
 def test_fine_tuning_starts_from_chance(corpus_folder):
@@ -151,14 +195,18 @@ def test_whole_course_and_another_manifest(monkeypatch, tmp_path, corpus_folder)
     )  # fmt: skip
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
     monkeypatch.setattr(spoken_words, "STEPS_CURVE", (1,))  # every other number of steps is one more compilation
-    config = Config(updates=2, ways=3, shots=(1,), queries=3, episodes=4, steps=1, workdir=tmp_path / "run")
+    config = Config(updates=2, ways=3, shots=(1,), queries=3, episodes=4, steps=1, curve=True, workdir=tmp_path / "run")
     main(config)
     written = json.loads((tmp_path / "run" / "protonet" / "results.json").read_text())
     promised = {"corpus", "method", "ways", "shots", "steps", "accuracy", "ci95", "episodes", "transductive"}
     assert all(promised <= set(row) for row in written["rows"])
     assert {row["method"] for row in written["rows"]} == {"protonet", "fine-tuned classifier", "cosine of log-mels"}
     assert {"seed", "argv", "commit", "device", "packages", "data"} <= set(written["run"])
-    assert (tmp_path / "run" / "protonet" / "steps_tones.png").stat().st_size > 1000
+    assert list(written["run"]["seconds"]) == [
+        "preparing the speech", "training the classifier", "training protonet", "testing", "writing the results",
+    ]  # fmt: skip
+    for picture in ("steps_tones.png", "accuracy_tones.png"):
+        assert (tmp_path / "run" / "protonet" / picture).stat().st_size > 1000
     elsewhere = main(Config(evaluate=corpus_folder, workdir=config.workdir, shots=(1,), ways=3, queries=3, episodes=4))
     assert elsewhere["rows"][0]["accuracy"] == written["rows"][0]["accuracy"]
     with pytest.raises(ValueError, match="another config"):

@@ -5,13 +5,14 @@ import logging
 import socket
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import numpy as np
 import pytest
 
 from jaxmeta.training import report
-from jaxmeta.training.report import markdown_table, plot_curves, stamp, write_results
+from jaxmeta.training.report import markdown_table, plot_bars, plot_curves, source_digest, stamp, write_results
 
 _SERIES = {
     "MAML": (np.arange(11), 90 - 40 * np.exp(-np.arange(11)), np.ones(11)),
@@ -102,3 +103,26 @@ def test_plot_without_matplotlib_says_so_in_one_line(tmp_path, monkeypatch, capl
 def test_series_of_unequal_lengths_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="series 'MAML'"):
         plot_curves(Path(tmp_path / "a.png"), {"MAML": ([1, 2], [1.0], None)}, "x", "y", "t")
+
+
+def test_bars_are_drawn_one_for_each_group(tmp_path):
+    path = tmp_path / "plots" / "bars.png"
+    series = {"MAML": ([80.0, 90.0], [1.0, 0.5]), "floor": ([50.0, 70.0], [1.0, 1.0])}
+    assert plot_bars(path, series, ["1 shot", "5 shots"], "accuracy (%)", "Arabic") == path
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"series 'MAML' has 2 bars for groups=\['1 shot'\]"):
+        plot_bars(path, series, ["1 shot"], "accuracy (%)", "Arabic")
+
+
+def test_the_digest_of_the_source_changes_with_its_python_files_alone(tmp_path):
+    package = ModuleType("package")
+    package.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "__init__.py").write_text("")
+    (tmp_path / "part.py").write_text("a = 1\n")
+    first = source_digest(package)
+    (tmp_path / "notes.md").write_text("text")
+    assert source_digest(package) == first
+    (tmp_path / "part.py").write_text("a = 2\n")
+    second = source_digest(package)
+    (tmp_path / "part.py").rename(tmp_path / "other.py")
+    assert len({first, second, source_digest(package)}) == 3

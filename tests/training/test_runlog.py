@@ -88,12 +88,13 @@ def test_one_plain_line_every_ten_seconds_with_rate_and_time_left_since_the_firs
             log.write(step, {"loss": 0.5})
             log.progress(step)
             clock.now += 0.25
-    # 100 steps of 0.25 s after the first: the first line when it was made, then every 40 steps, and one at the end.
+    # A line when the first step was made; 100 steps of 0.25 s after it: every 40 steps, and one at the end.
     assert stream.getvalue().splitlines() == [
-        "step 1/10000  loss 0.5",
-        "step 41/10000  loss 0.5  4 steps/s  ETA 0:41:29",
-        "step 81/10000  loss 0.5  4 steps/s  ETA 0:41:19",
-        "step 101/10000  loss 0.5  3.96 steps/s  ETA 0:41:39",
+        f"training {tmp_path.name}: compiling",
+        f"training {tmp_path.name}: 1 of 10,000 updates, loss 0.5",
+        f"training {tmp_path.name}: 41 of 10,000 updates, loss 0.5, 41 min 30 s left",
+        f"training {tmp_path.name}: 81 of 10,000 updates, loss 0.5, 41 min 20 s left",
+        f"training {tmp_path.name}: 101 of 10,000 updates, loss 0.5, 41 min 15 s left",
     ]
 
 
@@ -101,13 +102,12 @@ def test_one_plain_line_every_ten_seconds_with_rate_and_time_left_since_the_firs
 def test_terminal_gets_a_bar_with_the_time_left(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     clock, stream = _Clock(), _Terminal()
-    with RunLog(tmp_path, 100, start=20, stream=stream, clock=clock) as log:
-        for step in (21, 31):
+    with RunLog(tmp_path, 100, start=20, label="maml", stream=stream, clock=clock) as log:
+        for step in (21, 31, 41):
             log.write(step, {"loss": 1.25})
             log.progress(step)
             clock.now += 5
-    assert "31/100" in stream.getvalue()
-    assert "loss 1.25  2 steps/s  ETA 0:00:34" in stream.getvalue()
+    assert "maml" in stream.getvalue() and "41 of 100 updates, loss 1.25, 30 s left" in stream.getvalue()
 
 
 def test_rows_go_to_tensorboard_where_it_is_installed(tmp_path):
