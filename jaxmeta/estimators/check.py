@@ -43,7 +43,7 @@ def check_estimator(
         key = jax.random.key(0) if key is None else key
         episode = _widen(episode)
         if params is None or state is None:
-            first = learner(estimator=unrolled()).init(key, episode.support.inputs)
+            first = jax.jit(learner(estimator=unrolled()).init)(key, episode.support.inputs)
             params, state = (a if b is None else b for a, b in zip(first, (params, state), strict=True))
         arguments = (_widen(params), _widen(state), episode, key)
         exact, checked = (_meta_gradient(learner(estimator=each), arguments) for each in (unrolled(), estimator))

@@ -15,6 +15,7 @@ from benchmarks.workloads import FULL, QUICK, SEGMENTS, make, pooling
 from jaxmeta import Ragged
 from jaxmeta.models import words
 from jaxmeta.models.layers import segment_pool
+from tests.programs import compiled, jitted
 
 
 def one_task(workload):
@@ -89,23 +90,23 @@ def test_words_by_hand_is_the_network_of_jaxmeta():
     clips = one_task(workload)
     params = traverse_util.unflatten_dict(workload.weights, sep="/")
     ragged = Ragged(clips, jnp.full(clips.shape[0], clips.shape[1]))
-    theirs, _ = words.conv4(5).apply(params, {}, ragged, jax.random.key(0), True)
-    ours = jax_networks.words(workload.weights, clips, _convolve)
+    theirs, _ = jitted(words.conv4(5)).apply(params, {}, ragged, jax.random.key(0), True)
+    ours = compiled(lambda weights, clips: jax_networks.words(weights, clips, _convolve))(workload.weights, clips)
     # Sums over 576 products in float32, in another order.
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * float(jnp.abs(theirs).max()))
 
 
 def test_pooling_is_that_of_jaxmeta():
     values = np.random.default_rng(0).normal(size=(2, 80, 3)).astype(np.float32)
-    expected = segment_pool(jnp.asarray(values), jnp.array([80, 80]), SEGMENTS)
+    expected = compiled(segment_pool, static_argnums=2)(values, np.array([80, 80]), SEGMENTS)
     np.testing.assert_allclose(pooling(80, SEGMENTS) @ values, expected, atol=1e-6)
 
 
 def test_pooling_by_comparison_is_max_pooling_and_drops_odd_edges():
     values = np.random.default_rng(0).normal(size=(2, 7, 6, 3)).astype(np.float32)
     expected = values[:, :6].reshape(2, 3, 2, 3, 2, 3).max(axis=(2, 4))
-    np.testing.assert_array_equal(_max_pool(jnp.asarray(values)), expected)
-    np.testing.assert_array_equal(reduce_window(jnp.asarray(values)), expected)
+    for pool in (_max_pool, reduce_window):
+        np.testing.assert_array_equal(compiled(pool)(values), expected)
 
 
 def test_largest_error_is_relative_to_each_leaf_and_counts_nan():

@@ -9,7 +9,9 @@ import pytest
 
 from jaxmeta import Batch, Episode, Inner, Model, anil, first_order, forward_only, maml, mixed_mode, truncated, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
-from tests.contract import STEPS, WAYS, episodes, network, one
+from tests.derivatives import slopes
+from tests.problem import STEPS, WAYS, episodes, network, one
+from tests.programs import compiled
 
 EXACT = {"unrolled": unrolled(), "mixed_mode": mixed_mode(), "truncated to all steps": truncated(STEPS)}
 OPTIMIZERS = {"sgd": optax.sgd(0.2), "momentum": optax.sgd(0.2, momentum=0.9), "adam": optax.adam(0.1, eps_root=1e-3)}
@@ -25,13 +27,14 @@ def meta_gradient(learner, params, episode):
     def loss(params):
         return learner.meta_loss(params, {}, episode, jax.random.key(0))[0]
 
-    return jax.jit(jax.value_and_grad(loss))(params), jax.jit(loss)
+    program = compiled(jax.value_and_grad(loss))
+    return program(params), program
 
 
 def problem(seed=0):
     episode = one(episodes(seed, dtype=np.float64))
-    params, _ = network(WAYS).init(jax.random.key(seed), episode.support.inputs)
-    return params, episode
+    params, _ = compiled(network(WAYS).init)(jax.random.key(seed), episode.support.inputs)
+    return jax.device_get(params), episode
 
 
 @pytest.mark.parametrize("factory", [maml, anil])
@@ -40,13 +43,7 @@ def problem(seed=0):
 def test_exact_estimators_match_finite_differences(factory, estimator, optimizer):
     params, episode = problem()
     learner = factory(network(WAYS), cross_entropy, OPTIMIZERS[optimizer], STEPS, EXACT[estimator])
-    (_, gradient), loss = meta_gradient(learner, params, episode)
-    rng = np.random.default_rng(0)
-    direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
-    step = 1e-6  # rounding leaves about 1e-10 of the difference, curvature about 1e-12
-    ahead, behind = (loss(jax.tree.map(lambda p, d, s=s: p + s * step * d, params, direction)) for s in (1, -1))
-    expected = (ahead - behind) / (2 * step)
-    slope = optax.tree.vdot(gradient, direction)
+    slope, expected = slopes(lambda params: learner.meta_loss(params, {}, episode, jax.random.key(0))[0], params)
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
 
 
@@ -72,7 +69,7 @@ def test_mixed_mode_carries_the_gradient_of_the_inner_losses_and_of_the_support_
 
     values = episode.support.inputs.values
     exact, mixed = (
-        jax.jit(jax.grad(loss, (1, 2)), static_argnums=0)(e, params, values) for e in (unrolled(), mixed_mode())
+        compiled(jax.grad(loss, (1, 2)), static_argnums=0)(e, params, values) for e in (unrolled(), mixed_mode())
     )
     chex.assert_trees_all_close(exact, mixed, rtol=1e-9, atol=1e-11)
 
@@ -141,14 +138,13 @@ def test_first_order_keeps_the_gradient_of_a_learned_rate():
     def adapted(rate):
         return first_order()(inner)(jnp.array(0.3), rate, {}, support, jax.random.key(0))[0]
 
-    np.testing.assert_allclose(jax.grad(adapted)(jnp.array(RATE)), -2 * (0.3 - SUPPORT), rtol=1e-12)
+    np.testing.assert_allclose(compiled(jax.grad(adapted))(jnp.array(RATE)), -2 * (0.3 - SUPPORT), rtol=1e-12)
 
 
 def test_no_steps_leave_the_params():
     params, episode = problem()
-    fast, info = maml(network(WAYS), cross_entropy, optax.sgd(0.1), 0).adapt(
-        params, {}, episode.support, jax.random.key(0)
-    )
+    adapt = compiled(maml(network(WAYS), cross_entropy, optax.sgd(0.1), 0).adapt)
+    fast, info = adapt(params, {}, episode.support, jax.random.key(0))
     chex.assert_trees_all_equal(fast, params)
     assert info["loss"].shape == (0,)
 
@@ -222,12 +218,15 @@ def test_recomputing_no_steps_is_an_error(estimator, remat):
 @pytest.mark.parametrize("estimator", [unrolled(), mixed_mode(), first_order()], ids=["unrolled", "mixed", "first"])
 def test_a_support_label_that_is_no_class_never_passes_silently(estimator):
     params, episode = problem()
-    support = episode.support._replace(targets=episode.support.targets.at[0].set(WAYS))
+    targets = episode.support.targets.copy()
+    targets[0] = WAYS
+    support = episode.support._replace(targets=targets)
     learner = maml(network(WAYS), cross_entropy, optax.sgd(0.1), STEPS, estimator)
     (loss, gradient), _ = meta_gradient(learner, params, episode._replace(support=support))
     assert np.isnan(loss)
-    padding = support._replace(weight=support.weight.at[0].set(0))
-    (loss, gradient), _ = meta_gradient(learner, params, episode._replace(support=padding))
+    weight = support.weight.copy()
+    weight[0] = 0
+    (loss, gradient), _ = meta_gradient(learner, params, episode._replace(support=support._replace(weight=weight)))
     assert np.isfinite(loss) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
@@ -264,15 +263,14 @@ def test_blocks_that_are_computed_again_lower_the_memory_of_mixed_mode_and_chang
 def test_forward_only_adapts_as_the_others_do_for_any_traced_number_of_steps():
     params, episode = problem()
 
-    @jax.jit
+    @compiled
     def adapt(steps):
         learner = maml(network(WAYS), cross_entropy, OPTIMIZERS["momentum"], steps, forward_only())
         return learner.adapt(params, {}, episode.support, jax.random.key(0))
 
     for steps in (0, 1, 3):
-        expected, info = maml(network(WAYS), cross_entropy, OPTIMIZERS["momentum"], steps).adapt(
-            params, {}, episode.support, jax.random.key(0)
-        )
+        plain = compiled(maml(network(WAYS), cross_entropy, OPTIMIZERS["momentum"], steps).adapt)
+        expected, info = plain(params, {}, episode.support, jax.random.key(0))
         fast, found = adapt(steps)
         chex.assert_trees_all_close(fast, expected, rtol=1e-12)
         if steps:

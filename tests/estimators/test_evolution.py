@@ -12,6 +12,7 @@ from jaxmeta import Batch, Inner, Model, maml
 from jaxmeta.estimators import evolution
 from jaxmeta.estimators.evolution import smoothed_gradient
 from jaxmeta.losses import squared_error
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 SIZE = 50
@@ -27,7 +28,7 @@ def difference(ahead, behind):
     return ahead - behind
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
+@functools.partial(compiled, static_argnums=(0, 3))
 def estimate(function, point, sigma, pairs, key=KEY):
     return smoothed_gradient(function, difference, point, sigma, pairs, key)
 
@@ -105,7 +106,7 @@ def descent(reads_params):
         return jnp.sum(fast * jnp.array([1.0, -2.0])), info
 
     start, params, target = jnp.array([0.3, -0.4]), jnp.array([0.1, 0.2]), jnp.array([0.7, 0.1])
-    return jax.jit(jax.grad(adapted, (0, 1, 2), has_aux=True))(start, params, target)
+    return compiled(jax.grad(adapted, (0, 1, 2), has_aux=True))(start, params, target)
 
 
 def test_the_loop_gets_its_own_gradient_in_start_and_frozen_params_and_none_in_the_batch():
@@ -135,7 +136,7 @@ def test_an_optimizer_without_derivative_will_do():
         return jnp.square(fast - target), state
 
     solve = evolution(sigma, PAIRS)(Inner(loss, lambda params: optax.sign_sgd(rate), 1))
-    slope = jax.jit(jax.grad(lambda start: solve(start, {}, {}, {}, KEY)[0]))(jnp.array(start))
+    slope = compiled(jax.grad(lambda start: solve(start, {}, {}, {}, KEY)[0]))(jnp.array(start))
     density = np.exp(-(((start - target) / sigma) ** 2) / 2) / (sigma * np.sqrt(2 * np.pi))
     # A pair gives e (e - up to rate / sigma): below (|e| + 2) |e|, whose mean square is 3 + 4 * 1.6 + 4.
     np.testing.assert_allclose(slope, 1 - 2 * rate * density, atol=5 * np.sqrt(13.4 / PAIRS))
@@ -155,7 +156,7 @@ def test_maml_under_evolution_estimates_the_exact_meta_gradient():
 
     expected = np.linalg.matrix_power(np.eye(3) - RATE * 2 * x.T @ x / 8, STEPS) @ np.ones(3)
     spread = np.sqrt((np.sum(expected**2) + expected**2) / PAIRS)
-    gradient = jax.jit(jax.grad(adapted))(jnp.zeros(3))
+    gradient = compiled(jax.grad(adapted))(jnp.zeros(3))
     assert (np.abs(gradient - expected) < 5 * spread).all()
 
 

@@ -1,5 +1,7 @@
 """The implicit estimator in float64: against closed forms, and against unrolling to convergence."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from jaxmeta.estimators import conjugate_gradients, implicit, neumann, solve_res
 from jaxmeta.learners.imaml import imaml
 from jaxmeta.losses import cross_entropy
 from jaxmeta.tree import Under, everything
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 SOLVERS = {
@@ -64,7 +67,7 @@ def gradients(estimator, adapt_only, steps=STEPS, dtype=np.float64):
         support = episode.support._replace(inputs=inputs)
         return learner.meta_loss(params, {}, episode._replace(support=support), KEY)[0]
 
-    return jax.jit(jax.grad(loss, (0, 1)))(params, episode.support.inputs)
+    return compiled(jax.grad(loss, (0, 1)))(params, episode.support.inputs)
 
 
 @pytest.mark.parametrize("adapt_only", [everything, Under("head")])
@@ -91,7 +94,7 @@ def descent_on_a_quadratic(estimator, steps, start=0.3, frozen=-0.2, target=0.7,
         return fast["w"], info
 
     arguments = [jnp.array(value) for value in (start, frozen, target)]
-    (fast, info), slopes = jax.jit(jax.value_and_grad(adapted, (0, 1, 2), has_aux=True))(*arguments)
+    (fast, info), slopes = compiled(jax.value_and_grad(adapted, (0, 1, 2), has_aux=True))(*arguments)
     return fast, info, slopes
 
 
@@ -130,7 +133,7 @@ def linear_problem():
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_solver_solves_trees_with_leaves_that_do_not_adapt(solver):
     matvec, v, expected = linear_problem()
-    u = SOLVERS[solver](matvec, v)
+    u = compiled(functools.partial(SOLVERS[solver], matvec))(v)
     # 250 terms of rate 0.1 leave less than 0.9^250 = 4e-12.
     np.testing.assert_allclose(np.concatenate([u["a"], u["b"]]), expected, atol=1e-10)
     assert u["frozen"] is None
@@ -156,7 +159,7 @@ def test_few_iterations_leave_more_error_than_many():
     matvec, v, expected = linear_problem()
     errors = []
     for iterations in (1, 3, 5):
-        u = conjugate_gradients(iterations, tolerance=0.0)(matvec, v)
+        u = compiled(functools.partial(conjugate_gradients(iterations, tolerance=0.0), matvec))(v)
         errors.append(np.linalg.norm(np.concatenate([u["a"], u["b"]]) - expected) / np.linalg.norm(expected))
     # As many iterations as dimensions are exact but for rounding.
     assert errors[0] > 0.1 and errors[0] > 2 * errors[1] > 2e3 * errors[2] and errors[2] < 1e-9
@@ -167,7 +170,9 @@ def test_neumann_is_the_series_term_by_term():
     diagonal = jnp.array([1.5, 4.0])
     for terms in (1, 2, 4):
         expected = 0.3 * sum((1 - 0.3 * diagonal) ** j * v for j in range(terms))
-        np.testing.assert_allclose(neumann(terms, 0.3)(lambda u: diagonal * u, v), expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            compiled(lambda v, terms=terms: neumann(terms, 0.3)(lambda u: diagonal * u, v))(v), expected, rtol=1e-12
+        )
 
 
 def test_solve_residual_is_relative_and_zero_for_nothing_to_solve():
@@ -188,7 +193,7 @@ def test_any_optimizer_will_do():
     inner = Inner(loss, lambda params: optax.sign_sgd(schedule), 400, proximal=0.5)
     batch = Batch(jnp.zeros(1), jnp.array([0.7]), jnp.ones(1))
     slope = jax.grad(lambda start: implicit(conjugate_gradients())(inner)(start, {}, {}, batch, KEY)[0])
-    np.testing.assert_allclose(slope(jnp.array(0.3)), 0.5 / 2.5, rtol=1e-12)
+    np.testing.assert_allclose(compiled(slope)(jnp.array(0.3)), 0.5 / 2.5, rtol=1e-12)
 
 
 def test_dtypes_are_kept_and_may_be_mixed():
@@ -204,7 +209,7 @@ def test_dtypes_are_kept_and_may_be_mixed():
         fast, _ = implicit(conjugate_gradients())(inner)(start, {}, {}, jnp.zeros(()), KEY)
         return jnp.sum(fast["half"].astype(jnp.float32)) + jnp.sum(fast["single"])
 
-    slopes = jax.jit(jax.grad(total))(start)
+    slopes = compiled(jax.grad(total))(start)
     chex.assert_trees_all_equal_shapes_and_dtypes(slopes, start)
     # 0.5 / (2 c + 0.5); bfloat16 keeps 8 bits.
     np.testing.assert_allclose(slopes["half"].astype(jnp.float32), [0.5 / 2.5, 0.5 / 4.5], rtol=2**-7)

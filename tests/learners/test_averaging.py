@@ -10,6 +10,7 @@ import pytest
 from jaxmeta import Batch, Episode, Model, maml
 from jaxmeta.learners.averaging import average_predictions, averaging, exponential, greedy, uniform, weighted
 from jaxmeta.losses import cross_entropy
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 SOFTMAX = Model(
@@ -62,9 +63,9 @@ def test_weights_that_do_not_sum_to_one_for_all_the_trees_are_an_error(weights):
 
 def test_an_exponential_average_has_its_closed_form():
     first, second = trees(2)
-    average = first
+    average, step = first, compiled(exponential)
     for _ in range(10):
-        average = exponential(average, second, 0.9)
+        average = step(average, second, 0.9)
     expected = jax.tree.map(lambda a, b: 0.9**10 * a + (1 - 0.9**10) * b, first, second)
     chex.assert_trees_all_close(average, expected, rtol=1e-5, atol=1e-6)  # ten roundings of float32
 
@@ -88,7 +89,7 @@ def test_predictions_are_averaged_in_the_space_asked_for(space):
         "output": logits.mean(axis=0),
     }
     with jax.enable_x64(True):
-        found = average_predictions(jnp.asarray(logits), space)
+        found = compiled(average_predictions, static_argnums=1)(logits, space)
     np.testing.assert_allclose(found, mean[space], rtol=1e-12, atol=1e-14)
 
 
@@ -101,10 +102,10 @@ def test_probabilities_too_small_for_a_float_keep_their_logs():
 def test_one_member_equals_the_learner_alone():
     support, query = episode()
     ensemble = averaging(ONE, 1)
-    params, state = ensemble.init(KEY, support.inputs)
-    fast, info = ensemble.adapt(params, state, support, KEY)
-    outputs, _ = ensemble.predict(params, state, fast, query.inputs, KEY, False)
-    alone, expected_info = ONE.adapt(params[0], {}, support, KEY)
+    params, state = compiled(ensemble.init)(KEY, support.inputs)
+    fast, info = compiled(ensemble.adapt)(params, state, support, KEY)
+    outputs, _ = compiled(ensemble.predict, static_argnums=5)(params, state, fast, query.inputs, KEY, False)
+    alone, expected_info = compiled(ONE.adapt)(np.asarray(params)[0], {}, support, KEY)
     expected = np.log(numpy_softmax(np.asarray(query.inputs) @ alone))
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)  # float32
     np.testing.assert_allclose(info["loss"], expected_info["loss"], rtol=1e-5)
@@ -113,10 +114,12 @@ def test_one_member_equals_the_learner_alone():
 def test_members_start_apart_and_train_on_their_own():
     task = episode()
     ensemble = averaging(ONE, 2)
-    params, state = ensemble.init(KEY, task.support.inputs)
+    params, state = jax.device_get(compiled(ensemble.init)(KEY, task.support.inputs))
     assert not np.allclose(params[0], params[1])
-    loss, gradient = jax.jit(jax.value_and_grad(lambda params: ensemble.meta_loss(params, state, task, KEY)[0]))(params)
-    alone = jax.jit(jax.value_and_grad(lambda params: ONE.meta_loss(params, {}, task, KEY)[0]))
+    loss, gradient = compiled(jax.value_and_grad(lambda params: ensemble.meta_loss(params, state, task, KEY)[0]))(
+        params
+    )
+    alone = compiled(jax.value_and_grad(lambda params: ONE.meta_loss(params, {}, task, KEY)[0]))
     losses, gradients = zip(*(alone(each) for each in params), strict=True)
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
     np.testing.assert_allclose(gradient, np.stack(gradients) / 2, rtol=1e-4, atol=1e-6)  # float32
@@ -129,12 +132,13 @@ def test_the_state_of_every_member_is_kept_apart():
     model = Model(lambda key, inputs: (jax.random.normal(key), {"seen": jnp.zeros(())}), apply)
     ensemble = averaging(maml(model, cross_entropy, optax.sgd(0.1), 0), 3, "output")
     inputs = jnp.ones((2, 4))
-    params, state = ensemble.init(KEY, inputs)
-    fast, _ = ensemble.adapt(params, state, Batch(inputs, jnp.zeros(2, jnp.int32), jnp.ones(2)), KEY)
-    outputs, after = ensemble.predict(params, state, fast, inputs, KEY, True)
+    params, state = compiled(ensemble.init)(KEY, inputs)
+    fast, _ = compiled(ensemble.adapt)(params, state, Batch(inputs, jnp.zeros(2, jnp.int32), jnp.ones(2)), KEY)
+    predict = compiled(ensemble.predict, static_argnums=5)
+    outputs, after = predict(params, state, fast, inputs, KEY, True)
     np.testing.assert_allclose(after["seen"], params, rtol=1e-6)
     np.testing.assert_allclose(outputs, np.full((2, 4), np.mean(params)), rtol=1e-6)
-    chex.assert_trees_all_equal(ensemble.predict(params, state, fast, inputs, KEY, False)[1], state)
+    chex.assert_trees_all_equal(predict(params, state, fast, inputs, KEY, False)[1], state)
 
 
 def test_no_members_and_an_unknown_space_are_errors():

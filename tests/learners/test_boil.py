@@ -10,6 +10,7 @@ from jaxmeta import Batch, Episode, Model
 from jaxmeta.learners.boil import boil
 from jaxmeta.losses import squared_error
 from jaxmeta.training import init_state, make_update
+from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)
 INPUTS = np.array([[0.1, 1.0], [-0.7, 0.3]], np.float32)
@@ -32,19 +33,19 @@ def network():
 def test_the_head_keeps_every_bit_and_the_body_moves():
     learner = boil(network(), squared_error, optax.sgd(0.1), 2)
     params, state = learner.init(KEY, INPUTS)
-    fast, _ = jax.jit(learner.adapt)(params, state, EPISODE.support, KEY)
+    fast, _ = compiled(learner.adapt)(params, state, EPISODE.support, KEY)
     assert fast["head"] == {"kernel": None}
     assert np.all(fast["body"]["kernel"] != params["body"]["kernel"])
     # What predicts is the adapted body under the head as it is in params.
-    outputs, _ = learner.predict(params, state, fast, INPUTS, KEY, False)
+    outputs, _ = compiled(learner.predict, static_argnums=5)(params, state, fast, INPUTS, KEY, False)
     joined = {"body": fast["body"], "head": params["head"]}
-    np.testing.assert_array_equal(outputs, network().apply(joined, state, INPUTS, KEY, False)[0])
+    np.testing.assert_array_equal(outputs, jitted(network()).apply(joined, state, INPUTS, KEY, False)[0])
 
 
 def test_an_update_meta_learns_the_head_too():
     learner, outer = boil(network(), squared_error, optax.sgd(0.1), 1), optax.sgd(0.1)
     train = init_state(learner, outer, KEY, INPUTS)
-    after, _ = jax.jit(make_update(learner, outer))(train, jax.tree.map(lambda leaf: leaf[None], EPISODE))
+    after, _ = compiled(make_update(learner, outer))(train, jax.tree.map(lambda leaf: leaf[None], EPISODE))
     moved = jax.tree.map(lambda new, old: bool(np.all(new != old)), after.params, train.params)
     assert moved == {"body": {"kernel": True}, "head": {"kernel": True}}
     assert jax.tree.structure(after) == jax.tree.structure(train)

@@ -12,6 +12,7 @@ from jaxmeta.learners.bootstrapped import bootstrapped
 from jaxmeta.losses import squared_error
 from jaxmeta.training import init_state, make_update
 from jaxmeta.tree import Under
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 RATE, STEPS = 0.15, 3
@@ -42,7 +43,7 @@ def task(dtype=float):
 
 def gradient(learner, episode):
     params, state = learner.init(KEY, episode.support.inputs)
-    return jax.jit(jax.grad(lambda params: learner.meta_loss(params, state, episode, KEY)[0]))(params)
+    return compiled(jax.grad(lambda params: learner.meta_loss(params, state, episode, KEY)[0]))(params)
 
 
 @pytest.mark.parametrize("estimator", [unrolled(), mixed_mode()])
@@ -86,7 +87,7 @@ QUADRATIC = Episode(*[Batch(np.full(1, x), np.full(1, y), np.ones(1)) for x, y i
 def test_more_steps_have_the_closed_form_on_a_quadratic(extra):
     learner = bootstrapped(constant(), squared_error, optax.sgd(0.1), STEPS, extra, RATE, adapt_only=Under("head"))
     params, state = learner.init(KEY, np.zeros(1))
-    value_and_gradient = jax.jit(jax.value_and_grad(learner.meta_loss, has_aux=True))
+    value_and_gradient = compiled(jax.value_and_grad(learner.meta_loss, has_aux=True))
     (loss, state), slope = value_and_gradient(params, state, QUADRATIC, KEY)
     expected_loss, expected = closed_form(extra)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
@@ -100,7 +101,7 @@ def test_an_update_descends_and_keeps_the_structure():
     learner, outer = bootstrapped(constant(), squared_error, optax.sgd(0.1), STEPS, 2, RATE), optax.sgd(0.5)
     train = init_state(learner, outer, KEY, np.zeros(1))
     tasks = jax.tree.map(lambda leaf: np.stack([leaf] * 2), QUADRATIC)
-    after, metrics = jax.jit(make_update(learner, outer))(train, tasks)
+    after, metrics = compiled(make_update(learner, outer))(train, tasks)
     chex.assert_trees_all_equal_shapes_and_dtypes(after, train)
     # Two leaves that move alike double the curvature: a step of rate r leaves 1 - 4 r of the output's distance.
     output = 0.7 + 0.6**STEPS * (0.3 - 1.1 - 0.7)

@@ -11,6 +11,7 @@ from jaxmeta.learners.cavia import append_context, cavia
 from jaxmeta.losses import cross_entropy, squared_error
 from tests.derivatives import slopes
 from tests.problem import WAYS, episodes, network, one
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 RATE, STEPS = 0.1, 3
@@ -39,14 +40,15 @@ def test_only_the_context_moves_and_from_zero_in_every_task():
     w, v = params[:3], params[3:]
     learner = cavia(append_context(linear()), squared_error, optax.sgd(RATE), STEPS, 2)
     tasks = Batch(*map(jnp.asarray, (x, y, np.stack([weight, weight]))))
-    fast, info = jax.jit(jax.vmap(learner.adapt, (None, None, 0, None)))(jnp.asarray(params), {}, tasks, KEY)
+    fast, info = compiled(jax.vmap(learner.adapt, (None, None, 0, None)))(jnp.asarray(params), {}, tasks, KEY)
     residual = np.average(x @ w - y, axis=1, weights=weight)
     shrink = 1 - 2 * RATE * (v @ v)
     expected = -residual[:, None] * (1 - shrink**STEPS) / (v @ v) * v
     np.testing.assert_allclose(fast, expected, rtol=1e-12)
     # Before the first step the context is 0 in both tasks.
     np.testing.assert_allclose(info["loss"][:, 0], np.average((x @ w - y) ** 2, axis=1, weights=weight), rtol=1e-12)
-    outputs, _ = learner.predict(jnp.asarray(params), {}, fast[0], jnp.asarray(x[1]), KEY, False)
+    predict = compiled(learner.predict, static_argnums=5)
+    outputs, _ = predict(params, {}, np.asarray(fast)[0], x[1], KEY, False)
     np.testing.assert_allclose(outputs, x[1] @ w + expected[0] @ v, rtol=1e-12)
 
 
@@ -54,7 +56,7 @@ def test_only_the_context_moves_and_from_zero_in_every_task():
 def test_the_meta_gradient_matches_finite_differences(estimator):
     episode = one(episodes(dtype=np.float64))
     learner = cavia(append_context(network(WAYS)), cross_entropy, optax.sgd(1.0), STEPS, 2, estimator)
-    params, state = learner.init(KEY, episode.support.inputs)
+    params, state = compiled(learner.init)(KEY, episode.support.inputs)
     assert params["body"]["kernel"].shape[0] == episode.support.inputs.values.shape[-1] + 2
     slope, expected = slopes(lambda params: learner.meta_loss(params, state, episode, KEY)[0], params)
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
@@ -64,14 +66,14 @@ def test_the_meta_gradient_matches_finite_differences(estimator):
 def test_the_context_has_the_dtype_of_the_params(dtype):
     batch = Batch(jnp.ones((2, 3), dtype), jnp.ones(2, dtype), jnp.ones(2, dtype))
     learner = cavia(append_context(linear()), squared_error, optax.sgd(RATE), 0, 4)
-    fast, _ = learner.adapt(jnp.ones(7, dtype), {}, batch, KEY)
+    fast, _ = compiled(learner.adapt)(jnp.ones(7, dtype), {}, batch, KEY)
     assert fast.dtype == dtype
     np.testing.assert_array_equal(fast, np.zeros(4))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 4, 3), (2, 4, 5, 3)])
 def test_the_context_is_appended_to_the_features_of_every_example(shape):
-    values, context = jnp.arange(float(np.prod(shape))).reshape(shape), jnp.array([7.0, 8.0])
+    values, context = np.arange(float(np.prod(shape))).reshape(shape), np.array([7.0, 8.0])
     seen = append_context(Model(lambda key, x: (x, {}), lambda params, state, x, key, train: (x, state)))
     expected = np.concatenate([values, np.broadcast_to([7.0, 8.0], (*shape[:-1], 2))], axis=-1)
     np.testing.assert_array_equal(seen.init(KEY, (values, context))[0], expected)

@@ -8,6 +8,7 @@ import pytest
 from jaxmeta import Batch, Model
 from jaxmeta.learners.enrolment import enrolment
 from jaxmeta.speaker_losses import margin_softmax
+from tests.programs import compiled
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)
@@ -24,8 +25,8 @@ def test_scores_are_cosines_to_the_mean_direction_of_who_enrolled(ways):
     targets, weight = np.arange(6) % ways, np.array([1, 1, 1, 0, 1, 0.5])
     learner = enrolment(IDENTITY, margin_softmax(0.0), ways)
     with jax.enable_x64(True):
-        fast, _ = learner.adapt({}, {}, Batch(*map(jnp.asarray, (support, targets, weight))), KEY)
-        scores, _ = learner.predict({}, {}, fast, jnp.asarray(query), KEY, False)
+        fast, _ = compiled(learner.adapt)({}, {}, Batch(support, targets, weight), KEY)
+        scores, _ = compiled(learner.predict, static_argnums=5)({}, {}, fast, query, KEY, False)
     rows = [targets == c for c in range(ways)]
     means = [np.average(unit(support)[mask], axis=0, weights=weight[mask]) for mask in rows]
     np.testing.assert_allclose(scores, unit(query) @ unit(np.array(means)).T, rtol=1e-12)

@@ -9,6 +9,7 @@ import pytest
 from jaxmeta import Batch, Episode, MetaLearner, Model, first_order, maml
 from jaxmeta.learners.evolved import evolved
 from jaxmeta.losses import squared_error
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 RATE, STEPS, PAIRS = 0.1, 3, 4000
@@ -47,7 +48,7 @@ def test_the_estimate_is_the_exact_meta_gradient_within_its_spread():
     episode, exact, loss = problem()
     params, state = init(KEY, None)
     learner = evolved(maml(LINEAR, squared_error, optax.sgd(RATE), STEPS, first_order()), 0.1, PAIRS)
-    value_and_grad = jax.jit(jax.value_and_grad(learner.meta_loss, has_aux=True))
+    value_and_grad = compiled(jax.value_and_grad(learner.meta_loss, has_aux=True))
     (value, after), gradient = value_and_grad(params, state, episode, KEY)
     # Quadratic in params, so that antithetic differences are exact along each direction.
     spread = np.sqrt((np.sum(exact**2) + exact**2) / PAIRS)
@@ -68,7 +69,7 @@ def test_tasks_may_be_vmapped_and_weighted():
         losses, _ = jax.vmap(learner.meta_loss, (None, None, 0, 0))(params, state, both, keys)
         return weight @ losses
 
-    gradient = jax.jit(jax.grad(loss))(params, jnp.array([3.0, -1.0]))
+    gradient = compiled(jax.grad(loss))(params, jnp.array([3.0, -1.0]))
     # Weights 3 and -1 of independent estimates: twice the gradient, with ten times the variance of one.
     spread = np.sqrt(10 * (np.sum(exact**2) + exact**2) / PAIRS)
     assert (np.abs(gradient - 2 * exact) < 5 * spread).all()
@@ -96,7 +97,7 @@ def test_a_model_of_steps_and_an_optimizer_of_signs_can_be_trained():
         return (optax.apply_updates(params, updates), slots), loss
 
     params, _ = start(KEY, None)
-    (trained, _), losses = jax.jit(lambda carry, keys: jax.lax.scan(update, carry, keys))(
+    (trained, _), losses = compiled(lambda carry, keys: jax.lax.scan(update, carry, keys))(
         (params, optimizer.init(params)), jax.random.split(KEY, 60)
     )
     assert (trained["in"] != params["in"]).all()

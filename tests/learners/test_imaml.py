@@ -9,6 +9,7 @@ import pytest
 from jaxmeta import Batch, Episode, Model
 from jaxmeta.learners.imaml import imaml
 from jaxmeta.losses import squared_error
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 STRENGTH = 0.5
@@ -33,12 +34,12 @@ def test_adaptation_and_meta_gradient_are_those_of_ridge_regression_towards_the_
     # Mean over five examples of (x w - y)^2, plus strength / 2 |w - params|^2.
     hessian = 2 * x[:5].T @ x[:5] / 5
     minimum = np.linalg.solve(hessian + STRENGTH * np.eye(3), 2 * x[:5].T @ y[:5] / 5 + STRENGTH * params)
-    fast, info = jax.jit(learner.adapt)(jnp.asarray(params), {}, episode.support, KEY)
+    fast, info = compiled(learner.adapt)(jnp.asarray(params), {}, episode.support, KEY)
     # 0.95 a step or less: 500 steps leave 1e-11.
     np.testing.assert_allclose(fast, minimum, atol=1e-10)
     assert info["residual"] < 1e-10
 
-    gradient = jax.jit(jax.grad(lambda params: learner.meta_loss(params, {}, episode, KEY)[0]))(jnp.asarray(params))
+    gradient = compiled(jax.grad(lambda params: learner.meta_loss(params, {}, episode, KEY)[0]))(jnp.asarray(params))
     outer = 2 * query_x.T @ (query_x @ minimum - query_y) / 4
     # Lemma 1 of the paper; conjugate gradients in three dimensions end after three iterations.
     np.testing.assert_allclose(gradient, np.linalg.solve(np.eye(3) + hessian / STRENGTH, outer), atol=1e-8)

@@ -13,6 +13,7 @@ from jaxmeta.learners.proto_maml import proto_maml
 from jaxmeta.learners.protonet import protonet
 from jaxmeta.learners.r2d2 import r2d2
 from jaxmeta.losses import cross_entropy
+from tests.programs import compiled
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)
@@ -57,7 +58,7 @@ def test_a_class_without_an_example_is_an_error_that_names_it(name):
 @every_learner
 def test_labels_that_are_not_integers_and_too_few_ways_are_errors_even_under_jit(name):
     with pytest.raises(ValueError, match=r"targets must be integer class labels \[N\], got float32\[2\]"):
-        jax.jit(lambda batch: adapt(name, 2, batch))(support([0, 1], dtype=np.float32))
+        compiled(lambda batch: adapt(name, 2, batch))(support([0, 1], dtype=np.float32))
     with pytest.raises(ValueError, match=r"targets must be integer class labels \[N\], got int32\[2, 1\]"):
         adapt(name, 2, support([0, 1])._replace(targets=jnp.zeros((2, 1), jnp.int32)))
     with pytest.raises(ValueError, match="ways must be 2 classes or more, got 1"):
@@ -67,14 +68,16 @@ def test_labels_that_are_not_integers_and_too_few_ways_are_errors_even_under_jit
 @pytest.mark.parametrize("label", [7, -1])
 def test_under_jit_a_label_outside_the_ways_is_a_row_of_nan(label):
     batch = support([0, label, 1])
-    rows = jax.jit(lambda t, w: one_hot(t, w, 2, jnp.float32, every_class=False))(batch.targets, batch.weight)
+    rows = compiled(lambda t, w: one_hot(t, w, 2, jnp.float32, every_class=False))(batch.targets, batch.weight)
     np.testing.assert_array_equal(rows, [[1, 0], [np.nan, np.nan], [0, 1]])
 
 
 def test_under_jit_a_class_without_an_example_is_a_column_of_nan_where_each_needs_one():
     batch = support([0, 2, 2])
     rows = [
-        jax.jit(lambda t, w, every=every: one_hot(t, w, 3, jnp.float32, every_class=every))(batch.targets, batch.weight)
+        compiled(lambda t, w, every=every: one_hot(t, w, 3, jnp.float32, every_class=every))(
+            batch.targets, batch.weight
+        )
         for every in (True, False)
     ]
     np.testing.assert_array_equal(rows[0], [[1, np.nan, 0], [0, np.nan, 1], [0, np.nan, 1]])
@@ -85,7 +88,7 @@ def test_under_jit_a_class_without_an_example_is_a_column_of_nan_where_each_need
 def test_under_jit_a_wrong_label_makes_the_outputs_of_the_task_nan(name):
     learner = LEARNERS[name](2)
 
-    @jax.jit
+    @compiled
     def outputs(batch):
         params, state = learner.init(KEY, batch.inputs)
         fast, _ = learner.adapt(params, state, batch, KEY)
@@ -100,7 +103,7 @@ def test_a_padding_example_may_have_any_label(label):
     embeddings = jnp.arange(8.0).reshape(4, 2)
     batch = support([0, label, 1, 1], weight=[1, 0, 1, 1])
     expected = [[0, 1], [5, 6]]
-    means = (f(embeddings, batch.targets, batch.weight) for f in (three, jax.jit(three)))
+    means = (f(embeddings, batch.targets, batch.weight) for f in (three, compiled(three)))
     for each in means:
         np.testing.assert_array_equal(each, expected)
 

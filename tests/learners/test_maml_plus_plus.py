@@ -10,6 +10,7 @@ import pytest
 from jaxmeta import Batch, Episode, Model, maml, mixed_mode, truncated, unrolled
 from jaxmeta.learners.maml_plus_plus import maml_plus_plus
 from jaxmeta.losses import squared_error
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 RATES = np.array([0.15, 0.05, 0.3])
@@ -57,7 +58,7 @@ def test_with_one_rate_and_the_last_loss_it_is_maml():
     params, state = ours.init(KEY, None)
 
     def gradient(learner, params, state):
-        return jax.jit(jax.value_and_grad(learner.meta_loss, has_aux=True))(params, state, task, KEY)
+        return compiled(jax.value_and_grad(learner.meta_loss, has_aux=True))(params, state, task, KEY)
 
     (loss, after), slope = gradient(ours, params, state)
     (plain_loss, plain_after), plain_slope = gradient(plain, params["weights"], state["model"])
@@ -70,7 +71,7 @@ def test_with_one_rate_and_the_last_loss_it_is_maml():
 def test_the_loss_goes_from_the_mean_over_steps_to_the_last_one():
     learner = maml_plus_plus(constant(), squared_error, 0.1, 3, multi_step_updates=8)
     params = {"weights": jnp.array(START), "rates": jnp.asarray(RATES)}
-    meta_loss = jax.jit(lambda n: learner.meta_loss(params, {"updates": n, "model": {}}, QUADRATIC, KEY)[0])
+    meta_loss = compiled(lambda n: learner.meta_loss(params, {"updates": n, "model": {}}, QUADRATIC, KEY)[0])
     losses = np.square(after_steps(RATES) - QUERY)
     for updates, weights in [(0, [8, 8, 8]), (2, [6, 6, 12]), (7, [1, 1, 22]), (8, [0, 0, 24]), (9000, [0, 0, 24])]:
         expected = np.dot(weights, losses) / 24
@@ -81,8 +82,8 @@ def test_the_first_loss_is_the_mean_of_the_losses_of_maml_with_one_and_two_steps
     learner = maml_plus_plus(constant(), squared_error, 0.1, 2)
     params, state = learner.init(KEY, np.zeros(1))
     plain = [maml(constant(), squared_error, optax.sgd(0.1), k).meta_loss for k in (1, 2)]
-    expected = np.mean([jax.jit(meta_loss)(jnp.array(START), {}, QUADRATIC, KEY)[0] for meta_loss in plain])
-    np.testing.assert_allclose(jax.jit(learner.meta_loss)(params, state, QUADRATIC, KEY)[0], expected, rtol=1e-12)
+    expected = np.mean([compiled(meta_loss)(jnp.array(START), {}, QUADRATIC, KEY)[0] for meta_loss in plain])
+    np.testing.assert_allclose(compiled(learner.meta_loss)(params, state, QUADRATIC, KEY)[0], expected, rtol=1e-12)
 
 
 def test_a_query_loss_without_weight_is_not_evaluated():
@@ -95,7 +96,7 @@ def test_a_query_loss_without_weight_is_not_evaluated():
     def meta_loss(params, updates):
         return learner.meta_loss(params, {"updates": updates, "model": {}}, episode, KEY)[0]
 
-    value_and_gradient = jax.jit(jax.value_and_grad(meta_loss))
+    value_and_gradient = compiled(jax.value_and_grad(meta_loss))
     assert np.isnan(value_and_gradient(params, jnp.int32(3))[0])
     value, gradient = value_and_gradient(params, jnp.int32(4))
     np.testing.assert_allclose(value, (np.sqrt(0.35) - QUERY) ** 2, rtol=1e-12)
@@ -109,7 +110,7 @@ def test_updates_are_first_order_up_to_the_one_that_is_named(estimator):
     def meta_loss(params, updates):
         return learner.meta_loss(params, {"updates": updates, "model": {}}, QUADRATIC, KEY)[0]
 
-    gradient = jax.jit(jax.grad(meta_loss))
+    gradient = compiled(jax.grad(meta_loss))
     params = {"weights": jnp.array(START), "rates": jnp.asarray(RATES)}
     last = after_steps(RATES)[-1]
     before = np.array([START, *after_steps(RATES)[:-1]])
@@ -126,7 +127,7 @@ def test_updates_are_first_order_up_to_the_one_that_is_named(estimator):
 def test_more_steps_than_trained_repeat_the_last_rate_and_fewer_use_the_first(steps):
     learner = maml_plus_plus(constant(), squared_error, 9.0, steps)
     params, state = {"weights": jnp.array(START), "rates": jnp.asarray(RATES)}, {"updates": jnp.int32(0), "model": {}}
-    fast, info = learner.adapt(params, state, QUADRATIC.support, KEY)
+    fast, info = compiled(learner.adapt)(params, state, QUADRATIC.support, KEY)
     path = [START, *after_steps([*RATES, RATES[-1], RATES[-1]][:steps])]
     np.testing.assert_allclose(fast, path[-1], rtol=1e-12)
     np.testing.assert_allclose(info["loss"], np.square(np.array(path[:-1]) - SUPPORT), rtol=1e-12)

@@ -1,9 +1,6 @@
 """Matching networks against numpy, in float64."""
 
-import functools
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +9,7 @@ from jaxmeta.learners.matching import matching
 from jaxmeta.losses import cross_entropy
 from tests.derivatives import slopes
 from tests.problem import WAYS, episodes, network, one
+from tests.programs import compiled
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)
@@ -24,11 +22,13 @@ def float64():
         yield
 
 
-@functools.partial(jax.jit, static_argnames="scale")
-def outputs(support, targets, weight, query, scale=10.0):
+def traced(support, targets, weight, query, scale=10.0):
     learner = matching(IDENTITY, cross_entropy, 3, scale)
-    fast, _ = learner.adapt({}, {}, Batch(*map(jnp.asarray, (support, targets, weight))), KEY)
-    return learner.predict({}, {}, fast, jnp.asarray(query), KEY, False)[0]
+    fast, _ = learner.adapt({}, {}, Batch(support, targets, weight), KEY)
+    return learner.predict({}, {}, fast, query, KEY, False)[0]
+
+
+outputs = compiled(traced, static_argnames="scale")
 
 
 def cosines(query, support):
@@ -51,7 +51,8 @@ def test_attention_too_small_for_a_float_has_a_finite_log_and_gradient():
     found = outputs(support, targets, np.ones(3), query, scale)
     # Cosines 1, -1 and 0, of which the first takes all the attention: exp(-2000) and exp(-1000) are 0.
     np.testing.assert_allclose(found, [[0, -2000, -1000]], rtol=1e-12, atol=1e-12)
-    gradient = jax.grad(lambda query: outputs(support, targets, np.ones(3), query, scale)[0, 1])(jnp.asarray(query))
+    log = compiled(jax.grad(lambda query, targets: traced(support, targets, np.ones(3), query, scale)[0, 1]))
+    gradient = log(query, targets)
     assert np.isfinite(gradient).all()
 
 
@@ -59,14 +60,15 @@ def test_an_embedding_of_length_0_attends_equally_and_has_a_finite_gradient():
     support, query = np.array([[1.0, 2], [0, 0], [3, 1]]), np.zeros((1, 2))
     weight = np.array([1.0, 2, 1])
     np.testing.assert_allclose(outputs(support, np.arange(3), weight, query), np.log([[0.25, 0.5, 0.25]]), rtol=1e-12)
-    gradients = jax.grad(lambda s, q: outputs(s, np.arange(3), weight, q)[0, 0], argnums=(0, 1))(support, query)
+    log = compiled(jax.grad(lambda s, q, targets: traced(s, targets, weight, q)[0, 0], argnums=(0, 1)))
+    gradients = log(support, query, np.arange(3))
     assert all(np.isfinite(leaf).all() for leaf in gradients)
 
 
 def test_the_meta_gradient_matches_finite_differences():
     episode = one(episodes(dtype=np.float64))
     learner = matching(network(6), cross_entropy, WAYS)
-    params, state = learner.init(KEY, episode.support.inputs)
+    params, state = compiled(learner.init)(KEY, episode.support.inputs)
     slope, expected = slopes(lambda params: learner.meta_loss(params, state, episode, KEY)[0], params)
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
 

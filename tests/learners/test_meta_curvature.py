@@ -13,6 +13,7 @@ from jaxmeta.losses import squared_error
 from jaxmeta.training import init_state, make_update
 from jaxmeta.tree import Under
 from tests.derivatives import slopes
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 ESTIMATORS = {"unrolled": unrolled(), "mixed_mode": mixed_mode()}
@@ -52,7 +53,7 @@ def test_at_the_start_it_is_maml():
     params, _ = learner.init(KEY, task().support.inputs)
 
     def gradient(learner, params):
-        return jax.jit(jax.value_and_grad(lambda params: learner.meta_loss(params, {}, task(), KEY)[0]))(params)
+        return compiled(jax.value_and_grad(lambda params: learner.meta_loss(params, {}, task(), KEY)[0]))(params)
 
     loss, ours = gradient(learner, params)
     plain_loss, plain = gradient(maml(network(), squared_error, optax.sgd(0.1), 2), params["weights"])
@@ -65,7 +66,7 @@ def test_a_step_multiplies_the_gradient_along_each_axis():
     params, _ = learner.init(KEY, task().support.inputs)
     params["curvature"] = spread(params["curvature"])
     support = task().support
-    fast, _ = learner.adapt(params, {}, support, KEY)
+    fast, _ = compiled(learner.adapt)(params, {}, support, KEY)
     x, y = support.inputs, support.targets
     weights, curvature = jax.tree.map(np.asarray, (params["weights"], params["curvature"]))
     hidden = x @ weights["kernel"] + weights["bias"]
@@ -101,7 +102,7 @@ def test_learned_matrices_do_what_no_single_rate_can():
     batch = Batch(np.tile(inputs, (4, 1, 1)), targets, np.ones((4, 2)))
     learner, outer = meta_curvature(model, squared_error, 0.2, 1, first_order()), optax.sgd(1.0)
     train = first = init_state(learner, outer, KEY, inputs)
-    update = jax.jit(make_update(learner, outer))
+    update = compiled(make_update(learner, outer))
     for _ in range(300):
         train, metrics = update(train, Episode(batch, batch))
     # The mean of two squares has the curvatures 1 and 4, and a step with rate r leaves 1 - r and 1 - 4 r of the error:
@@ -118,7 +119,10 @@ def test_long_axes_keep_the_identity_and_leaves_that_do_not_adapt_have_no_matrix
     shapes = jax.tree.map(jnp.shape, params["curvature"])
     assert shapes == {"kernel": ((2, 2), None), "bias": (None,), "gain": ((1, 1),)}
     plain = maml(network(), squared_error, optax.sgd(0.1), 1)
-    fast = [each.adapt(p, {}, task().support, KEY)[0] for each, p in ((learner, params), (plain, params["weights"]))]
+    fast = [
+        compiled(each.adapt)(p, {}, task().support, KEY)[0]
+        for each, p in ((learner, params), (plain, params["weights"]))
+    ]
     chex.assert_trees_all_close(*fast, rtol=1e-12)
     only = meta_curvature(network(), squared_error, 0.1, 1, adapt_only=Under("bias"))
     assert jax.tree.map(jnp.shape, only.init(KEY, None)[0]["curvature"]) == {

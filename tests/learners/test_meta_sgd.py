@@ -12,6 +12,7 @@ from jaxmeta.learners.meta_sgd import meta_sgd
 from jaxmeta.losses import squared_error
 from jaxmeta.training import init_state, make_update
 from jaxmeta.tree import Under
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 
@@ -43,7 +44,7 @@ def test_descent_on_the_rates_finds_one_over_the_curvature():
     # Tasks on both sides of the weights, so that the weights stay and the rates alone are learned.
     tasks = jax.tree.map(lambda *leaves: np.stack(leaves), episode([1.0, 1.0]), episode([-1.0, -1.0]))
     train = first = init_state(learner, outer, KEY, np.ones((1, 2)))
-    update = jax.jit(make_update(learner, outer))
+    update = compiled(make_update(learner, outer))
     for _ in range(300):
         train, _ = update(train, tasks)
     # The loss is half of the sum of (inputs * w - y)^2: curvatures 1 and 4. An update leaves 1 - 0.1 * 1 of the first
@@ -58,7 +59,7 @@ def test_first_order_learns_the_rates_by_the_closed_form():
     support, query, inputs = np.array([0.7, -0.2]), np.array([-0.4, 0.5]), np.array([1.0, 2.0])
     task = episode(support, query, inputs)
     params, state = learner.init(KEY, task.support.inputs)
-    gradient = jax.grad(lambda params: learner.meta_loss(params, state, task, KEY)[0])(params)
+    gradient = compiled(jax.grad(lambda params: learner.meta_loss(params, state, task, KEY)[0]))(params)
     w, inner = np.zeros(2), []
     for _ in range(2):
         inner.append(inputs * (inputs * w - support))
@@ -83,7 +84,7 @@ def test_constant_rates_give_maml():
     params, _ = learner.init(KEY, task.support.inputs)
 
     def gradient(learner, params):
-        return jax.jit(jax.value_and_grad(lambda params: learner.meta_loss(params, {}, task, KEY)[0]))(params)
+        return compiled(jax.value_and_grad(lambda params: learner.meta_loss(params, {}, task, KEY)[0]))(params)
 
     loss, ours = gradient(learner, params)
     plain_loss, plain = gradient(maml(model, squared_error, optax.sgd(0.1), 3), weights)

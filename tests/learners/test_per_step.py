@@ -16,6 +16,7 @@ from jaxmeta.models.linen import from_linen
 from jaxmeta.training import init_state, make_update
 from jaxmeta.tree import Under
 from tests.derivatives import slopes
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 
@@ -69,7 +70,7 @@ def test_support_and_query_use_the_copy_of_the_steps_taken():
     weights = {"weight": jnp.array(weight), "BatchNorm": jnp.asarray(shift)}
     params = {"weights": weights, "rates": {"weight": jnp.asarray(rates), "BatchNorm": None}}
     state = {"updates": jnp.int32(0), "model": {"BatchNorm": jnp.asarray(old)}}
-    loss, after = jax.jit(learner.meta_loss)(params, state, Episode(batch([0], [0.7]), batch([0], [-0.4])), KEY)
+    loss, after = compiled(learner.meta_loss)(params, state, Episode(batch([0], [0.7]), batch([0], [-0.4])), KEY)
     outputs = []
     for step in range(2):
         weight -= rates[step] * 2 * (weight + shift[step] - 0.7)
@@ -86,7 +87,7 @@ def test_prediction_uses_the_copy_of_the_last_step_and_training_replaces_it():
     params = {"weights": {"weight": jnp.array(1.0), "BatchNorm": jnp.array([10.0, 20.0, 30.0])}}
     state = {"updates": jnp.int32(7), "model": {"BatchNorm": jnp.array([4.0, 5.0, 6.0])}}
     fast = {"weight": jnp.array(2.0), "BatchNorm": None}
-    outputs, after = learner.predict(params, state, fast, jnp.array([1.0, 2.0]), KEY, True)
+    outputs, after = compiled(learner.predict, static_argnums=5)(params, state, fast, np.array([1.0, 2.0]), KEY, True)
     np.testing.assert_array_equal(outputs, [2 + 30 + 6, 2 + 30 + 12])
     np.testing.assert_array_equal(after["model"]["BatchNorm"], [4, 5, 3])
     assert after["updates"] == 7
@@ -96,7 +97,7 @@ def test_each_step_keeps_statistics_of_its_own_through_updates():
     learner, outer = maml_plus_plus(per_step(from_linen(Network()), 2), squared_error, 0.5, 2), optax.sgd(0.1)
     train = init_state(learner, outer, KEY, task().support.inputs)
     assert jax.tree.map(jnp.shape, train.params["rates"]["BatchNorm_0"]) == {"scale": None, "bias": None}
-    update = jax.jit(make_update(learner, outer))
+    update = compiled(make_update(learner, outer))
     tasks = jax.tree.map(lambda *leaves: np.stack(leaves).astype(np.float32), *map(task, range(3)))
     tasks.query.targets[1] = np.nan  # a task that is left out must not hold the count back
     after = train
@@ -114,7 +115,7 @@ def test_each_step_keeps_statistics_of_its_own_through_updates():
 @pytest.mark.parametrize("estimator", [unrolled(), mixed_mode()])
 def test_gradients_of_rates_and_of_each_steps_normalisation_match_finite_differences(estimator):
     learner = maml_plus_plus(per_step(from_linen(Network()), 2), squared_error, 0.1, 2, estimator, 4)
-    params, state = jax.jit(learner.init)(KEY, task().support.inputs)
+    params, state = compiled(learner.init)(KEY, task().support.inputs)
     rng = np.random.default_rng(1)
     # No two copies equal, and float64, which linen does not start with.
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf + 0.1 * rng.normal(size=leaf.shape)), params)
@@ -138,5 +139,5 @@ def test_a_network_without_such_leaves_is_unchanged():
     learners = [maml_plus_plus(each, squared_error, 0.1, 2) for each in (network, per_step(network, 2))]
     (params, state), other = (learner.init(KEY, None) for learner in learners)
     chex.assert_trees_all_equal((params, state), other)
-    losses = [jax.jit(learner.meta_loss)(params, state, task(), KEY)[0] for learner in learners]
+    losses = [compiled(learner.meta_loss)(params, state, task(), KEY)[0] for learner in learners]
     assert losses[0] == losses[1]

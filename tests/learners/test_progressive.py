@@ -15,6 +15,7 @@ from jaxmeta.losses import cross_entropy
 from jaxmeta.models.layers import apply_mask, segment_pool
 from tests.derivatives import slopes
 from tests.problem import WAYS, episodes, one
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 STEPS, WIDTH = 2, 5
@@ -51,9 +52,11 @@ def head():
 
 LAYERS = [frames(), head()]
 LEARNER = progressive(LAYERS, cross_entropy, optax.sgd(0.1), STEPS)
-ADAPT = jax.jit(LEARNER.adapt)
-GROW = jax.jit(functools.partial(grow, LAYERS))
-GRADIENT = jax.jit(jax.grad(lambda params, *rest: LEARNER.meta_loss(params, *rest, KEY)[0]))
+ADAPT = compiled(LEARNER.adapt)
+PREDICT = compiled(LEARNER.predict, static_argnums=5)
+COLUMN = compiled(lambda params, index, inputs: column_outputs(LAYERS, params, index, inputs, KEY), static_argnums=1)
+GROW = compiled(functools.partial(grow, LAYERS))
+GRADIENT = compiled(jax.grad(lambda params, *rest: LEARNER.meta_loss(params, *rest, KEY)[0]))
 
 
 @functools.cache
@@ -62,7 +65,7 @@ def grown(columns):
     batch = episodes()
     inputs = one(batch).support.inputs
     if columns == 0:
-        return jax.jit(LEARNER.init)(KEY, inputs)
+        return compiled(LEARNER.init)(KEY, inputs)
     params, state = grown(columns - 1)
     fast, _ = ADAPT(params, state, one(batch, columns - 1).support, KEY)
     return GROW(params, state, fast, inputs, jax.random.key(columns))
@@ -87,8 +90,8 @@ def test_one_column_is_maml():
     def loss(learner, params):
         return jax.value_and_grad(lambda p: learner.meta_loss(p, state, episode, KEY), has_aux=True)(params)
 
-    (found, new_state), gradient = jax.jit(lambda params: loss(LEARNER, params))(params)
-    (expected, plain_state), plain_gradient = jax.jit(lambda params: loss(plain, params))(params["new"]["layers"])
+    (found, new_state), gradient = compiled(lambda params: loss(LEARNER, params))(params)
+    (expected, plain_state), plain_gradient = compiled(lambda params: loss(plain, params))(params["new"]["layers"])
     assert params["columns"] == [] and params["new"]["adapters"] == []
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     chex.assert_trees_all_close(gradient["new"]["layers"], plain_gradient, rtol=1e-5, atol=1e-7)  # float32
@@ -102,18 +105,19 @@ def test_a_column_frozen_gives_bit_for_bit_what_it_gave_before():
     support, inputs = one(batch).support, one(batch).query.inputs
 
     def grow_and_check(params, state, fast):
-        before, _ = LEARNER.predict(params, state, fast, inputs, KEY, False)
+        before, _ = PREDICT(params, state, fast, inputs, KEY, False)
         params, state = GROW(params, state, fast, support.inputs, KEY)
         newest = len(params["columns"]) - 1
-        np.testing.assert_array_equal(column_outputs(LAYERS, params, newest, inputs, KEY), before)
+        np.testing.assert_array_equal(COLUMN(params, newest, inputs), before)
         return params, state, before
 
     params, state, oldest = grow_and_check(params, state, ADAPT(params, state, support, KEY)[0])
-    trained = jax.tree.map(lambda p, g: p - 0.1 * g, params, GRADIENT(params, state, one(batch, 1)))
+    gradient = GRADIENT(params, state, one(batch, 1))
+    trained = jax.tree.map(lambda p, g: p - np.float32(0.1) * g, *jax.device_get((params, gradient)))
     assert np.all(np.asarray(trained["new"]["layers"][1] != params["new"]["layers"][1]))
-    np.testing.assert_array_equal(column_outputs(LAYERS, trained, 0, inputs, KEY), oldest)
+    np.testing.assert_array_equal(COLUMN(trained, 0, inputs), oldest)
     params, _, second = grow_and_check(trained, state, trained["new"])
-    np.testing.assert_array_equal(column_outputs(LAYERS, params, 0, inputs, KEY), oldest)
+    np.testing.assert_array_equal(COLUMN(params, 0, inputs), oldest)
     assert np.any(np.asarray(second != oldest))
 
 
@@ -141,11 +145,17 @@ def test_a_lateral_is_added_to_the_input_of_the_layer():
     with jax.enable_x64(True):
         x = rng.normal(size=(4, 3))
         learner = progressive(layers, cross_entropy, optax.sgd(0.1), 0)
-        params, state = learner.init(KEY, x)
-        for index in range(2):
-            params, state = grow(layers, params, state, params["new"], x, jax.random.key(index))
-        noisy = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.normal(size=leaf.shape)), params)
-        outputs, _ = learner.predict(noisy, state, noisy["new"], x, KEY, False)
+
+        @compiled
+        def start():
+            params, state = learner.init(KEY, x)
+            for index in range(2):
+                params, state = grow(layers, params, state, params["new"], x, jax.random.key(index))
+            return params, state
+
+        params, state = jax.device_get(start())
+        noisy = jax.tree.map(lambda leaf: leaf + rng.normal(size=leaf.shape), params)
+        outputs, _ = compiled(learner.predict, static_argnums=5)(noisy, state, noisy["new"], x, KEY, False)
     older = []
     for column in jax.tree.map(np.asarray, [*noisy["columns"], noisy["new"]]):
         hiddens = [np.tanh(x @ column["layers"][0])]
@@ -165,10 +175,10 @@ def test_the_meta_gradient_of_a_grown_network_matches_finite_differences(estimat
     learner = progressive(LAYERS, cross_entropy, optax.sgd(0.1), STEPS, estimator)
     with jax.enable_x64(True):
         episode, rng = one(episodes(dtype=np.float64)), np.random.default_rng(0)
-        params, state = jax.tree.map(lambda leaf: leaf.astype(np.float64), grown(1))
+        params, state = jax.tree.map(lambda leaf: leaf.astype(np.float64), jax.device_get(grown(1)))
         # A frame in which no older unit is active leaves an adapter at its bias, which is 0 at first: just where the
         # derivative of its relu jumps.
-        params["new"] = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.asarray(rng.normal(size=leaf.shape)), params["new"])
+        params["new"] = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape), params["new"])
 
         def loss(new):
             return learner.meta_loss(params | {"new": new}, state, episode, KEY)[0]
@@ -180,14 +190,14 @@ def test_the_meta_gradient_of_a_grown_network_matches_finite_differences(estimat
 def test_the_state_is_that_of_the_new_column_and_a_frozen_column_keeps_its_own():
     params, state = grown(1)
     support = one(episodes(), 1).support
-    outputs, after = LEARNER.predict(params, state, params["new"], support.inputs, KEY, True)
+    outputs, after = PREDICT(params, state, params["new"], support.inputs, KEY, True)
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     # The first layer has no lateral: its mean is that of a layer alone.
     kernel, bias = (np.asarray(params["new"]["layers"][0][name]) for name in ("kernel", "bias"))
     expected = np.maximum(np.asarray(support.inputs.values) @ kernel + bias, 0).mean()
     np.testing.assert_allclose(after[0]["mean"], expected, rtol=1e-5)
     assert outputs.shape == (len(support.weight), WAYS)
-    chex.assert_trees_all_equal(LEARNER.predict(params, after, params["new"], support.inputs, KEY, False)[1], after)
+    chex.assert_trees_all_equal(PREDICT(params, after, params["new"], support.inputs, KEY, False)[1], after)
     frozen, _ = GROW(params, after, params["new"], support.inputs, KEY)
     chex.assert_trees_all_equal(frozen["columns"][1]["state"], after)
     chex.assert_trees_all_equal(frozen["columns"][0], params["columns"][0])

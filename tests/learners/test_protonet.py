@@ -9,6 +9,7 @@ import pytest
 from jaxmeta import Batch, Episode, Model, protonet
 from jaxmeta.losses import cross_entropy
 from jaxmeta.training import init_state, make_update
+from tests.programs import compiled
 
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 SCALED = Model(lambda key, x: (jnp.ones(()), {}), lambda params, state, x, key, train: (params * x, state))
@@ -21,8 +22,8 @@ def test_logits_are_minus_the_squared_distances_to_weighted_class_means():
     targets, weight = np.array([0, 2, 1, 2, 1, 0]), np.array([1, 1, 1, 0, 1, 0.5])
     learner = protonet(IDENTITY, cross_entropy, 3)
     with jax.enable_x64(True):
-        fast, _ = learner.adapt({}, {}, Batch(*map(jnp.asarray, (support, targets, weight))), KEY)
-        logits, _ = learner.predict({}, {}, fast, jnp.asarray(query), KEY, False)
+        fast, _ = compiled(learner.adapt)({}, {}, Batch(support, targets, weight), KEY)
+        logits, _ = compiled(learner.predict, static_argnums=5)({}, {}, fast, query, KEY, False)
     means = [np.average(support[targets == c], axis=0, weights=weight[targets == c]) for c in range(3)]
     expected = [[-np.sum((q - m) ** 2) for m in means] for q in query]
     np.testing.assert_allclose(fast, means, rtol=1e-12)  # a few roundings of float64
@@ -31,7 +32,8 @@ def test_logits_are_minus_the_squared_distances_to_weighted_class_means():
 
 def test_under_jit_a_class_without_support_has_no_prototype():
     batch = Batch(jnp.ones((2, 4)), jnp.array([0, 0]), jnp.ones(2))
-    fast, _ = jax.jit(protonet(IDENTITY, cross_entropy, 2).adapt)({}, {}, batch, KEY)
+    fast, _ = compiled(protonet(IDENTITY, cross_entropy, 2).adapt)({}, {}, batch, KEY)
+    fast = np.asarray(fast)
     assert np.isfinite(fast[0]).all() and np.isnan(fast[1]).all()
 
 
@@ -43,11 +45,11 @@ def test_a_task_with_a_wrong_support_label_is_left_out_of_the_update(wrong):
     episodes = jax.tree.map(jnp.asarray, Episode(support, support._replace(targets=targets[[0, 0, 0]])))
     learner = protonet(SCALED, cross_entropy, 2)
     train = init_state(learner, optax.sgd(0.1), KEY, episodes.support.inputs[0])
-    _, metrics = jax.jit(make_update(learner, optax.sgd(0.1)))(train, episodes)
+    _, metrics = compiled(make_update(learner, optax.sgd(0.1)))(train, episodes)
     assert int(metrics["masked"]) == 1 and np.isfinite(metrics["loss"])
 
 
 def test_embeddings_keep_their_dtype_whatever_that_of_the_weight():
     batch = Batch(jnp.ones((2, 4), jnp.bfloat16), jnp.array([0, 1]), jnp.ones(2, jnp.float32))
-    fast, _ = protonet(IDENTITY, cross_entropy, 2).adapt({}, {}, batch, KEY)
+    fast, _ = compiled(protonet(IDENTITY, cross_entropy, 2).adapt)({}, {}, batch, KEY)
     assert fast.dtype == jnp.bfloat16

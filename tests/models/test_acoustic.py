@@ -1,5 +1,7 @@
 """Recognisers: inert padding, lengths, sizes, a context vector, and exact meta-gradients through CTC."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from jaxmeta.learners.cavia import cavia
 from jaxmeta.models.acoustic import SIZES, Size, count_weights, output_lengths, recogniser, standardise_rows
 from jaxmeta.sequence_losses import ctc
 from tests.derivatives import slopes
+from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)
 SMALL = Size(16, 1)
@@ -32,28 +35,34 @@ def labels(rows=((1, 2), (3,), ())):
     return Ragged(jnp.asarray(values), jnp.asarray([len(row) for row in rows], jnp.int32))
 
 
+@functools.cache
+def float64_program(encoder):
+    """Outputs of a small recogniser in training, as function of its inputs."""
+    model = recogniser(5, encoder, SMALL)
+    params, state = compiled(model.init)(KEY, speech())
+    assert not state
+    return compiled(lambda inputs: model.apply(params, state, inputs, KEY, True)[0])
+
+
 @every_encoder
 def test_padding_is_inert_to_rounding_even_if_nan(encoder):
     with jax.enable_x64(True):
-        model = recogniser(5, encoder, SMALL)
-        params, state = model.init(KEY, speech())
-        apply = jax.jit(lambda inputs: model.apply(params, state, inputs, KEY, True)[0])
+        apply = float64_program(encoder)
         whole, more = apply(speech()), apply(speech(frames=39, fill=np.nan))
         assert whole.values.shape == (3, 6, 5) and more.values.shape == (3, 10, 5)
         np.testing.assert_array_equal(whole.lengths, [6, 4, 0])
         for row, length in enumerate([6, 4, 0]):
             np.testing.assert_allclose(more.values[row, :length], whole.values[row, :length], atol=1e-12)
-        assert not state
 
 
 @every_encoder
 def test_rows_do_not_see_each_other(encoder):
-    model = recogniser(5, encoder, SMALL)
-    params, state = model.init(KEY, speech())
-    apply = jax.jit(lambda inputs: model.apply(params, state, inputs, KEY, False)[0])
-    together = apply(speech(lengths=(24, 13)))
-    alone = apply(jax.tree.map(lambda leaf: leaf[:1], speech(lengths=(24, 13))))
-    np.testing.assert_allclose(together.values[0], alone.values[0], atol=1e-5)
+    with jax.enable_x64(True):
+        apply, inputs, others = float64_program(encoder), speech(), speech(lengths=(24, 8, 24), seed=1)
+        values = np.concatenate([inputs.values[:1], others.values[1:]])
+        found, expected = apply(Ragged(jnp.asarray(values), others.lengths)), apply(inputs)
+        np.testing.assert_allclose(found.values[0], expected.values[0], atol=1e-12)
+        assert not np.allclose(found.values[1], expected.values[1])
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [("tiny", 0.18e6, 0.22e6), ("small", 0.85e6, 1.1e6),
@@ -67,13 +76,12 @@ def test_sizes_run_from_a_fifth_of_a_million_to_five_million_weights(encoder, na
 def test_output_lengths_are_those_of_the_network():
     model = recogniser(3, "dnn", SMALL)
     inputs = Ragged(jnp.zeros((9, 24, 8)), jnp.arange(9, dtype=jnp.int32))
-    params, state = model.init(KEY, inputs)
-    lengths = model.apply(params, state, inputs, KEY, False)[0].lengths
+    lengths = compiled(lambda: model.apply(*model.init(KEY, inputs), inputs, KEY, False)[0].lengths)()
     np.testing.assert_array_equal(lengths, output_lengths(np.arange(9)))
 
 
 def test_standardised_bands_have_mean_zero_and_deviation_one_over_the_row_alone():
-    rows = standardise_rows(speech(frames=30, fill=7.0))
+    rows = compiled(standardise_rows)(speech(frames=30, fill=7.0))
     np.testing.assert_allclose(np.asarray(rows[1, :13]).mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(np.asarray(rows[1, :13]).std(0), 1, atol=1e-4)  # 1e-5 is added to the variance
     assert not np.asarray(rows[1, 13:]).any() and not np.asarray(rows[2]).any()
@@ -81,15 +89,15 @@ def test_standardised_bands_have_mean_zero_and_deviation_one_over_the_row_alone(
 
 def test_dropout_acts_in_training_alone():
     model = recogniser(4, "conformer", SMALL, dropout=0.5)
-    params, state = model.init(KEY, speech())
-    apply = jax.jit(lambda key, train: model.apply(params, state, speech(), key, train)[0].values, static_argnums=1)
+    params, state = compiled(model.init)(KEY, speech())
+    apply = compiled(lambda key, train: model.apply(params, state, speech(), key, train)[0].values, static_argnums=1)
     first, second = apply(jax.random.key(1), True), apply(jax.random.key(2), True)
     assert not np.allclose(first, second)
     np.testing.assert_array_equal(apply(jax.random.key(1), False), apply(jax.random.key(2), False))
 
 
 def test_a_context_of_zeros_changes_nothing_and_another_one_does():
-    plain, model = recogniser(4, "gru", SMALL), recogniser(4, "gru", SMALL, context=3)
+    plain, model = jitted(recogniser(4, "gru", SMALL)), jitted(recogniser(4, "gru", SMALL, context=3))
     params, state = model.init(KEY, (speech(), jnp.zeros(3)))
     shared = {name: leaf for name, leaf in params.items() if name != "context"}
     expected, _ = plain.apply(shared, state, speech(), KEY, False)
@@ -105,20 +113,20 @@ def episode():
     return Episode(batch, query)
 
 
-@pytest.mark.parametrize("encoder", ["gru", "conformer"])
+@pytest.mark.parametrize("encoder", ["gru", pytest.param("conformer", marks=pytest.mark.slow)])
 def test_the_meta_gradient_through_ctc_is_that_of_finite_differences_under_mixed_mode_too(encoder):
     with jax.enable_x64(True):
         model = recogniser(4, encoder, Size(8, 1))
         learner = maml(model, ctc, optax.sgd(0.01), 2, mixed_mode())
-        params, state = learner.init(KEY, episode().support.inputs)
+        params, state = compiled(learner.init)(KEY, episode().support.inputs)
         exact, differences = slopes(lambda p: learner.meta_loss(p, state, episode(), KEY)[0], params)
         np.testing.assert_allclose(exact, differences, rtol=1e-6)
 
 
 def test_a_speaker_vector_adapts_through_ctc():
     learner = cavia(recogniser(4, "dnn", SMALL, context=3), ctc, optax.sgd(0.05), 3, 3, mixed_mode())
-    params, state = learner.init(KEY, episode().support.inputs)
-    fast, info = jax.jit(learner.adapt)(params, state, episode().support, KEY)
+    params, state = compiled(learner.init)(KEY, episode().support.inputs)
+    fast, info = compiled(learner.adapt)(params, state, episode().support, KEY)
     assert fast.shape == (3,) and info["loss"][-1] < info["loss"][0]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmeta.models.attention import Attention, DecoderBlock, depthwise, rotate
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -13,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 def test_a_depthwise_convolution_is_one_correlation_a_feature():
     values, kernel = RNG.normal(size=(2, 9, 3)), RNG.normal(size=(5, 3))
-    result = depthwise(jnp.asarray(values), jnp.asarray(kernel))
+    result = np.asarray(compiled(depthwise)(values, kernel))
     for row in range(2):
         for feature in range(3):
             expected = np.correlate(np.pad(values[row, :, feature], 2), kernel[:, feature], "valid")
@@ -21,35 +22,39 @@ def test_a_depthwise_convolution_is_one_correlation_a_feature():
 
 
 def test_rotated_scores_depend_on_the_distance_alone():
-    query, key = (jnp.broadcast_to(jnp.asarray(RNG.normal(size=8)), (1, 12, 1, 8)) for _ in range(2))
-    scores = np.asarray(jnp.einsum("nqhd,nkhd->nqk", rotate(query), rotate(key)))[0]
+    query, key = (np.tile(RNG.normal(size=8).astype(np.float32), (1, 12, 1, 1)) for _ in range(2))
+    turned = jax.device_get(compiled(lambda *pair: [rotate(each) for each in pair])(query, key))
+    scores = np.einsum("nqhd,nkhd->nqk", *turned)[0]
     for distance in range(-5, 6):
         diagonal = np.diagonal(scores, distance)
         np.testing.assert_allclose(diagonal, diagonal[0], rtol=1e-4, atol=1e-4)
     assert np.ptp(scores[0]) > 0.1
-    np.testing.assert_allclose(jnp.linalg.norm(rotate(query), axis=-1), jnp.linalg.norm(query, axis=-1), rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(turned[0], axis=-1), np.linalg.norm(query, axis=-1), rtol=1e-5)
 
 
 def test_one_head_is_the_formula_of_the_paper():
     values = RNG.normal(size=(1, 4, 6))
     layer = Attention(1, rotary=False)
     mask = np.array([[[True, True, True, False]]])
-    params = layer.init(KEY, jnp.asarray(values), jnp.asarray(values), mask)
+    params = compiled(layer.init)(KEY, values, values, mask)
     own = jax.tree.map(np.asarray, params["params"])
     q, k, v = (values[0] @ own[n]["kernel"][:, 0] + own[n]["bias"][0] for n in ("query", "key", "value"))
     weights = np.exp(q @ k[:3].T / np.sqrt(6))
     mixed = weights / weights.sum(1, keepdims=True) @ v[:3]
     expected = mixed @ own["out"]["kernel"][0] + own["out"]["bias"]
-    np.testing.assert_allclose(layer.apply(params, values, values, mask)[0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(compiled(layer.apply)(params, values, values, mask)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_decoder_position_sees_no_later_one_and_no_masked_memory():
-    values, memory = (jnp.asarray(RNG.normal(size=(1, size, 8)), jnp.float32) for size in (5, 6))
-    mask = jnp.arange(6)[None] < 4
+    values, memory = (RNG.normal(size=(1, size, 8)).astype(np.float32) for size in (5, 6))
+    mask = np.arange(6)[None] < 4
     block = DecoderBlock(2)
-    params = block.init(KEY, values, memory, mask, False)
-    before = block.apply(params, values, memory, mask, False)
-    after = block.apply(params, values.at[0, 3:].add(1.0), memory.at[0, 4:].add(9.0), mask, False)
+    params = compiled(block.init, static_argnums=4)(KEY, values, memory, mask, False)
+    apply = compiled(lambda values, memory: block.apply(params, values, memory, mask, False))
+    before = apply(values, memory)
+    values[0, 3:] += 1.0
+    memory[0, 4:] += 9.0
+    after = apply(values, memory)
     np.testing.assert_allclose(after[0, :3], before[0, :3], atol=1e-6)
     assert not np.allclose(after[0, 3:], before[0, 3:], atol=1e-3)
 

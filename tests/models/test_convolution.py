@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 
 from jaxmeta.models import convolution
 from jaxmeta.models.convolution import convolve
+from tests.programs import compiled
 
 CASES = [((3, 3), (1, 1)), ((3, 3), (2, 2)), ((5, 3), (1, 2)), ((1, 1), (1, 1)), ((3, 1), (2, 1))]
 
@@ -25,8 +26,8 @@ def operands(kernel, size=(7, 6), groups=(), features=4):
     """Inputs and a kernel; the form is used for 64 features, patches for 4."""
     rng = np.random.default_rng(0)
     return (
-        jnp.asarray(rng.normal(size=(*groups, 10, *size, 3))),
-        jnp.asarray(rng.normal(size=(*groups, *kernel, 3, features)) / features),
+        rng.normal(size=(*groups, 10, *size, 3)),
+        rng.normal(size=(*groups, *kernel, 3, features)) / features,
     )
 
 
@@ -50,6 +51,11 @@ def second_order(function):
     return jax.grad(of_gradients, (0, 1))
 
 
+def with_second_order(function):
+    """The outputs, and the gradient of a gradient."""
+    return lambda inputs, kernel: (function(inputs, kernel), second_order(function)(inputs, kernel))
+
+
 @pytest.mark.parametrize(
     ("kernel", "strides", "size", "features"),
     [(*case, (7, 6), 4) for case in CASES] + [(*case, size, 64) for case in CASES[:3] for size in ((7, 6), (1, 4))],
@@ -57,16 +63,20 @@ def second_order(function):
 def test_values_and_second_derivatives_are_those_of_lax(kernel, strides, size, features):
     inputs, weights = operands(kernel, size, features=features)
     ours, xla = partial(convolve, strides=strides), partial(reference, strides=strides)
-    np.testing.assert_allclose(ours(inputs, weights), xla(inputs, weights), atol=1e-12)
-    derivatives = [jax.jit(second_order(function))(inputs, weights) for function in (ours, xla)]
-    for got, expected in zip(*derivatives, strict=True):
-        np.testing.assert_allclose(got, expected, atol=1e-9)
+    found, expected = (compiled(with_second_order(function))(inputs, weights) for function in (ours, xla))
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-12)
+    for got, each in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(got, each, atol=1e-9)
 
 
 @pytest.mark.parametrize(("kernel", "strides"), CASES[:3])
 def test_derivatives_in_both_modes_are_finite_differences(kernel, strides):
     inputs, weights = operands(kernel, (4, 5), features=64)
-    check_grads(lambda x, k: jnp.sin(convolve(x, k, strides)), (inputs[:2], weights), order=2)
+    check_grads(jax.jit(lambda x, k: jnp.sin(convolve(x, k, strides))), (inputs[:2], weights), order=2)
+
+
+OURS = with_second_order(partial(convolve, strides=(2, 1)))
+ALONE = compiled(OURS)
 
 
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
@@ -74,15 +84,13 @@ def test_derivatives_in_both_modes_are_finite_differences(kernel, strides):
 def test_vmap_equals_a_loop_in_value_and_second_derivative(axes, features):
     inputs, weights = operands((3, 3), groups=(3,), features=features)
     inputs, weights = inputs if axes[0] == 0 else inputs[0], weights if axes[1] == 0 else weights[0]
-    ours = partial(convolve, strides=(2, 1))
-    for function in (jax.jit(ours), jax.jit(second_order(ours))):
-        got = jax.tree.leaves(jax.jit(jax.vmap(function, axes))(inputs, weights))
-        loop = [
-            jax.tree.leaves(function(inputs[i] if axes[0] == 0 else inputs, weights[i] if axes[1] == 0 else weights))
-            for i in range(3)
-        ]
-        for index, leaf in enumerate(got):
-            np.testing.assert_allclose(leaf, jnp.stack([leaves[index] for leaves in loop]), atol=1e-9)
+    got = jax.tree.leaves(compiled(jax.vmap(OURS, axes))(inputs, weights))
+    loop = [
+        jax.tree.leaves(ALONE(inputs[i] if axes[0] == 0 else inputs, weights[i] if axes[1] == 0 else weights))
+        for i in range(3)
+    ]
+    for index, leaf in enumerate(got):
+        np.testing.assert_allclose(leaf, np.stack([leaves[index] for leaves in loop]), atol=1e-9)
 
 
 @pytest.mark.parametrize("groups", [1, 3])
@@ -91,9 +99,15 @@ def test_what_an_accelerator_runs_is_what_a_cpu_runs(role, groups):
     geometry = convolution._Geometry((7, 6), (3, 3), (2, 1))
     rng = np.random.default_rng(1)
     shapes = [(groups, 9, 7, 6, 3), (groups, 3, 3, 3, 4), (groups, 9, *geometry.outputs, 4)]
-    given = [jnp.asarray(rng.normal(size=shape)) for index, shape in enumerate(shapes) if index != role]
-    on_cpu = convolution._PRIMITIVES[role].bind(*given, geometry=geometry)
-    np.testing.assert_allclose(convolution._elsewhere(role)(*given, geometry), on_cpu, atol=1e-11)
+    given = [rng.normal(size=shape) for index, shape in enumerate(shapes) if index != role]
+
+    @compiled
+    def both(*given):
+        bound = convolution._PRIMITIVES[role].bind(*given, geometry=geometry)
+        return bound, convolution._elsewhere(role)(*given, geometry)
+
+    on_cpu, elsewhere = both(*given)
+    np.testing.assert_allclose(elsewhere, on_cpu, atol=1e-11)
     assert on_cpu.shape == shapes[role]
 
 
@@ -109,8 +123,9 @@ def test_no_order_of_derivative_has_a_grouped_or_reordered_convolution():
 
 def test_types_are_promoted_as_in_any_product():
     inputs, weights = operands((3, 3))
-    assert convolve(inputs.astype(jnp.bfloat16), weights.astype(jnp.bfloat16)).dtype == jnp.bfloat16
-    assert convolve(inputs.astype(jnp.float32), weights.astype(jnp.bfloat16)).dtype == jnp.float32
+    narrow = inputs.astype(jnp.bfloat16), weights.astype(jnp.bfloat16)
+    assert jax.eval_shape(convolve, *narrow).dtype == jnp.bfloat16
+    assert jax.eval_shape(convolve, inputs.astype(jnp.float32), narrow[1]).dtype == jnp.float32
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from jaxmeta import Batch, maml
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.low_rank import is_adapter, low_rank, with_adapters
 from jaxmeta.models.words import conv4
+from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)
 
@@ -26,27 +27,27 @@ def linear():
 
 
 def test_adapters_start_as_nothing_and_then_add_their_product():
-    model = low_rank(linear(), 2, lambda path: path == "in/kernel", scale=0.5)
-    inputs = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
+    model = jitted(low_rank(linear(), 2, lambda path: path == "in/kernel", scale=0.5))
+    inputs = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     params, state = model.init(KEY, inputs)
     assert {name: leaf.shape for name, leaf in params["adapters"]["in/kernel"].items()} == {
         "down": (12, 2),
         "up": (2, 2),
     }
-    plain = linear().apply(params["weights"], state, inputs, KEY, True)[0]
+    plain = jitted(linear()).apply(params["weights"], state, inputs, KEY, True)[0]
     np.testing.assert_array_equal(model.apply(params, state, inputs, KEY, True)[0], plain)
-    params["adapters"]["in/kernel"]["up"] = jnp.ones((2, 2))
-    product = (params["adapters"]["in/kernel"]["down"] @ jnp.ones((2, 2))).reshape(4, 3, 2)
-    expected = plain + 0.5 * jnp.einsum("ni,ijk->njk", inputs, product).reshape(-1, 6)
+    params["adapters"]["in/kernel"]["up"] = np.ones((2, 2), np.float32)
+    product = (np.asarray(params["adapters"]["in/kernel"]["down"]) @ np.ones((2, 2))).reshape(4, 3, 2)
+    expected = plain + 0.5 * np.einsum("ni,ijk->njk", inputs, product).reshape(-1, 6)
     np.testing.assert_allclose(model.apply(params, state, inputs, KEY, True)[0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_adapters_alone_adapt():
     model = low_rank(linear(), 1, lambda path: True)
-    batch = Batch(jnp.eye(4), jnp.array([0, 1, 2, 3]), jnp.ones(4))
+    batch = Batch(np.eye(4, dtype=np.float32), np.arange(4), np.ones(4, np.float32))
     learner = maml(model, cross_entropy, optax.sgd(0.5), 3, adapt_only=is_adapter)
-    params, state = learner.init(KEY, batch.inputs)
-    fast, info = learner.adapt(params, state, batch, KEY)
+    params, state = compiled(learner.init)(KEY, batch.inputs)
+    fast, info = compiled(learner.adapt)(params, state, batch, KEY)
     assert info["loss"][-1] < info["loss"][0] and not jax.tree.leaves(fast["weights"])
     assert len(jax.tree.leaves(fast["adapters"])) == 4
 

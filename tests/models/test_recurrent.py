@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmeta.models.recurrent import Bidirectional
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 
@@ -41,15 +42,15 @@ def test_each_direction_is_the_recurrence_over_the_rows_own_frames(cell, loop):
         values = np.random.default_rng(0).normal(size=(2, 7, 3))
         values[1, 4:] = np.nan
         layer = Bidirectional(5, cell)
-        params = layer.init(KEY, jnp.asarray(values), jnp.array([7, 4]))["params"]
-        params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(KEY, leaf.shape), params)
-        outputs = layer.apply({"params": params}, jnp.asarray(values), jnp.array([7, 4]))
+        params = jax.device_get(compiled(layer.init)(KEY, values, np.array([7, 4])))["params"]
+        rng = np.random.default_rng(1)
+        params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape), params)
+        outputs = np.asarray(compiled(layer.apply)({"params": params}, values, np.array([7, 4])))
         assert outputs.shape == (2, 7, 10) and not outputs[1, 4:].any()
-        own = jax.tree.map(np.asarray, params)
         for row, length in ((0, 7), (1, 4)):
             one = values[row, :length]
-            ahead = loop(one, own["ahead_inputs"], own["ahead_kernel"], own["ahead_bias"])
-            back = loop(one[::-1], own["back_inputs"], own["back_kernel"], own["back_bias"])[::-1]
+            ahead = loop(one, params["ahead_inputs"], params["ahead_kernel"], params["ahead_bias"])
+            back = loop(one[::-1], params["back_inputs"], params["back_kernel"], params["back_bias"])[::-1]
             np.testing.assert_allclose(outputs[row, :length], np.concatenate([ahead, back], 1), atol=1e-12)
 
 

@@ -1,5 +1,7 @@
 """Networks that tell who speaks."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from jaxmeta import Ragged
 from jaxmeta.models.acoustic import Size, count_weights, recogniser
 from jaxmeta.models.speaker import AttentiveStatistics, part, speaker, text_and_speaker, word_and_speaker
 from jaxmeta.models.words import residual
+from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)
 SMALL = {"width": 16, "embedding": 6, "frames": 16}
@@ -32,10 +35,16 @@ def voices(outputs):
     return outputs["speaker"] if isinstance(outputs, dict) else outputs
 
 
+@functools.cache
+def build(name):
+    """A network that embeds, and one that tells four training speakers; with their weights."""
+    pair = [jitted(BUILD[name](outputs)) for outputs in (None, 4)]
+    return [(model, *model.init(KEY, clips())) for model in pair]
+
+
 @pytest.mark.parametrize("name", BUILD)
 def test_embeddings_are_unit_vectors_and_padding_is_inert(name):
-    model = BUILD[name](None)
-    params, state = model.init(KEY, clips())
+    (model, params, state), _ = build(name)
     found = voices(model.apply(params, state, clips(), KEY, False)[0])
     assert found.shape == (3, 6)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
@@ -45,26 +54,24 @@ def test_embeddings_are_unit_vectors_and_padding_is_inert(name):
 
 @pytest.mark.parametrize("name", BUILD)
 def test_training_speakers_are_told_by_cosines_of_the_same_embeddings(name):
-    model = BUILD[name](4)
-    params, state = model.init(KEY, clips())
+    (encoder, _, _), (model, params, state) = build(name)
     cosines = voices(model.apply(params, state, clips(), KEY, True)[0])
-    alone = voices(BUILD[name](None).apply(params, state, clips(), KEY, True)[0])
+    alone = voices(encoder.apply(params, state, clips(), KEY, True)[0])
     head = params["speaker"]["head"]
     expected = alone @ (head / np.linalg.norm(head, axis=1, keepdims=True)).T
     np.testing.assert_allclose(cosines, expected, atol=1e-6)
 
 
 def test_what_is_said_is_embedded_as_by_the_networks_of_one_task():
-    fused = word_and_speaker(**SMALL)
-    params, _ = fused.init(KEY, clips())
-    words = residual(width=16, frames=16)
+    (fused, params, _), _ = build("word_and_speaker")
+    words = jitted(residual(width=16, frames=16))
     expected, _ = words.apply({"body": params["body"]}, {}, clips(), KEY, False)
     np.testing.assert_array_equal(fused.apply(params, {}, clips(), KEY, False)[0]["word"], expected)
     np.testing.assert_array_equal(part(fused, "word").apply(params, {}, clips(), KEY, False)[0], expected)
-    text = text_and_speaker(5, "dnn", Size(8, 1), embedding=6)
-    alone = recogniser(5, "dnn", Size(8, 1))
+    (text, params, _), _ = build("text_and_speaker")
+    alone = jitted(recogniser(5, "dnn", Size(8, 1)))
     weights, _ = alone.init(KEY, clips())
-    both = text.init(KEY, clips())[0] | weights
+    both = params | weights
     found, expected = (
         text.apply(both, {}, clips(), KEY, False)[0]["text"],
         alone.apply(weights, {}, clips(), KEY, False),
@@ -75,8 +82,8 @@ def test_what_is_said_is_embedded_as_by_the_networks_of_one_task():
 def test_attentive_statistics_are_weighted_mean_and_deviation():
     pool = AttentiveStatistics(5)
     inputs = clips()
-    variables = pool.init(KEY, inputs.values, inputs.lengths)
-    found = pool.apply(variables, inputs.values, inputs.lengths)
+    variables = compiled(pool.init)(KEY, *inputs)
+    found = compiled(pool.apply)(variables, *inputs)
     second, first = variables["params"]["Dense_0"], variables["params"]["Dense_1"]
     for row, length in enumerate(inputs.lengths):
         values = np.asarray(inputs.values[row, :length], np.float64)
@@ -90,8 +97,9 @@ def test_attentive_statistics_are_weighted_mean_and_deviation():
 def test_a_row_without_frames_gives_zeros_and_finite_slopes():
     pool, values = AttentiveStatistics(5), clips().values
     lengths = jnp.array([20, 0, 1])
-    variables = pool.init(KEY, values, lengths)
-    found, slopes = jax.value_and_grad(lambda v: jnp.sum(pool.apply(v, values, lengths)[1] ** 2))(variables)
+    variables = compiled(pool.init)(KEY, values, lengths)
+    value_and_grad = compiled(jax.value_and_grad(lambda v: jnp.sum(pool.apply(v, values, lengths)[1] ** 2)))
+    found, slopes = value_and_grad(variables)
     assert found == 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 

@@ -12,6 +12,7 @@ from jaxmeta import Batch, Episode, Model, maml
 from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.training import init_state, make_update
 from jaxmeta.training.meta_estimator import MetaEstimator
+from tests.programs import compiled
 
 WAYS, TASKS, FEATURES, UPDATES = 3, 2, 4, 3
 OPTIMIZER = optax.adam(1e-2)
@@ -59,7 +60,7 @@ def fitted():
 
 def test_fit_makes_the_updates_of_make_update(fitted):
     train = init_state(LEARNER, OPTIMIZER, jax.random.key(7), task().support.inputs)
-    update, losses = jax.jit(make_update(LEARNER, OPTIMIZER)), []
+    update, losses = compiled(make_update(LEARNER, OPTIMIZER)), []
     for step in range(UPDATES):
         train, metrics = update(train, sampler(step))
         losses.append(metrics["loss"])
@@ -84,7 +85,7 @@ def test_adapt_gives_a_new_estimator_and_leaves_the_old_one(fitted):
     adapted = fitted.adapt(task().support)
     assert adapted is not fitted and type(adapted) is MetaEstimator
     assert vars(fitted) == before and not hasattr(fitted, "fast_")
-    fast, _ = LEARNER.adapt(fitted.params_, {}, task().support, jax.random.key(0))  # draws no random numbers
+    fast, _ = compiled(LEARNER.adapt)(fitted.params_, {}, task().support, jax.random.key(0))  # draws no random numbers
     chex.assert_trees_all_close(adapted.fast_, fast, rtol=1e-5)
 
 
@@ -158,7 +159,7 @@ def test_set_params_changes_the_arguments_and_returns_self():
 
 def test_another_number_of_steps_adapts_the_same_params(fitted):
     longer = fitted.adapt(task().support).set_params(learner=learner(steps=4)).adapt(task().support)
-    fast, _ = learner(steps=4).adapt(fitted.params_, {}, task().support, jax.random.key(0))
+    fast, _ = compiled(learner(steps=4).adapt)(fitted.params_, {}, task().support, jax.random.key(0))
     chex.assert_trees_all_close(longer.fast_, fast, rtol=1e-4)
     assert fitted.learner is LEARNER
 

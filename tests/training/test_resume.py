@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from jaxmeta.learners.maml import maml
 from jaxmeta.losses import squared_error
@@ -46,36 +47,41 @@ def _sampler(step: int) -> Episode:
     return Episode(batch(weights), batch(weights))
 
 
-def _pieces():
+def _pieces(steps: int):
     learner = maml(_model(), squared_error, optax.sgd(0.05), 1)
-    optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, _STEPS))
+    optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, steps))
     first = init_state(learner, optimizer, jax.random.key(0), _sampler(0).support.inputs[0])
     return make_update(learner, optimizer), first
 
 
-def _run(directory: str) -> None:
-    update, first = _pieces()
+def _run(directory: Path, steps: int) -> None:
+    update, first = _pieces(steps)
     train_loop(
         update,
         first,
         _sampler,
-        _STEPS,
+        steps,
         directory,
-        config={"steps": _STEPS},
+        config={"steps": steps},
         save_every=10,
         log_every=1,
         on_step=lambda train, _: print(int(train.step), flush=True),
     )
 
 
-def _start(directory: Path) -> subprocess.Popen:
+def _start(directory: Path, steps: int = _STEPS) -> subprocess.Popen:
     with (directory.parent / "errors.txt").open("a") as errors:
         return subprocess.Popen(
-            [sys.executable, __file__, str(directory)],
+            [sys.executable, __file__, str(directory), str(steps)],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            # Compiled as in the process of the tests (conftest.py): results are compared to the last bit.
+            env=os.environ
+            | {
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            },
         )
 
 
@@ -101,6 +107,18 @@ def _rows(directory: Path) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in read_metrics(directory)]
 
 
+def test_run_killed_while_it_trains_ends_bitwise_as_one_left_alone(tmp_path):
+    left_alone, killed = tmp_path / "left_alone", tmp_path / "killed"
+    steps = 200
+    seen = _kill(_start(killed, steps), 35, 0.0)
+    assert seen == list(range(1, seen[-1] + 1))
+    _run(left_alone, steps)
+    assert 30 <= int(restore(killed / "checkpoints", _pieces(steps)[1]).step) < steps  # so that it resumes
+    _run(killed, steps)
+    _assert_same(left_alone, killed, steps)
+
+
+@pytest.mark.slow
 def test_run_killed_at_ten_random_moments_ends_bitwise_as_one_left_alone(tmp_path):
     left_alone, killed = tmp_path / "left_alone", tmp_path / "killed"
     reference = _start(left_alone)
@@ -118,15 +136,18 @@ def test_run_killed_at_ten_random_moments_ends_bitwise_as_one_left_alone(tmp_pat
     out, _ = last.communicate()
     assert reference.communicate() and (reference.returncode, last.returncode) == (0, 0)
     assert int(out.split()[0]) > 10  # it resumed and did not start afresh
+    _assert_same(left_alone, killed, _STEPS)
 
-    like = _pieces()[1]
+
+def _assert_same(left_alone: Path, killed: Path, steps: int) -> None:
+    like = _pieces(steps)[1]
     expected, found = (restore(run / "checkpoints", like) for run in (left_alone, killed))
-    assert int(expected.step) == _STEPS
+    assert int(expected.step) == steps
     assert int(expected.state["calls"]) > 0
     assert _bits(found) == _bits(expected)
     assert _rows(killed) == _rows(left_alone)
-    assert [row["step"] for row in _rows(killed)] == list(range(1, _STEPS + 1))
+    assert [row["step"] for row in _rows(killed)] == list(range(1, steps + 1))
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1])
+    _run(Path(sys.argv[1]), int(sys.argv[2]))
