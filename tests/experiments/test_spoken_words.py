@@ -182,6 +182,7 @@ def test_fine_tuning_starts_from_chance(corpus_folder):
     np.testing.assert_array_equal(logits, np.zeros((2, 5)))
 
 
+@pytest.mark.slow
 def test_whole_course_and_another_manifest(monkeypatch, tmp_path, corpus_folder):
     """Trains two updates on tones alone, writes every promised field, resumes as a no-op, and evaluates elsewhere."""
     heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
