@@ -1,10 +1,18 @@
 """Every test has a cache folder of its own, so that none depends on what another left behind."""
 
+import gc
+import os
+from importlib.metadata import version
+
 import jax
 import pytest
 
 # Most time goes to compiling, and what is compiled runs for milliseconds.
 jax.config.update("jax_disable_most_optimizations", True)
+if version("jaxlib") < "0.12":  # Later ones have no fusion emitters to be switched off, and stop at flags that they lack.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+# Tracing makes millions of small objects, among which there is little to find; what a module leaves is collected below.
+gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,3 +35,4 @@ def programs_of_a_module():
     """Let go of the programs of each module after it: those of all of them take gigabytes."""
     yield
     jax.clear_caches()
+    gc.collect()
