@@ -2,16 +2,15 @@
 
 import gc
 import os
-from importlib.metadata import version
 
 import jax
 import pytest
 
 # Most time goes to compiling, and what is compiled runs for milliseconds.
 jax.config.update("jax_disable_most_optimizations", True)
-if version("jaxlib") < "0.12":  # Later ones have no fusion emitters to be switched off, and stop at flags that they lack.
+if jax.__version_info__ < (0, 12):  # Later ones have no fusion emitters to switch off, and stop at unknown flags.
     os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-# Tracing makes millions of small objects, among which there is little to find; what a module leaves is collected below.
+# Tracing makes millions of small objects, among which there is little to find; modules are collected as they end.
 gc.set_threshold(100_000, 50, 100)
 
 
