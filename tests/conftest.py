@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 
 import jax
 import pytest
@@ -12,6 +13,8 @@ if jax.__version_info__ < (0, 12):  # Later ones have no fusion emitters to swit
     os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 # Tracing makes millions of small objects, among which there is little to find; modules are collected as they end.
 gc.set_threshold(100_000, 50, 100)
+MUCH = 1_500_000  # KiB, at most; all tests of a worker stay below twice that.
+LONGEST = ("test_readme.py", "test_export.py", "test_cli.py", "test_seq2seq.py", "contract.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -20,6 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]):
     for item in items:
         name, _ = getattr(getattr(item, "callspec", None), "params", {}).get("case", ("", ""))
         item.add_marker(pytest.mark.xdist_group(f"{item.path.relative_to(item.config.rootpath)} {name}".rstrip()))
+    items.sort(key=lambda item: item.path.name not in LONGEST)  # First, so that no process waits for another's last.
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +35,8 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_of_a_module():
-    """Let go of the programs of each module after it: those of all of them take gigabytes."""
+    """Let go of the programs of modules, once a process has held much: those of all of them take gigabytes."""
     yield
-    jax.clear_caches()
     gc.collect()
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MUCH:
+        jax.clear_caches()
