@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxmeta.data.audio import write_audio
-from jaxmeta.data.embedded import embedded_corpus
 from jaxmeta.data.manifest import write_manifest
+from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
 
 CORPORA = ("zh_en_words", "ar_commands")
 """Measured on by default, where JAXMETA_DATA has both: 16,320 clips."""

@@ -157,7 +157,7 @@ def measure_episodes(corpora: list[Corpus], config: Config, step: Callable[[str]
     import jax
 
     from jaxmeta.data.corpus import concatenate
-    from jaxmeta.data.episodes import episode_sampler
+    from jaxmeta.data.sampling.episodes import episode_sampler
 
     sampler = episode_sampler(
         concatenate(corpora),

@@ -115,7 +115,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
     from experiments.adapt_asr.training import augmentation, average_of_speakers, decides, speaker_tasks
     from experiments.training import train
-    from jaxmeta.data.augment import augment_episode
+    from jaxmeta.data.augmentation.transforms import augment_episode
 
     meta = recipe.meta
     start = method.start(weights, meta.inner_rate)
@@ -136,7 +136,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
 def _protocols(data: SpeechData, config: Config, recipe: Recipe) -> tuple[Protocol, ...]:
     """Validation, test, and test by what adapted to others; padded alike so that a method's programs serve them all."""
     from experiments.adapt_asr.protocol import Protocol, padded_lengths, supports_of_others
-    from jaxmeta.data.adaptation import adaptation_episodes
+    from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 
     val, test = (
         adaptation_episodes(corpus, data.vocabulary, supports=(0, *TABLE_SHOTS), query=10, seed=config.seed)

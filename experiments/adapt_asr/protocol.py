@@ -11,12 +11,12 @@ import numpy as np
 
 from experiments.kept import Kept, digest_of
 from jaxmeta import Episode, MetaLearner
-from jaxmeta.data.adaptation import AdaptationEpisodes
-from jaxmeta.data.padding import round_up
+from jaxmeta.data.sampling.padding import round_up
+from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes
 from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference, paired_relative
 from jaxmeta.decoding.error_rates import Edits, character_edits, word_edits
 from jaxmeta.decoding.greedy import greedy
-from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference, paired_relative
 from jaxmeta.progress import progress_bar
 from jaxmeta.types import PyTree
 

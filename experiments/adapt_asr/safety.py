@@ -6,11 +6,11 @@ from experiments.adapt_asr.protocol import Protocol, adapt_and_recognise
 from experiments.adapt_asr.report import Trained, hear
 from jaxmeta import Batch, Episode
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.padding import gather, round_up
+from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
-from jaxmeta.decoding.intervals import bootstrap_rate
 from jaxmeta.progress import progress_bar
-from jaxmeta.recognition.personal import cross_validate
+from jaxmeta.recognition.safe_adaptation import cross_validate
 
 SHOTS = 10
 """Utterances adapted to, all of them cross-validated by the gate."""

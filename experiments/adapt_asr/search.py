@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxmeta.data.corpus import Corpus
+from jaxmeta.decoding.error_rate_intervals import paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate, word_edits
-from jaxmeta.decoding.intervals import paired_difference
 from jaxmeta.decoding.ngram import train_ngram, write_arpa
 from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.recogniser import Recogniser

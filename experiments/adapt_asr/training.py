@@ -14,13 +14,13 @@ from experiments.adapt_asr.recipes import PLAIN, WIDE, Recipe
 from experiments.meta_training import MetaTraining
 from experiments.training import plain, train
 from jaxmeta import MetaLearner, Model
-from jaxmeta.data.adaptation import adaptation_episodes
-from jaxmeta.data.augment import augment_episode, chain, frequency_warp, spec_augment
+from jaxmeta.data.augmentation.rows import Transform
+from jaxmeta.data.augmentation.spectral import equalise, time_warp
+from jaxmeta.data.augmentation.transforms import augment_episode, chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.padding import gather, round_up
-from jaxmeta.data.rowwise import Transform
-from jaxmeta.data.spectral import equalise, time_warp
-from jaxmeta.data.utterances import UtteranceSampler, batch_sampler, utterance_sampler
+from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
+from jaxmeta.data.sampling.utterances import UtteranceSampler, batch_sampler, utterance_sampler
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy

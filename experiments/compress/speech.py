@@ -21,11 +21,11 @@ from experiments.compress.recipes import UTTERANCES
 from experiments.compress.variants import restored
 from jaxmeta import MetaLearner, Model, Ragged, maml
 from jaxmeta.compress.coupled import recogniser_groups
-from jaxmeta.compress.personal import differences, user_bytes
-from jaxmeta.data.adaptation import adaptation_episodes
-from jaxmeta.data.padding import gather, round_up
+from jaxmeta.compress.user_deltas import differences, user_bytes
+from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
 from jaxmeta.decoding.error_rates import error_rate
-from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning
 from jaxmeta.types import PyTree

@@ -17,9 +17,9 @@ from experiments.spoken_words.embeddings import QUERIES, SHOTS, WAYS, accuracies
 from experiments.training import train
 from jaxmeta import Model, protonet
 from jaxmeta.compress.coupled import word_groups
-from jaxmeta.data.augment import augment_episode
-from jaxmeta.data.episodes import episode_sampler
-from jaxmeta.data.padding import gather, round_up
+from jaxmeta.data.augmentation.transforms import augment_episode
+from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import mean_interval
 from jaxmeta.models.words import residual

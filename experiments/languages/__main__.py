@@ -158,7 +158,7 @@ def _adaptation(config: Config, recipe: Recipe, languages: Languages, system: Sy
 def _sequence(config: Config, recipe: Recipe, languages: Languages) -> tuple[list[dict], list[dict]]:
     from experiments.adapt_asr.training import augmentation
     from experiments.languages.sequence import Budget, Course, run_sequence
-    from jaxmeta.data.augment import augment_episode
+    from jaxmeta.data.augmentation.transforms import augment_episode
 
     budget = Budget(
         recipe.language_updates, recipe.rate, recipe.size, recipe.longest, recipe.stored, recipe.replayed,

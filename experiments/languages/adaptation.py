@@ -15,10 +15,10 @@ from experiments.adapt_asr.protocol import Heard
 from experiments.kept import Kept, digest_of
 from experiments.languages.systems import System
 from jaxmeta import Episode, Ragged, forward_only
-from jaxmeta.data.adaptation import AdaptationEpisodes
+from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes
 from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate
-from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
 from jaxmeta.progress import progress_bar
 from jaxmeta.types import PyTree
 

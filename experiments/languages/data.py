@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.adapt_asr.data import FEATURES
-from jaxmeta.data.adaptation import AdaptationEpisodes, AdaptationGroup
-from jaxmeta.data.contents import cache_home
 from jaxmeta.data.corpus import Corpus, load_corpus
-from jaxmeta.data.feasible import drop_infeasible
-from jaxmeta.data.phrases import phrase_corpus
-from jaxmeta.data.transcribed import encode_column
+from jaxmeta.data.ctc_feasible import drop_infeasible
+from jaxmeta.data.file_hashes import cache_home
+from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes, AdaptationGroup
+from jaxmeta.data.sampling.transcribed import encode_column
+from jaxmeta.data.synthesis.phrases import phrase_corpus
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.progress import progress_bar

@@ -14,8 +14,8 @@ from experiments.languages.systems import System
 from experiments.languages.training import language_tasks, plain_batches
 from experiments.training import train
 from jaxmeta import first_order, mixed_mode
-from jaxmeta.data.augment import augment_episode
-from jaxmeta.data.rowwise import Transform
+from jaxmeta.data.augmentation.rows import Transform
+from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.estimators import Estimator
 from jaxmeta.types import PyTree
 

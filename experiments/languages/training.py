@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.languages.data import Languages
-from jaxmeta.data.padding import gather
-from jaxmeta.data.transcribed import batch_of, encode_column
-from jaxmeta.data.utterances import BatchSampler
+from jaxmeta.data.sampling.padding import gather
+from jaxmeta.data.sampling.transcribed import batch_of, encode_column
+from jaxmeta.data.sampling.utterances import BatchSampler
 from jaxmeta.types import Batch, Episode, Ragged
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jaxmeta.decoding.error_rate_intervals import paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate
-from jaxmeta.decoding.intervals import paired_difference
 
 Errors = Mapping[tuple[int, int], Edits]
 """(i, j) -> the edits of the test utterances of language j after learning language i."""

@@ -10,8 +10,8 @@ from experiments.adapt_asr.data import FEATURES
 from experiments.noise.recipes import SNRS
 from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta.data.audio import read_audio
-from jaxmeta.data.banks import coloured_noise, room_bank
-from jaxmeta.data.conditions import Noises, find_noises, noisy, reverberant, split_noises
+from jaxmeta.data.augmentation.banks import coloured_noise, room_bank
+from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy, reverberant, split_noises
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
 from jaxmeta.data.manifest import read_manifest

@@ -15,12 +15,12 @@ from experiments.adapt_asr.protocol import Heard, Protocol
 from experiments.adapt_asr.report import Trained, interval
 from experiments.noise.conditions import Condition
 from experiments.noise.recipes import COLUMNS, QUERY, SHOTS
-from jaxmeta.data.adaptation import AdaptationEpisodes, adaptation_episodes
-from jaxmeta.data.conditions import heard_in
+from jaxmeta.data.augmentation.waveform import heard_in
 from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes, adaptation_episodes
 from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate
-from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference
 from jaxmeta.training.report import markdown_table
 from jaxmeta.types import PyTree
 

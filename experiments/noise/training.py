@@ -15,9 +15,9 @@ from experiments.adapt_asr.training import augmentation, speaker_tasks, validati
 from experiments.noise.recipes import SNRS, Plan
 from experiments.training import Augment, initial_state, make_optimizer, plain, train
 from jaxmeta import MetaLearner, Model
-from jaxmeta.data.augment import augment_episode, sometimes
-from jaxmeta.data.spectral import mix_noise
-from jaxmeta.data.utterances import batch_sampler
+from jaxmeta.data.augmentation.spectral import mix_noise
+from jaxmeta.data.augmentation.transforms import augment_episode, sometimes
+from jaxmeta.data.sampling.utterances import batch_sampler
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.training.checkpoint import restore

@@ -166,7 +166,7 @@ def _methods(
     from experiments.spoken_words.learners import warm
     from experiments.spoken_words.methods import classifier, fine_tuned, floor
     from experiments.training import train
-    from jaxmeta.data.augment import augment_episode
+    from jaxmeta.data.augmentation.transforms import augment_episode
     from jaxmeta.models.words import residual
     from jaxmeta.progress import stage
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxmeta.data.augment import chain, frequency_warp, sometimes, spec_augment
-from jaxmeta.data.spectral import equalise, mix_noise, reverberate_spectrum, time_warp
+from jaxmeta.data.augmentation.spectral import equalise, mix_noise, reverberate_spectrum, time_warp
+from jaxmeta.data.augmentation.transforms import chain, frequency_warp, sometimes, spec_augment
 
 
 def augmentation(noise: np.ndarray) -> Callable:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmeta.data.banks import coloured_noise, noise_bank
-from jaxmeta.data.contents import cache_home
+from jaxmeta.data.augmentation.banks import coloured_noise, noise_bank
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
-from jaxmeta.data.embedded import embedded_corpus
-from jaxmeta.data.episodes import episode_sampler
 from jaxmeta.data.features import FeatureConfig, extract
-from jaxmeta.data.lexicon import letters
+from jaxmeta.data.file_hashes import cache_home
+from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
+from jaxmeta.data.synthesis.lexicon import letters
 from jaxmeta.progress import progress_bar
 from jaxmeta.types import Batch, Episode, Ragged
 

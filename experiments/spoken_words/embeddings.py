@@ -8,8 +8,8 @@ from jax import numpy as jnp
 
 from jaxmeta import Batch, Model, protonet
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.episodes import episode_sampler
-from jaxmeta.data.padding import gather, round_up
+from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy
 from jaxmeta.types import PyTree, Ragged

@@ -15,7 +15,7 @@ from experiments.spoken_words.embeddings import embed
 from experiments.spoken_words.methods import Method
 from jaxmeta import Batch, Episode
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.episodes import EpisodeSampler, episode_sampler
+from jaxmeta.data.sampling.episodes import EpisodeSampler, episode_sampler
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy, mean_interval
 from jaxmeta.progress import Advance, current, progress_bar

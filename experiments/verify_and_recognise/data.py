@@ -11,12 +11,12 @@ from experiments.noise.sounds import swelling
 from experiments.spoken_words.data import CORPORA, FEATURES, find_corpora, load_data
 from experiments.verify_and_recognise.recipes import SECOND
 from jaxmeta.data.audio import read_audio
-from jaxmeta.data.banks import coloured_noise
-from jaxmeta.data.conditions import Noises, find_noises, noisy
+from jaxmeta.data.augmentation.banks import coloured_noise
+from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
-from jaxmeta.data.padding import gather, round_up
+from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.data.windows import windows
 from jaxmeta.types import Batch, Episode
 

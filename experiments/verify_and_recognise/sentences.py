@@ -10,7 +10,7 @@ from experiments.verify_and_recognise.recipes import EMBEDDING, SENTENCE
 from experiments.verify_and_recognise.training import MARGIN, SCALE, other_places
 from experiments.verify_and_recognise.verification import with_cohort
 from jaxmeta import Model
-from jaxmeta.data.augment import augment_episode
+from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.windows import windows
 from jaxmeta.models.speaker import SPEAKER, part, text_and_speaker

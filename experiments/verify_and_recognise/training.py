@@ -13,9 +13,9 @@ from experiments.training import Augment, plain, train
 from experiments.verify_and_recognise.data import SpeakerBatches, Spoken
 from experiments.verify_and_recognise.recipes import EMBEDDING, Kind, Recipe
 from jaxmeta import MetaLearner, Model, protonet
-from jaxmeta.data.augment import augment_episode, chain, sometimes, spec_augment
-from jaxmeta.data.rowwise import Transform
-from jaxmeta.data.spectral import equalise, mix_noise, reverberate_spectrum, time_warp
+from jaxmeta.data.augmentation.rows import Transform
+from jaxmeta.data.augmentation.spectral import equalise, mix_noise, reverberate_spectrum, time_warp
+from jaxmeta.data.augmentation.transforms import augment_episode, chain, sometimes, spec_augment
 from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.speaker import SPEAKER, WORD, part, speaker, word_and_speaker

@@ -39,8 +39,8 @@ def adapt(
     """
     from dataclasses import replace
 
-    from jaxmeta.recognition.personal import adapt_to_voice
     from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
+    from jaxmeta.recognition.safe_adaptation import adapt_to_voice
     from jaxmeta.recognition.voice import read_voice
 
     if out.exists():

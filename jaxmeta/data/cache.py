@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.audio import AudioError
-from jaxmeta.data.contents import cache_home
 from jaxmeta.data.extraction import Chunk, Transform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
+from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.manifest import Manifest
 
 _ATTEMPTS = 3

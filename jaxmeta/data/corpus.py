@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxmeta.data.audio import say_once
 from jaxmeta.data.cache import cached_features
-from jaxmeta.data.contents import content_hashes
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import FeatureConfig, Statistics, normalized, statistics
+from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxmeta.data.padding import round_up
+from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.types import Ragged
 
 Level = Literal["character", "word"]

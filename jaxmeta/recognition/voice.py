@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from jaxmeta.data.manifest import ManifestError, read_manifest
-from jaxmeta.data.padding import round_up
 from jaxmeta.data.recordings import read_features
+from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.sequence_losses import ctc_feasible

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta.data.features import FeatureConfig
-from jaxmeta.data.padding import round_up
+from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.windows import starts
 from jaxmeta.models.speaker import SPEAKER, WORD, word_and_speaker
 from jaxmeta.training.checkpoint import CheckpointError

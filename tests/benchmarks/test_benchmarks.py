@@ -12,7 +12,7 @@ import pytest
 from benchmarks import clips, console, data, memory, meta_gradient, problems, scaling, timing
 from benchmarks.linearity import Departure, departure, describe
 from jaxmeta.data.corpus import load_corpus
-from jaxmeta.data.episodes import episode_sampler
+from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.sequence_losses import ctc, ctc_feasible
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ import soundfile
 
 from jaxmeta.data import cache, extraction
 from jaxmeta.data.audio import AudioError, read_audio
-from jaxmeta.data.contents import cache_home, content_hashes
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import FeatureConfig, extract
+from jaxmeta.data.file_hashes import cache_home, content_hashes
 from jaxmeta.data.manifest import read_manifest
 
 CONFIG = FeatureConfig()

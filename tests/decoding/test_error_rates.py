@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference, paired_relative
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate, word_edits
-from jaxmeta.decoding.intervals import bootstrap_rate, paired_difference, paired_relative
 
 
 def edits(errors, reference):

@@ -21,9 +21,9 @@ from experiments.adapt_asr.report import (
 from experiments.adapt_asr.safety import forgetting, gate
 from experiments.adapt_asr.synthesis import read_aloud, sentences
 from jaxmeta import MetaLearner, Ragged
-from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.vocabulary import build_vocabulary
 
 SPEAKERS = ("anna", "ben", "carl")

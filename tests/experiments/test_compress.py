@@ -13,7 +13,7 @@ from experiments.spoken_words.embeddings import SHOTS, WAYS, accuracies, embed
 from jaxmeta import Model, protonet
 from jaxmeta.compress.channels import Group, Part
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.episodes import episode_sampler
+from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy
 from jaxmeta.models.words import residual

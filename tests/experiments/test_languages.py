@@ -33,7 +33,7 @@ from experiments.languages.training import hear, language_tasks, plain_batches, 
 from experiments.languages.transfer import backward_transfer, error_matrix, forward_transfer, matrix_rows, transfer_rows
 from jaxmeta import Batch, Episode, MetaLearner, Model, Ragged, first_order
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.phrasebook import LANGUAGES
+from jaxmeta.data.synthesis.phrasebook import LANGUAGES
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import word_edits
 from jaxmeta.models.acoustic import Size, recogniser

@@ -18,13 +18,13 @@ from experiments.noise.methods import each_utterance
 from experiments.noise.recipes import METHODS, PRESETS, TUNED
 from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta import Batch, Episode, Model, Ragged, unlabelled
-from jaxmeta.data.adaptation import adaptation_episodes
 from jaxmeta.data.audio import write_audio
-from jaxmeta.data.augment import chain
-from jaxmeta.data.banks import coloured_noise
-from jaxmeta.data.conditions import heard_in
+from jaxmeta.data.augmentation.banks import coloured_noise
+from jaxmeta.data.augmentation.transforms import chain
+from jaxmeta.data.augmentation.waveform import heard_in
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.manifest import write_manifest
+from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.sequence_losses import confidence
 

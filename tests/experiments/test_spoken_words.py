@@ -100,7 +100,7 @@ def test_the_floor_is_the_cosine_to_class_means_by_numpy(corpus_folder):
     """One episode by hand: 24 segments, standardised, unit vectors, cosine."""
     import jax
 
-    from jaxmeta.data.episodes import episode_sampler
+    from jaxmeta.data.sampling.episodes import episode_sampler
     from jaxmeta.models.layers import segment_pool
     from jaxmeta.models.words import standardise
 

@@ -1,0 +1,1 @@
+"""Pure functions with keys that change speech: waveforms, log-mels, noise and rooms."""

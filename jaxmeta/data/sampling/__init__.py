@@ -1,0 +1,1 @@
+"""From an index to tasks: episodes of words, transcribed utterances, and splits of support and query."""

@@ -1,0 +1,156 @@
+"""Adaptation to one voice with a safeguard: the gain is cross-validated, and an uncertain one is not taken."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmeta import tree
+from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.error_rate_intervals import Interval, paired_difference
+from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
+from jaxmeta.decoding.greedy import greedy
+from jaxmeta.models.low_rank import merged
+from jaxmeta.recognition.adaptation import fine_tuning, starting_point
+from jaxmeta.recognition.recogniser import Recogniser
+from jaxmeta.recognition.voice import Voice
+from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
+
+
+class Verdict(NamedTuple):
+    """What adaptation does to utterances that it has not seen."""
+
+    before: Edits
+    """In characters, a row for each utterance, without adaptation."""
+    after: Edits
+    """The same, each utterance recognised by what was adapted to the folds without it."""
+    change: Interval
+    """Of the character error rate, in points; below 0 adaptation helps."""
+    adopted: bool
+    """Whether the interval lies below 0."""
+
+
+def judge(before: Edits, after: Edits, seed: int = 0) -> Verdict:
+    """The verdict over utterances of one speaker, each resampled by itself.
+
+    Raises:
+      ValueError: fewer than two utterances.
+    """
+    change = paired_difference(before, after, [str(row) for row in range(len(before.reference))], seed=seed)
+    return Verdict(before, after, change, change.high < 0)
+
+
+def cross_validate(
+    learner: MetaLearner,
+    params: PyTree,
+    batch: Batch,
+    texts: Sequence[str],
+    vocabulary: Vocabulary,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+) -> Verdict:
+    """Adapt to all folds but one and recognise that one, for each fold.
+
+    Args:
+      learner: adapts a recogniser; its outputs are Ragged logits.
+      params: what it starts from.
+      batch: N transcribed utterances, inputs and targets Ragged.
+      texts: what was said in each.
+      vocabulary: of the labels.
+      folds: 2 or more; at most N.
+      seed: of the folds and of the resampling.
+    Raises:
+      ValueError: folds out of range.
+    """
+    rows = len(texts)
+    if not 2 <= folds <= rows:
+        raise ValueError(f"folds must lie between 2 and the number of utterances, {rows}, got {folds}.")
+    fold = np.random.default_rng(seed).permutation(rows) % folds
+    # The last mask adapts to nothing: the recogniser as it is.
+    masks = np.stack([fold != index for index in range(folds)] + [np.zeros(rows, bool)])
+    heard = recognise_after(learner)(params, batch, masks)
+    after = [vocabulary.decode(heard[fold[row]][row]) for row in range(rows)]
+    before = [vocabulary.decode(labels) for labels in heard[folds]]
+    return judge(character_edits(texts, before), character_edits(texts, after), seed)
+
+
+@functools.lru_cache(maxsize=8)
+def recognise_after(learner: MetaLearner) -> Callable[[PyTree, Batch, np.ndarray], list[list[np.ndarray]]]:
+    """(params, batch, masks [M, N]) -> labels of every utterance after adapting to those of each mask."""
+
+    @jax.jit
+    def run(params: PyTree, batch: Batch, masks: jax.Array) -> Ragged:
+        def one(mask):
+            key = jax.random.key(0)
+            fast, _ = learner.adapt(params, {}, batch._replace(weight=mask * batch.weight), key)
+            return greedy(learner.predict(params, {}, fast, batch.inputs, key, False)[0])
+
+        return jax.lax.map(one, masks)
+
+    def recognise(params: PyTree, batch: Batch, masks: np.ndarray) -> list[list[np.ndarray]]:
+        labels = jax.tree.map(np.asarray, run(params, batch, masks))
+        return [
+            [row[:length] for row, length in zip(values, lengths, strict=True)]
+            for values, lengths in zip(labels.values, labels.lengths, strict=True)
+        ]
+
+    return recognise
+
+
+class Personal(NamedTuple):
+    """A recogniser for one voice, and what it is worth."""
+
+    recogniser: Recogniser
+    """Adapted, or as it was where the verdict is against it."""
+    verdict: Verdict
+    taken: bool
+    """Whether it is the adapted one."""
+
+    def summary(self) -> dict:
+        """Figures as plain numbers; error rates in percent of characters."""
+        change = self.verdict.change
+        return {
+            "recordings": len(self.verdict.before.reference),
+            "cer_before": error_rate(self.verdict.before),
+            "cer_after": error_rate(self.verdict.after),
+            "change": change.value,
+            "change_low": change.low,
+            "change_high": change.high,
+            "certain": self.verdict.adopted,
+            "adapted": self.taken,
+        }
+
+    def __str__(self) -> str:
+        found = self.summary()
+        rates = f"{found['cer_before']:.1f} % -> {found['cer_after']:.1f} % of characters wrong (cross-validated)"
+        interval = f"95 % interval {found['change_low']:+.1f} to {found['change_high']:+.1f}"
+        change = f"change {found['change']:+.1f} points, {interval}"
+        if self.verdict.adopted:
+            return f"{rates}; {change}: adapted."
+        taken = "adapted all the same." if self.taken else "the recogniser is kept as it was. More recordings may help."
+        return f"{rates}; {change}: the gain is not certain, {taken}"
+
+
+def adapt_to_voice(one: Recogniser, voice: Voice, *, folds: int = 5, seed: int = 0, always: bool = False) -> Personal:
+    """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
+
+    Args:
+      one: the recogniser, whose card says how it adapts.
+      voice: transcribed recordings.
+      folds: at most one for each recording is used.
+      seed: of the folds and of the interval.
+      always: adapt whatever the verdict.
+    """
+    card = one.card
+    learner = fine_tuning(one.model, card.adaptation, card.rate, card.steps)
+    params = starting_point(card.adaptation, one.params, jax.random.key(0))
+    folds = min(folds, len(voice.texts))
+    verdict = cross_validate(learner, params, voice.batch, voice.texts, one.vocabulary, folds=folds, seed=seed)
+    if not (verdict.adopted or always):
+        return Personal(one, verdict, False)
+    fast, _ = jax.jit(learner.adapt)(params, {}, voice.batch, jax.random.key(0))
+    whole = tree.merge(fast, params)
+    return Personal(one._replace(params=merged(whole) if card.adaptation == "low_rank" else whole), verdict, True)
