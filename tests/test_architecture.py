@@ -19,6 +19,7 @@ LAYERS = [
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
+    {"jaxmeta.evaluation"},
     {"jaxmeta.compress"},
     {"jaxmeta.recognition", "jaxmeta.verification"},
     {"jaxmeta.cli", "experiments"},

@@ -33,7 +33,7 @@ from experiments.adapt_asr.recipes import (
     TABLE_SHOTS,
     Recipe,
 )
-from experiments.meta_training import replaced
+from jaxmeta.recognition.meta_training import replaced
 
 if TYPE_CHECKING:
     from experiments.adapt_asr.data import SpeechData
@@ -114,8 +114,8 @@ def _recipe(config: Config) -> Recipe:
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
     from experiments.adapt_asr.training import augmentation, average_of_speakers, decides, speaker_tasks
-    from experiments.training import train
     from jaxmeta.data.augmentation.transforms import augment_episode
+    from jaxmeta.training.fit import fit
 
     meta = recipe.meta
     start = method.start(weights, meta.inner_rate)
@@ -125,7 +125,7 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
         )
     if method.meta is None:
         return start
-    return train(
+    return fit(
         method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), speaker_tasks(data, meta, config.seed),
         meta.updates, meta.rate, config.workdir / name, augment=augment_episode(augmentation()), seed=config.seed,
         features=data.train.frames.shape[1], params=start,

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.kept import Kept, digest_of
 from jaxmeta import Episode, MetaLearner
 from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes
@@ -17,6 +16,7 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference, paired_relative
 from jaxmeta.decoding.error_rates import Edits, character_edits, word_edits
 from jaxmeta.decoding.greedy import greedy
+from jaxmeta.evaluation.result_cache import ResultCache, params_digest
 from jaxmeta.progress import progress_bar
 from jaxmeta.types import PyTree
 
@@ -55,7 +55,7 @@ class Protocol:
         self.episodes, self.vocabulary = episodes, vocabulary
         self.longest = longest_of(episodes)
         self.lengths = sorted(lengths or padded_lengths([episodes], 1))
-        self.kept = Kept(folder)
+        self.kept = ResultCache(folder)
         text = episodes.corpus.columns["transcription"]
         self.said = [str(text[row]) for group in episodes.groups for row in group.query]
         self.speakers = [group.name for group in episodes.groups for _ in group.query]
@@ -63,7 +63,7 @@ class Protocol:
     def hear(self, name: str, build: Build, params: PyTree, shots: int, rate: float, steps: int) -> Heard:
         """Adapt to each speaker's first `shots` utterances and recognise the queries."""
         steps = steps if shots else 0
-        key = [name, digest_of(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps]
+        key = [name, params_digest(params), self.episodes.corpus.fingerprint, len(self.said), shots, rate, steps]
         title = f"{name}, {shots} utterances, {steps} steps"
         heard = self.kept.get(key, lambda: self._hear(title, build, params, shots, rate, steps))
         return Heard(self.said, heard, self.speakers)

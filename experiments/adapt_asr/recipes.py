@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from experiments.meta_training import MetaTraining
+from jaxmeta.recognition.meta_training import MetaTraining
 
 
 class Recipe(NamedTuple):

@@ -11,8 +11,6 @@ import optax
 
 from experiments.adapt_asr.data import SpeechData
 from experiments.adapt_asr.recipes import PLAIN, WIDE, Recipe
-from experiments.meta_training import MetaTraining
-from experiments.training import plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.spectral import equalise, time_warp
@@ -27,7 +25,9 @@ from jaxmeta.decoding.greedy import greedy
 from jaxmeta.learners.averaging import uniform
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS
+from jaxmeta.recognition.meta_training import MetaTraining
 from jaxmeta.training import TrainState
+from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
 from jaxmeta.types import PyTree, Ragged
 
@@ -60,7 +60,7 @@ def train_stage(
     workdir: Path,
     *,
     params: PyTree | None = None,
-    behind: optax.GradientTransformation | None = None,
+    update_transform: optax.GradientTransformation | None = None,
     network: Mapping[str, Any] = MappingProxyType({}),
     config: Mapping[str, Any] = MappingProxyType({}),
 ) -> PyTree:
@@ -71,7 +71,7 @@ def train_stage(
       name: of the folder in `workdir`; "wide" trains on the wider speech, everything else on that of the corpus.
       recipe, data, seed: as for the experiment.
       params: where training starts; None: at random weights.
-      behind: as in `training.train`.
+      update_transform: as in `training.fit.fit`.
       network: more arguments of `recogniser`.
       config: what decides the result, besides the recipe, the data and the seed.
     """
@@ -83,10 +83,10 @@ def train_stage(
     sampler = batch_sampler(
         corpus, data.vocabulary, seed=seed, frames_per_batch=recipe.frames, max_frames=recipe.longest
     )  # fmt: skip
-    return train(
-        plain(model, LOSS), sampler, updates, recipe.rate, workdir / name,
+    return fit(
+        supervised(model, LOSS), sampler, updates, recipe.rate, workdir / name,
         augment=augment_episode(augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
-        config=decides(recipe, data, seed, names) | dict(config), params=params, behind=behind,
+        config=decides(recipe, data, seed, names) | dict(config), params=params, update_transform=update_transform,
         validation=Validation(validation_error(model, data.val, data.vocabulary), max(1, updates // 10)),
     ).params  # fmt: skip
 

@@ -87,7 +87,7 @@ class Speech:
         return Ragged(query.values[:1, :length], query.lengths[:1])
 
     def train(
-        self, name: str, start: PyTree | None = None, behind: optax.GradientTransformation | None = None,
+        self, name: str, start: PyTree | None = None, update_transform: optax.GradientTransformation | None = None,
         network: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None,
     ) -> PyTree:  # fmt: skip
         """Weights after one stage: the first one from random weights, the second one from those given.
@@ -97,7 +97,7 @@ class Speech:
         Args:
           name: of the folder.
           start: weights; None: random ones.
-          behind: as in `training.train`.
+          update_transform: as in `training.fit.fit`.
           network: of `build`.
           config: what decides the result, besides.
         """
@@ -105,8 +105,8 @@ class Speech:
             return None
         return train_stage(
             FOLDERS.get(name, name), self.recipe, self.data, self.seed,
-            self.trained if name in FOLDERS else self.workdir, params=start, behind=behind, network=network or {},
-            config=config or {},
+            self.trained if name in FOLDERS else self.workdir, params=start,
+            update_transform=update_transform, network=network or {}, config=config or {},
         )  # fmt: skip
 
     def recordings(self, count: int) -> Iterator[Ragged]:

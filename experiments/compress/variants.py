@@ -34,7 +34,7 @@ class System(Protocol):
     def groups(self, params: PyTree) -> list[Group]: ...
 
     def train(
-        self, name: str, start: PyTree | None = None, behind: optax.GradientTransformation | None = None,
+        self, name: str, start: PyTree | None = None, update_transform: optax.GradientTransformation | None = None,
         network: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None,
     ) -> PyTree: ...  # fmt: skip
 

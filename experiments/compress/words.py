@@ -14,7 +14,6 @@ import optax
 from experiments.spoken_words.augmentation import augmentation
 from experiments.spoken_words.data import find_corpora, load_data, most_ways, task_sampler
 from experiments.spoken_words.embeddings import QUERIES, SHOTS, WAYS, accuracies, embed
-from experiments.training import train
 from jaxmeta import Model, protonet
 from jaxmeta.compress.coupled import word_groups
 from jaxmeta.data.augmentation.transforms import augment_episode
@@ -23,6 +22,7 @@ from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import mean_interval
 from jaxmeta.models.words import residual
+from jaxmeta.training.fit import fit
 from jaxmeta.types import PyTree, Ragged
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Words:
         return gather(corpus, np.array([row]), int(corpus.length[row]))
 
     def train(
-        self, name: str, start: PyTree | None = None, behind: optax.GradientTransformation | None = None,
+        self, name: str, start: PyTree | None = None, update_transform: optax.GradientTransformation | None = None,
         network: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None,
     ) -> PyTree:  # fmt: skip
         """Weights after one stage: the first one from random weights, the second one from those given.
@@ -74,7 +74,7 @@ class Words:
         Args:
           name: of the folder.
           start: weights; None: random ones.
-          behind: as in `training.train`.
+          update_transform: as in `training.fit.fit`.
           network: of `build`.
           config: what decides the result, besides.
         """
@@ -82,11 +82,11 @@ class Words:
         ways = min(recipe.ways or WAYS, most_ways(self.data.train))
         tasks = task_sampler(self.data.train, ways, recipe.batches, self.seed)
         decides = recipe._asdict() | {"early": self.early, "seed": self.seed, "data": self.fingerprints}
-        return train(
+        return fit(
             protonet(self.build(**(network or {})), cross_entropy, ways), lambda index: tasks(first + index),
             updates, recipe.rate, self.workdir / name,
             augment=augment_episode(augmentation(self.data.noise)), features=self.data.noise.shape[-1], seed=self.seed,
-            config=decides | dict(config or {}), params=start, behind=behind,
+            config=decides | dict(config or {}), params=start, update_transform=update_transform,
         ).params  # fmt: skip
 
     def recordings(self, count: int) -> Iterator[Ragged]:

@@ -37,7 +37,7 @@ from experiments.languages.recipes import (
     Recipe,
     Target,
 )
-from experiments.meta_training import replaced
+from jaxmeta.recognition.meta_training import replaced
 
 if TYPE_CHECKING:
     from experiments.languages.adaptation import Adaptation, Count

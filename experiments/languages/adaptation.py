@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 from experiments.adapt_asr.protocol import Heard
-from experiments.kept import Kept, digest_of
 from experiments.languages.systems import System
 from jaxmeta import Episode, Ragged, forward_only
 from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate
+from jaxmeta.evaluation.result_cache import ResultCache, params_digest
 from jaxmeta.progress import progress_bar
 from jaxmeta.types import PyTree
 
@@ -40,12 +40,12 @@ class Adaptation:
 
     def __init__(self, episodes: AdaptationEpisodes, vocabulary: Vocabulary, system: System, folder: Path):
         self.episodes, self.vocabulary, self.system = episodes, vocabulary, system
-        self.kept = Kept(folder)
+        self.kept = ResultCache(folder)
 
     def hear(self, method: str, params: PyTree, shots: int, rate: float, steps: int) -> dict[str, Heard]:
         """Language -> what was said and written in all draws of its support set."""
         steps = steps if shots else 0
-        key = [method, digest_of(params), self.episodes.corpus.fingerprint, shots, rate, steps]
+        key = [method, params_digest(params), self.episodes.corpus.fingerprint, shots, rate, steps]
         title = f"{method}, {shots} utterances, {steps} steps at {rate:g}"
         return self._by_language(self.kept.get(key, lambda: self._hear(title, params, shots, rate, steps)))
 

@@ -12,11 +12,11 @@ from experiments.languages.data import Languages, rows_of
 from experiments.languages.recipes import Recipe
 from experiments.languages.systems import System
 from experiments.languages.training import language_tasks, plain_batches
-from experiments.training import train
 from jaxmeta import first_order, mixed_mode
 from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.estimators import Estimator
+from jaxmeta.training.fit import fit
 from jaxmeta.types import PyTree
 
 ESTIMATORS: Mapping[str, Callable[[], Estimator]] = {"maml": mixed_mode, "fomaml": first_order}
@@ -46,7 +46,7 @@ def pretrain(start: Start) -> PyTree:
     rows = np.concatenate(_rows(start, recipe.longest))
     sampler = plain_batches(languages, rows, recipe.size, recipe.longest, start.seed)
     learner = start.system.learner(0.0, 0, first_order())
-    return train(
+    return fit(
         learner, sampler, recipe.updates, recipe.rate, start.workdir / "pretraining", **_shared(start),
         augment=augment_episode(start.augment, on="query"),
     ).params  # fmt: skip
@@ -64,7 +64,7 @@ def meta_train(start: Start, method: str, params: PyTree) -> PyTree:
     rows = _rows(start, meta.longest)
     sampler = language_tasks(start.languages, rows, meta.tasks, meta.support, meta.query, meta.longest, start.seed)
     learner = start.system.learner(meta.inner_rate, meta.steps, ESTIMATORS[method]())
-    return train(
+    return fit(
         learner, sampler, meta.updates, meta.rate, start.workdir / method,
         **_shared(start, **meta.decides(), method=method), augment=augment_episode(start.augment), params=params,
     ).params  # fmt: skip

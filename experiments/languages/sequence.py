@@ -14,10 +14,10 @@ from experiments.languages.columns import column_layers, column_recogniser, free
 from experiments.languages.data import Languages, rows_of
 from experiments.languages.training import hear, plain_batches, with_replay
 from experiments.languages.transfer import matrix_rows, transfer_rows
-from experiments.training import Augment, train
 from jaxmeta import Model
 from jaxmeta.decoding.error_rates import Edits, error_rate
 from jaxmeta.models.acoustic import Size
+from jaxmeta.training.fit import Augment, fit
 from jaxmeta.types import Episode, PyTree, Ragged
 
 SCRATCH, FINE_TUNING, REPLAY, PROGRESSIVE = "scratch", "fine-tuning", "replay", "progressive"
@@ -85,7 +85,7 @@ def _in_turn(course: Course, method: str, first: PyTree, scorer: _Scorer) -> dic
 def _learn(course: Course, method: str, index: int, columns: list[PyTree], start: PyTree, state: PyTree) -> PyTree:
     """Train a column on language `index` from these weights, beside frozen ones or alone."""
     languages, budget, name = course.languages, course.budget, course.languages.sequence[index]
-    trained = train(
+    trained = fit(
         newest_column(_layers(course), columns, start, state), _batches(course, method, index), budget.updates,
         budget.rate, course.workdir / "sequence" / method / f"{index}_{name}",
         augment=course.augment, features=languages.corpus.frames.shape[1], seed=course.seed,

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from experiments.adapt_asr.recipes import PLAIN
-from experiments.meta_training import replaced
 from experiments.noise.recipes import PRESETS, TUNED, Plan
+from jaxmeta.recognition.meta_training import replaced
 
 if TYPE_CHECKING:
     from experiments.adapt_asr.data import SpeechData

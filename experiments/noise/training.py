@@ -13,7 +13,6 @@ from experiments.adapt_asr.data import SpeechData
 from experiments.adapt_asr.recipes import Recipe
 from experiments.adapt_asr.training import augmentation, speaker_tasks, validation_error
 from experiments.noise.recipes import SNRS, Plan
-from experiments.training import Augment, initial_state, make_optimizer, plain, train
 from jaxmeta import MetaLearner, Model
 from jaxmeta.data.augmentation.spectral import mix_noise
 from jaxmeta.data.augmentation.transforms import augment_episode, sometimes
@@ -21,6 +20,7 @@ from jaxmeta.data.sampling.utterances import batch_sampler
 from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.training.checkpoint import restore
+from jaxmeta.training.fit import Augment, fit, initial_state, make_optimizer, supervised
 from jaxmeta.training.loop import Validation
 from jaxmeta.types import PyTree
 
@@ -38,18 +38,18 @@ def train_in_noise(
       data: speech.
       bank: log-mels of noise [M, L, F].
       plan: how long, in what batches.
-      seed, directory, config: as in `training.train`.
+      seed, directory, config: as in `training.fit.fit`.
       start: weights to go on from; None: random ones.
     """
     recipe = plan.recipe
     model = _network(data, recipe)
-    learner = plain(model, LOSS)
+    learner = supervised(model, LOSS)
     sampler = batch_sampler(
         data.train, data.vocabulary, seed=seed, frames_per_batch=recipe.frames, max_frames=recipe.longest,
         buckets=plan.buckets,
     )  # fmt: skip
     augment = augmentation(sometimes(mix_noise(bank, LOWEST, HIGHEST), SHARE))
-    return train(
+    return fit(
         learner, sampler, recipe.updates, recipe.rate, directory,
         augment=augment_episode(augment, on="query"), features=data.train.frames.shape[1], seed=seed, config=config,
         params=start,
@@ -67,7 +67,7 @@ def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) ->
     trained_on = json.loads(run.read_bytes())["data"] if run.exists() else data.fingerprints
     if not data.fingerprints.items() <= trained_on.items():
         raise ValueError(f"--plain {workdir} was trained on {trained_on}, not on {data.fingerprints}; use its --seed.")
-    learner = plain(_network(data, recipe), LOSS)
+    learner = supervised(_network(data, recipe), LOSS)
     optimizer = make_optimizer(recipe.updates, recipe.rate)
     like = initial_state(learner, optimizer, data.train.frames.shape[1], seed)
     found = restore(workdir / "plain" / "checkpoints", like)
@@ -82,7 +82,7 @@ def meta_train_in_noise(
 ) -> PyTree:  # fmt: skip
     """Meta-train from plain weights; a task is a speaker in one noise at one level, or in none."""
     meta = plan.recipe.meta
-    return train(
+    return fit(
         learner, speaker_tasks(data, meta, seed), meta.updates, meta.rate, directory,
         augment=one_condition(bank), features=data.train.frames.shape[1], seed=seed, config=config, params=params,
     ).params  # fmt: skip

@@ -165,10 +165,10 @@ def _methods(
     from experiments.spoken_words.augmentation import augmentation
     from experiments.spoken_words.learners import warm
     from experiments.spoken_words.methods import classifier, fine_tuned, floor
-    from experiments.training import train
     from jaxmeta.data.augmentation.transforms import augment_episode
     from jaxmeta.models.words import residual
     from jaxmeta.progress import stage
+    from jaxmeta.training.fit import fit
 
     recipe = Recipe(**run["recipe"])
     network = partial(residual, width=recipe.width, norm=config.norm)
@@ -177,7 +177,7 @@ def _methods(
     # Learners may ask for classifiers that were trained for longer.
     folder = config.workdir / f"baseline_{recipe.baseline_updates}"
     with stage("training the classifier"):
-        baseline = train(
+        baseline = fit(
             classifier(network, run["words"]), words, recipe.baseline_updates, BASELINE_RATE, folder, **training,
             config=shared | {name: run[name] for name in ("norm", "seed", "words", "data")},
         )  # fmt: skip
@@ -193,15 +193,15 @@ def _meta_trained(
 ) -> Method:
     from experiments.spoken_words.learners import learners
     from experiments.spoken_words.methods import Method, closed_form
-    from experiments.training import train
     from jaxmeta import first_order, mixed_mode, unrolled
+    from jaxmeta.training.fit import fit
     from jaxmeta.training.runlog import read_metrics
 
     recipe, folder = Recipe(**run["recipe"]), config.workdir / config.learner
     estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
     build = learners(network, estimators[config.estimator])[config.learner]
     learner = build(run["training_ways"], config.steps)
-    found = train(learner, sampler, recipe.updates, recipe.rate, folder, **training, config=run)
+    found = fit(learner, sampler, recipe.updates, recipe.rate, folder, **training, config=run)
     seconds = read_metrics(folder)[-1]["seconds"] if recipe.updates else 0.0
     if config.learner in METRIC:
         return closed_form(config.learner, network, found.params, found.state, folder, seconds, config.norm)

@@ -10,12 +10,12 @@ import numpy as np
 
 import experiments
 import jaxmeta
-from experiments.kept import Kept, digest_of
 from experiments.spoken_words.embeddings import embed
 from experiments.spoken_words.methods import Method
 from jaxmeta import Batch, Episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.episodes import EpisodeSampler, episode_sampler
+from jaxmeta.evaluation.result_cache import ResultCache, params_digest
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy, mean_interval
 from jaxmeta.progress import Advance, current, progress_bar
@@ -57,9 +57,9 @@ def evaluate(tests: Sequence[Test], protocol: Protocol) -> list[dict]:
     are as many tests at a time as it has cores, for one test keeps hardly more than one of them busy.
     """
     code = source_digest(jaxmeta, experiments)
-    kept = {test.method.folder: Kept(test.method.folder) for test in tests}
+    kept = {test.method.folder: ResultCache(test.method.folder) for test in tests}
     keys = [
-        [test.method.name, digest_of((test.method.params, test.method.state)), test.name, test.corpus.fingerprint,
+        [test.method.name, params_digest((test.method.params, test.method.state)), test.name, test.corpus.fingerprint,
          len(test.corpus), test.shots, test.steps, *protocol, code]
         for test in tests
     ]  # fmt: skip

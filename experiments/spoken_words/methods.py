@@ -9,11 +9,11 @@ import optax
 
 from experiments.spoken_words.learners import Build, Network, learners
 from experiments.spoken_words.recipes import Name
-from experiments.training import plain
 from jaxmeta import MetaLearner, Model, first_order, maml, protonet
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.layers import segment_pool
 from jaxmeta.models.words import standardise
+from jaxmeta.training.fit import supervised
 from jaxmeta.types import PyTree
 
 FINE_TUNING_RATE, FINE_TUNING_STEPS = 0.1, 5
@@ -39,7 +39,7 @@ class Method(NamedTuple):
 
 def classifier(network: Network, words: int) -> MetaLearner:
     """A classifier of all training words, trained plainly."""
-    return plain(network(words), cross_entropy)
+    return supervised(network(words), cross_entropy)
 
 
 def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int, folder: Path) -> Method:

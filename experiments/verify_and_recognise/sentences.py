@@ -4,7 +4,6 @@ from pathlib import Path
 
 import jax
 
-from experiments.training import plain, train
 from experiments.verify_and_recognise.data import SENTENCES, SpeakerBatches, Spoken
 from experiments.verify_and_recognise.recipes import EMBEDDING, SENTENCE
 from experiments.verify_and_recognise.training import MARGIN, SCALE, other_places
@@ -16,6 +15,7 @@ from jaxmeta.data.windows import windows
 from jaxmeta.models.speaker import SPEAKER, part, text_and_speaker
 from jaxmeta.recognition.recogniser import Recogniser, load_recogniser
 from jaxmeta.speaker_losses import margin_softmax
+from jaxmeta.training.fit import fit, supervised
 from jaxmeta.types import PyTree
 
 CLIPS = 64
@@ -38,8 +38,9 @@ def shared_trunk(folder: Path, data: Spoken, updates: int, rate: float, seed: in
     corpus = load_corpus(data.folders[SENTENCES], one.card.features).with_column("pool", SENTENCES)
     speakers = windows(corpus.select(split="train"), SENTENCE, SENTENCE)
     clips = SpeakerBatches(speakers, CLIPS, seed)
-    weights = train(
-        plain(_head(one, len(clips.names)), margin_softmax(MARGIN, SCALE)), clips, updates, rate, workdir / "sentences",
+    weights = fit(
+        supervised(_head(one, len(clips.names)), margin_softmax(MARGIN, SCALE)),
+        clips, updates, rate, workdir / "sentences",
         augment=augment_episode(other_places(None), on="query"), features=one.card.features.size, seed=seed,
         config={"updates": updates, "rate": rate, "seed": seed, "data": corpus.fingerprint, "origin": one.card.origin},
     ).params  # fmt: skip

@@ -9,7 +9,6 @@ import numpy as np
 
 from experiments.spoken_words.augmentation import augmentation
 from experiments.spoken_words.data import most_ways, task_sampler
-from experiments.training import Augment, plain, train
 from experiments.verify_and_recognise.data import SpeakerBatches, Spoken
 from experiments.verify_and_recognise.recipes import EMBEDDING, Kind, Recipe
 from jaxmeta import MetaLearner, Model, protonet
@@ -21,6 +20,7 @@ from jaxmeta.losses import cross_entropy
 from jaxmeta.models.speaker import SPEAKER, WORD, part, speaker, word_and_speaker
 from jaxmeta.models.words import residual
 from jaxmeta.speaker_losses import margin_softmax
+from jaxmeta.training.fit import Augment, fit, supervised
 from jaxmeta.types import Key, PyTree
 
 MARGIN, SCALE = 0.2, 30.0
@@ -104,7 +104,7 @@ class Training:
         return protonet(model, cross_entropy, self.ways)
 
     def _of_speakers(self, model: Model) -> MetaLearner:
-        return plain(model, margin_softmax(MARGIN, SCALE))
+        return supervised(model, margin_softmax(MARGIN, SCALE))
 
     def _augment_both(self, key: Key, episodes: PyTree) -> PyTree:
         return {
@@ -117,7 +117,7 @@ class Training:
     ) -> PyTree:
         recipe = self.recipe
         shared = {"network": name, "updates": recipe.updates, "rate": recipe.rate, "seed": self.seed}
-        return train(
+        return fit(
             learner, sampler, recipe.updates, recipe.rate, self.workdir / name,
             augment=augment, features=self.data.noise.shape[-1], seed=self.seed,
             config=shared | {"data": self.data.fingerprints} | decides,

@@ -24,7 +24,13 @@ class TrainState(NamedTuple):
     optimizer: PyTree
 
 
-def init_state(learner: MetaLearner, optimizer: optax.GradientTransformation, key: Key, inputs: PyTree) -> TrainState:
+def init_state(
+    learner: MetaLearner,
+    optimizer: optax.GradientTransformation,
+    key: Key,
+    inputs: PyTree,
+    params: PyTree | None = None,
+) -> TrainState:
     """Initial training state.
 
     Args:
@@ -32,9 +38,11 @@ def init_state(learner: MetaLearner, optimizer: optax.GradientTransformation, ke
       optimizer: the outer optimizer.
       key: typed PRNG key (jax.random.key).
       inputs: inputs of one task, leaves [N, ...], for their shapes.
+      params: where training starts, such as trained weights; None: at the learner's initial ones.
     """
     init_key, train_key = jax.random.split(key)
-    params, state = jax.jit(learner.init)(init_key, inputs)  # One compilation instead of one for each operation.
+    drawn, state = jax.jit(learner.init)(init_key, inputs)  # One compilation instead of one for each operation.
+    params = drawn if params is None else params
     return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, optimizer.init(params))
 
 

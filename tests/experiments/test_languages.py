@@ -235,7 +235,7 @@ def test_adaptation_gets_its_utterances_rate_and_steps_and_is_kept(languages, tm
         assert heard.heard == [units[expected]] * 6 and len(heard.said) == len(heard.speakers) == 6
     seen = len(calls)
     assert fresh().hear("m", jnp.zeros(()), 1, 1.0, 2)["cc"].heard == [units[2]] * 6 and len(calls) == seen
-    assert len(json.loads((tmp_path / "heard.json").read_text())) == 4
+    assert len(json.loads((tmp_path / "result_cache.json").read_text())) == 4
 
 
 def test_the_rate_with_the_fewest_errors_is_chosen_and_compared_with_the_first_method(languages, tmp_path):

@@ -170,7 +170,7 @@ def test_fine_tuning_starts_from_chance(corpus_folder):
     network = functools.partial(residual, width=16)
     baseline = methods.classifier(network, 7)
     heard = load_corpus(corpus_folder, data.FEATURES, progress=False)
-    from experiments.training import initial_state, make_optimizer
+    from jaxmeta.training.fit import initial_state, make_optimizer
 
     train = initial_state(baseline, make_optimizer(1, 1e-3), heard.frames.shape[1], 0)
     method = methods.fine_tuned(network, train.params, train.state, 5, Path())

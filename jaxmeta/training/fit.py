@@ -1,11 +1,11 @@
-"""Training in the experiments: AdamW on augmented episodes, with a cosine schedule and checkpoints."""
+"""Train any learner on a sampler: AdamW on augmented episodes, with a cosine schedule, checkpoints and resumption."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 import optax
 
 from jaxmeta import Episode, MetaLearner, Model, Ragged, maml
@@ -16,7 +16,7 @@ from jaxmeta.types import Key, Loss, PyTree
 Augment = Callable[[Key, Episode], Episode]
 
 
-def train(
+def fit(
     learner: MetaLearner,
     sampler: Callable[[int], Episode],
     updates: int,
@@ -29,7 +29,7 @@ def train(
     config: Mapping[str, Any],
     params: PyTree | None = None,
     validation: Validation | None = None,
-    behind: optax.GradientTransformation | None = None,
+    update_transform: optax.GradientTransformation | None = None,
 ) -> TrainState:
     """Train with AdamW and a cosine schedule, or load what was trained before.
 
@@ -45,29 +45,39 @@ def train(
       config: what determines the result; a run with another one is not resumed.
       params: where training starts; None: at the learner's initial weights.
       validation: keeps the best state; None: the last one is all there is.
-      behind: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
+      update_transform: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
     """
     microbatch = 1 if jax.default_backend() == "cpu" else None
     optimizer = make_optimizer(updates, rate)
-    optimizer = optimizer if behind is None else optax.chain(optimizer, behind)
+    optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
     update = make_update(augmented(learner, augment), optimizer, microbatch=microbatch)
-    initial = initial_state(learner, optimizer, features, seed)
-    if params is not None:
-        initial = initial._replace(params=params)
+    initial = initial_state(learner, optimizer, features, seed, params)
     return train_loop(update, initial, sampler, updates, directory, config=config, validation=validation)
 
 
-def plain(model: Model, loss: Loss) -> MetaLearner:
+def supervised(model: Model, loss: Loss) -> MetaLearner:
     """Plain supervised training: a learner that does not adapt, so that its query loss is the loss of a batch."""
     return maml(model, loss, optax.sgd(0.0), steps=0)
 
 
 def initial_state(
-    learner: MetaLearner, optimizer: optax.GradientTransformation, features: int, seed: int
+    learner: MetaLearner,
+    optimizer: optax.GradientTransformation,
+    features: int,
+    seed: int,
+    params: PyTree | None = None,
 ) -> TrainState:
-    """The state before training, and the form of a checkpoint."""
-    inputs = Ragged(np.zeros((1, 8, features), np.float32), np.full(1, 8, np.int32))
-    return init_state(learner, optimizer, jax.random.key(seed), inputs)
+    """The state before training, and the form of a checkpoint.
+
+    Args:
+      learner: of models whose inputs are `Ragged` frames.
+      optimizer: the outer optimizer.
+      features: numbers in a frame, F.
+      seed: of the initial weights.
+      params: where training starts; None: at the learner's initial weights.
+    """
+    inputs = Ragged(jnp.zeros((1, 8, features)), jnp.full(1, 8, jnp.int32))
+    return init_state(learner, optimizer, jax.random.key(seed), inputs, params)
 
 
 def make_optimizer(updates: int, rate: float) -> optax.GradientTransformation:

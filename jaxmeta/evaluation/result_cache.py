@@ -1,4 +1,4 @@
-"""What was recognised, kept in a file under everything that it depends on: a second run evaluates nothing twice."""
+"""Results in a file, each under everything that it depends on: a second run evaluates nothing twice."""
 
 import hashlib
 import json
@@ -14,30 +14,30 @@ from jaxmeta.training.durable import write_json
 from jaxmeta.types import PyTree
 
 
-class Kept:
-    """The file heard.json of a folder: results that JSON can hold, by key. Threads may share it."""
+class ResultCache:
+    """The file result_cache.json of a folder: results that JSON can hold, by key. Threads may share it."""
 
     def __init__(self, folder: Path):
-        self.path = folder / "heard.json"
-        self.found = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        self.path = folder / "result_cache.json"
+        self.results = json.loads(self.path.read_bytes()) if self.path.exists() else {}
         self._lock = threading.Lock()
 
     def __contains__(self, key: list[Any]) -> bool:
-        return json.dumps(key) in self.found
+        return json.dumps(key) in self.results
 
     def get(self, key: list[Any], make: Callable[[], Any]) -> Any:
-        """What is kept under a key, or else what `make` gives, which is kept from now on."""
+        """The result under a key, or else what `make` gives, which is stored under it from now on."""
         name = json.dumps(key)
-        if name not in self.found:
+        if name not in self.results:
             made = make()
             with self._lock:
-                self.found[name] = made
+                self.results[name] = made
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(self.path, self.found)
-        return self.found[name]
+                write_json(self.path, self.results)
+        return self.results[name]
 
 
-def digest_of(params: PyTree) -> str:
+def params_digest(params: PyTree) -> str:
     """Identifies weights, for the key of what was made with them."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
