@@ -16,9 +16,8 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted(ROOT.glob("docs/*.md"))]
 TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-RESULTS = [*sorted(ROOT.glob("experiments/**/*.md")), ROOT / "benchmarks" / "README.md"]
-SLOW: set[str] = set()
-"""Pages whose examples are of the second tier."""
+RESULTS = sorted(ROOT.glob("experiments/**/*.md"))
+COSTS = ROOT / "benchmarks" / "README.md"
 
 
 def name(page: Path) -> str:
@@ -51,14 +50,7 @@ def recordings(folder: Path) -> None:
     write_manifest(folder, columns)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, id=name(page), marks=[pytest.mark.slow] if page.stem in SLOW else [])
-        for page in PAGES
-        if examples(page)
-    ],
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name)
 def test_the_examples_of_a_page_run_one_after_the_other_and_leave_finite_numbers(page, tmp_path, monkeypatch):
     recordings(tmp_path / "my_recordings")
     monkeypatch.chdir(tmp_path)
@@ -87,7 +79,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*TEXTS, *RESULTS], ids=name)
+@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, COSTS], ids=name)
 def test_links_lead_somewhere(page):
     for link in links(page):
         path, _, anchor = link.partition("#")
@@ -109,15 +101,14 @@ def missing(quoted: str, page: Path) -> bool:
     if module := re.search(r"-m ((?:experiments|benchmarks)\.\w+)", quoted):
         path = ROOT.joinpath(*module[1].split("."))
         return not (path.is_dir() or path.with_suffix(".py").exists() or path.name == "NAME")
-    rooms = {each.name for top in (ROOT, ROOT / "jaxmeta") for each in top.iterdir() if each.is_dir()}
-    if re.fullmatch(r"[\w.-]+/[\w./-]*|[\w./-]+\.(py|md|cfg|toml)", quoted) and (
-        quoted.split("/")[0] in rooms or quoted.endswith((".py", ".md", ".cfg", ".toml"))
-    ):
+    folders = {each.name for top in (ROOT, ROOT / "jaxmeta") for each in top.iterdir() if each.is_dir()}
+    ours = ("/" in quoted and quoted.split("/")[0] in folders) or quoted.endswith((".py", ".md", ".cfg", ".toml"))
+    if ours and re.fullmatch(r"[\w./-]+", quoted):
         return not any((folder / quoted).exists() for folder in (ROOT, ROOT / "jaxmeta", page.parent))
     return False
 
 
-@pytest.mark.parametrize("page", [*TEXTS, *RESULTS], ids=name)
+@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, COSTS], ids=name)
 def test_files_modules_and_tests_that_are_named_exist(page):
     assert [each for each in re.findall(r"`([^`\n]+)`", prose(page)) if missing(each, page)] == []
 
@@ -130,7 +121,7 @@ def test_what_is_not_there_is_noticed():
     assert not missing("models/words.py", README) and not missing("runs/mine", README)
 
 
-@pytest.mark.parametrize("page", TEXTS, ids=name)
+@pytest.mark.parametrize("page", [*TEXTS, *RESULTS], ids=name)
 def test_lines_end_before_140_characters(page):
     """Tables, code and addresses aside."""
     lines = [re.sub(r"https?://\S+", "", line) for line in prose(page).splitlines() if not line.startswith("|")]
