@@ -161,7 +161,7 @@ def standardise(clips: Array) -> Array:
 
     Whatever is 65 dB or more below the clip's loudest value is cut off, half of each band's own mean and half of the
     clip's mean are taken away, and the clip is scaled to unit variance. The mean spectrum carries the microphone, but
-    also the vowels of a word: half of it did better than either extreme (experiments/README.md).
+    also the vowels of a word: half of it did better than either extreme (experiments/LOG.md).
     """
     loudest = clips.max(axis=(1, 2), keepdims=True)
     clips = jnp.maximum(clips, loudest - 6.5 * jnp.log(10.0))
