@@ -1,6 +1,6 @@
 """Learn to recognise new spoken words from one to five recordings of each.
 
-    python -m experiments.spoken_words --preset quick                   # 3 minutes on two cores, no data needed
+    python -m experiments.spoken_words --preset quick                   # 2 minutes on two cores, no data needed
     JAXMETA_DATA=DIR python -m experiments.spoken_words --preset full   # an hour on two cores
     python -m experiments.spoken_words --workdir runs/spoken_words --evaluate FOLDER
 
