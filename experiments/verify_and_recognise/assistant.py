@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from experiments.spoken_words.data import FEATURES
-from experiments.spoken_words.embeddings import embed
 from experiments.verify_and_recognise.data import Spoken
 from experiments.verify_and_recognise.recipes import EMBEDDING, SECOND
 from experiments.verify_and_recognise.training import System
 from experiments.verify_and_recognise.verification import Voices, enrolments, trials, with_cohort
 from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.word_corpora import FEATURES
+from jaxmeta.evaluation.embeddings import embed
 from jaxmeta.metrics import Trials, detection_curve, equal_error_rate
 from jaxmeta.verification.assistant import Assistant, Card, Heard, listen
 from jaxmeta.verification.calibration import Calibration, calibrate

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.noise.sounds import swelling
-from experiments.spoken_words.data import CORPORA, FEATURES, find_corpora, load_data
+from experiments.spoken_words.data import CORPORA, find_corpora, load_data
 from experiments.verify_and_recognise.recipes import SECOND
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.augmentation.banks import coloured_noise
@@ -18,6 +18,7 @@ from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
 from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.data.windows import windows
+from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.types import Batch, Episode
 
 SENTENCES, COMMANDS, SOUNDS, LONG = (

@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from experiments.spoken_words.augmentation import augmentation
-from experiments.spoken_words.data import most_ways, task_sampler
 from experiments.verify_and_recognise.data import SpeakerBatches, Spoken
 from experiments.verify_and_recognise.recipes import EMBEDDING, Kind, Recipe
 from jaxmeta import MetaLearner, Model, protonet
-from jaxmeta.data.augmentation.rows import Transform
-from jaxmeta.data.augmentation.spectral import equalise, mix_noise, reverberate_spectrum, time_warp
-from jaxmeta.data.augmentation.transforms import augment_episode, chain, sometimes, spec_augment
+from jaxmeta.data.augmentation.recipes import speaker_augmentation, word_augmentation
+from jaxmeta.data.augmentation.transforms import augment_episode
+from jaxmeta.data.sampling.words import most_ways, task_sampler
 from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.speaker import SPEAKER, WORD, part, speaker, word_and_speaker
@@ -53,8 +50,8 @@ class Training:
         self.tasks = task_sampler(data.words, self.ways, [(*shots, 1) for shots in recipe.words], seed)
         self.clips = SpeakerBatches(data.speakers, recipe.clips, seed)
         self.augments = {
-            WORD: augment_episode(augmentation(data.noise)),
-            SPEAKER: augment_episode(other_places(data.noise), on="query"),
+            WORD: augment_episode(word_augmentation(data.noise)),
+            SPEAKER: augment_episode(speaker_augmentation(data.noise), on="query"),
         }
 
     def words(self) -> System:
@@ -122,21 +119,6 @@ class Training:
             augment=augment, features=self.data.noise.shape[-1], seed=self.seed,
             config=shared | {"data": self.data.fingerprints} | decides,
         ).params  # fmt: skip
-
-
-def other_places(noise: np.ndarray | None) -> Transform:
-    """What a clip goes through where speakers are learnt: other paces, microphones, rooms and backgrounds.
-
-    Args:
-      noise: log-mels of background noise [M, L, F]; None: no noise is added.
-    """
-    return chain(
-        time_warp(ends=0.05, bend=0.05),
-        equalise(0.3),
-        sometimes(reverberate_spectrum(share=0.5, decay=4.0), 0.2),
-        *(() if noise is None else (sometimes(mix_noise(noise, low=0.0, high=30.0), 0.5),)),
-        spec_augment(time_masks=1, time_width=16, frequency_masks=1, frequency_width=8, time_fraction=0.14),
-    )
 
 
 def _without_head(params: PyTree) -> PyTree:

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.spoken_words.embeddings import embed
 from experiments.verify_and_recognise.recipes import SECOND
 from jaxmeta import Model
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.windows import windows
+from jaxmeta.evaluation.embeddings import embed
 from jaxmeta.metrics import Interval, Trials, bootstrap_speakers, equal_error_rate, minimum_cost
 from jaxmeta.models.layers import segment_pool
 from jaxmeta.models.speaker import unit
