@@ -4,20 +4,21 @@ from pathlib import Path
 
 import jax
 
-from experiments.verify_and_recognise.data import SENTENCES, SpeakerBatches, Spoken
-from experiments.verify_and_recognise.recipes import EMBEDDING, SENTENCE
-from experiments.verify_and_recognise.training import MARGIN, SCALE
-from experiments.verify_and_recognise.verification import with_cohort
+from experiments.verify_and_recognise.data import SENTENCES, Spoken
+from experiments.verify_and_recognise.recipes import SENTENCE
 from jaxmeta import Model
 from jaxmeta.data.augmentation.recipes import speaker_augmentation
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import load_corpus
+from jaxmeta.data.sampling.speakers import SpeakerBatches
 from jaxmeta.data.windows import windows
 from jaxmeta.models.speaker import SPEAKER, part, text_and_speaker
 from jaxmeta.recognition.recogniser import Recogniser, load_recogniser
 from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.types import PyTree
+from jaxmeta.verification.training import EMBEDDING, MARGIN, SCALE
+from jaxmeta.verification.voices import with_cohort
 
 CLIPS = 64
 
