@@ -11,6 +11,7 @@ from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.spot import spot
+from jaxmeta.cli.train_assistant import train_assistant
 from jaxmeta.cli.train_words import train_words
 from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
@@ -20,7 +21,7 @@ GROUPS = {"train": "Train from folders of recordings."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
-} | {"train words": train_words}
+} | {"train words": train_words, "train assistant": train_assistant}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
