@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.verification.presets import ASSISTANTS
+from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
 _COLUMNS = {"corpus": "", "clips": "d", "EER %": "", "minDCF": "", "speakers": "d", "trials": ",d"}
 
@@ -45,11 +45,8 @@ def train_assistant(
         raise ValueError(f"--updates must be 1 or more, got {updates}.")
     from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.word_corpora import load_words, noise_features
-    from jaxmeta.training.report import stamp
     from jaxmeta.training.runtime import prepare
-    from jaxmeta.verification.assistant import save_assistant
-    from jaxmeta.verification.building import SILENCE, check_speakers, make_assistant, voices_of
-    from jaxmeta.verification.training import Training, speaker_stretches
+    from jaxmeta.verification.building import SILENCE, check_speakers
 
     prepare(compiled=cache_home() / "compiled")
     numbers = ASSISTANTS[preset]
@@ -60,16 +57,26 @@ def train_assistant(
     background = noise_features(noise, seed=seed)
     if len(background) < 2 * SILENCE:
         raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
-    speakers = speaker_stretches(data.train.with_column("pool", data.train.columns["corpus"]))
     print(f"training on {data.train.describe()}", file=sys.stderr)
+    _train(data, val, background, numbers, out, seed)
+
+
+def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path, seed: int) -> None:
+    """Train the network, make it an assistant, and report."""
+    from jaxmeta.training.report import stamp
+    from jaxmeta.verification.assistant import save_assistant
+    from jaxmeta.verification.building import make_assistant, voices_of
+    from jaxmeta.verification.training import Training, speaker_stretches
+
+    speakers = speaker_stretches(data.train.with_column("pool", data.train.columns["corpus"]))
     training = Training(
-        data.train, speakers, out, noise=background, fingerprints=data.fingerprints, ways=numbers.ways,
+        data.train, speakers, out, noise=noise, fingerprints=data.fingerprints, ways=numbers.ways,
         shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
     )  # fmt: skip
     fused = training.fused(numbers.width)
     voices, run = voices_of(fused, speakers, seed), stamp(seed, sys.argv, data.fingerprints)
     assistant = make_assistant(
-        fused, voices, words=data.train, val=val, val_words=val, noise=background, width=numbers.width, seed=seed,
+        fused, voices, words=data.train, val=val, val_words=val, noise=noise, width=numbers.width, seed=seed,
         origin=run,
     )  # fmt: skip
     save_assistant(out, assistant)
