@@ -3,7 +3,7 @@
     python -m benchmarks.adaptation --json adaptation.json    # three minutes on two cores
     python -m benchmarks.adaptation --quick                   # narrow networks, three learners
 
-Every learner of `experiments.spoken_words` with its inner loop of five steps and the network of the full preset,
+Every learner of `jaxmeta.words` with its inner loop of five steps and the network of the full preset,
 on support sets of five words with one and five recordings each (random log-mels, 40 to 80 frames). Compiled; the
 learners run in turn in one process. Weights are as drawn, for the time does not depend on them.
 """
@@ -48,8 +48,8 @@ def main(config: Config) -> dict[str, Any]:
     """
     from typing import get_args
 
-    from experiments.spoken_words.recipes import Name
     from jaxmeta.training import report
+    from jaxmeta.words.presets import Name
 
     names = get_args(Name)
     if config.quick:
@@ -74,8 +74,8 @@ def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:
     import jax
 
     from benchmarks.problems import word_episodes
-    from experiments.spoken_words.learners import learners
     from jaxmeta.models.words import residual
+    from jaxmeta.words.learners import learners
 
     build = learners(partial(residual, width=config.width), None)[name]
     learner, key = build(5, config.steps), jax.random.key(config.seed)

@@ -9,8 +9,11 @@ import pytest
 
 # Most time goes to compiling, and what is compiled runs for milliseconds.
 jax.config.update("jax_disable_most_optimizations", True)
-if jax.__version_info__ < (0, 12):  # Later ones have no fusion emitters to switch off, and stop at unknown flags.
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_parallel_codegen_split_count=1"
+if jax.__version_info__ < (0, 11):  # Versions of XLA stop at flags that they do not know.
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+elif jax.__version_info__ >= (0, 12):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_opt_preset=FAST_COMPILE"
 # Tracing makes millions of small objects, among which there is little to find; modules are collected as they end.
 gc.set_threshold(100_000, 50, 100)
 MUCH = 1_500_000  # KiB, at most; all tests of a worker stay below twice that.

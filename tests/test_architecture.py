@@ -21,7 +21,7 @@ LAYERS = [
     {"jaxmeta.training"},
     {"jaxmeta.evaluation"},
     {"jaxmeta.compress"},
-    {"jaxmeta.recognition", "jaxmeta.verification"},
+    {"jaxmeta.recognition", "jaxmeta.verification", "jaxmeta.words"},
     {"jaxmeta.cli", "experiments"},
     {"benchmarks"},
 ]

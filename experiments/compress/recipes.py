@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from experiments.adapt_asr import recipes as speech
-from experiments.spoken_words import recipes as words
+from jaxmeta.words import presets as words
 
 CUT = (0.5, 0.8, 0.9)
 """Sparsity of networks from which weights are cut without training again."""
@@ -30,7 +30,7 @@ class Training(NamedTuple):
 class Plan(NamedTuple):
     """What a preset means."""
 
-    words: words.Recipe
+    words: words.Preset
     """Of the second stage of training."""
     words_early: int
     """Updates of the first stage, whose end pruned networks go back to."""

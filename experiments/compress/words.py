@@ -11,14 +11,15 @@ import jax
 import numpy as np
 import optax
 
-from experiments.spoken_words.augmentation import augmentation
-from experiments.spoken_words.data import find_corpora, load_data, most_ways, task_sampler
-from experiments.spoken_words.embeddings import QUERIES, SHOTS, WAYS, accuracies, embed
+from experiments.spoken_words.data import find_corpora, load_data, load_noise
 from jaxmeta import Model, protonet
 from jaxmeta.compress.coupled import word_groups
+from jaxmeta.data.augmentation.recipes import word_augmentation
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.words import most_ways, task_sampler
+from jaxmeta.evaluation.embeddings import QUERIES, SHOTS, WAYS, accuracies, embed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import mean_interval
 from jaxmeta.models.words import residual
@@ -27,7 +28,7 @@ from jaxmeta.types import PyTree, Ragged
 
 if TYPE_CHECKING:
     from experiments.compress.variants import Variant
-    from experiments.spoken_words.recipes import Recipe
+    from jaxmeta.words.presets import Preset
 
 BATCH = 50
 Embeddings = Mapping[str, np.ndarray]
@@ -40,7 +41,7 @@ class Words:
     name = "words"
     groups = staticmethod(word_groups)
 
-    def __init__(self, recipe: Recipe, early: int, seed: int, workdir: Path, recorded: bool):
+    def __init__(self, recipe: Preset, early: int, seed: int, workdir: Path, recorded: bool):
         """Args:
         recipe: of the second stage.
         early: updates of the first one.
@@ -50,7 +51,7 @@ class Words:
         """
         self.recipe, self.early, self.seed, self.workdir = recipe, early, seed, workdir
         self.data = load_data(find_corpora(()) if recorded else [], recipe.pseudo, seed)
-        self.fingerprints = self.data.fingerprints
+        self.noise, self.fingerprints = load_noise(seed), self.data.fingerprints
         self._embedded: dict[str, Embeddings] = {}
 
     def build(self, **network: Any) -> Model:
@@ -85,7 +86,7 @@ class Words:
         return fit(
             protonet(self.build(**(network or {})), cross_entropy, ways), lambda index: tasks(first + index),
             updates, recipe.rate, self.workdir / name,
-            augment=augment_episode(augmentation(self.data.noise)), features=self.data.noise.shape[-1], seed=self.seed,
+            augment=augment_episode(word_augmentation(self.noise)), features=self.noise.shape[-1], seed=self.seed,
             config=decides | dict(config or {}), params=start, update_transform=update_transform,
         ).params  # fmt: skip
 

@@ -27,7 +27,7 @@ from experiments.verify_and_recognise.recipes import PRESETS, SENTENCE_UPDATES, 
 if TYPE_CHECKING:
     from experiments.verify_and_recognise.data import Spoken
     from experiments.verify_and_recognise.report import Table
-    from experiments.verify_and_recognise.training import System
+    from jaxmeta.verification.training import System
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,19 @@ def main(config: Config) -> dict:
     """
     from experiments.verify_and_recognise.data import recorded, synthesised
     from experiments.verify_and_recognise.report import plot_errors
-    from experiments.verify_and_recognise.training import Training
     from experiments.verify_and_recognise.try_out import copy_recordings
     from jaxmeta.training.report import stamp, write_results
     from jaxmeta.verification.gate import make_gate
+    from jaxmeta.verification.training import Training
 
     make_gate(config.prior, config.sure)
     recipe = _recipe(config)
     data = (recorded if config.preset == "full" else synthesised)(recipe.pseudo, config.seed)
-    training = Training(data, recipe, config.seed, config.workdir)
-    systems = (training.words(), training.speakers(), training.fused())
+    training = Training(
+        data.words, data.speakers, config.workdir, noise=data.noise, fingerprints=data.fingerprints, ways=recipe.ways,
+        shots=recipe.words, clips=recipe.clips, updates=recipe.updates, rate=recipe.rate, seed=config.seed,
+    )  # fmt: skip
+    systems = (training.words(recipe.width), training.speakers(recipe.width), training.fused(recipe.shared))
     copy_recordings(data, config.workdir)
     run = stamp(config.seed, sys.argv, data.fingerprints)
     tables, drawn = _measure(config, recipe, data, systems, run)
@@ -84,7 +87,6 @@ def _measure(
     config: Config, recipe: Recipe, data: Spoken, systems: tuple[System, System, System], run: dict
 ) -> tuple[list[Table], dict]:
     """All tables, and the trials that curves are drawn of; the assistant is written on the way."""
-    from experiments.verify_and_recognise.assistant import make_assistant, voices_of
     from experiments.verify_and_recognise.report import (
         VERIFICATION,
         WORDS,
@@ -95,13 +97,18 @@ def _measure(
     )
     from experiments.verify_and_recognise.sentences import shared_trunk
     from experiments.verify_and_recognise.use import used
-    from experiments.verify_and_recognise.verification import PRIOR, floor
     from jaxmeta.verification.assistant import save_assistant
+    from jaxmeta.verification.building import make_assistant, voices_of
     from jaxmeta.verification.gate import Gate
+    from jaxmeta.verification.trials import PRIOR
+    from jaxmeta.verification.voices import floor
 
     seed, workdir, (words, speakers, fused) = config.seed, config.workdir, systems
-    choices = [voices_of(system, data, seed) for system in (speakers, fused)]
-    one = make_assistant(fused, choices[1], data, recipe.shared, seed, run)
+    choices = [voices_of(system, data.speakers, seed) for system in (speakers, fused)]
+    one = make_assistant(
+        fused, choices[1], words=data.words, val=data.val, val_words=data.val_words, noise=data.noise,
+        width=recipe.shared, seed=seed, origin=run,
+    )  # fmt: skip
     save_assistant(workdir / "assistant", one)
     choices = [choice if one.card.top else choice._replace(cohort=None) for choice in choices]
     rows, drawn = verified([*choices, floor()], data, seed)

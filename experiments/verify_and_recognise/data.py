@@ -3,22 +3,20 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.noise.sounds import swelling
-from experiments.spoken_words.data import CORPORA, FEATURES, find_corpora, load_data
-from experiments.verify_and_recognise.recipes import SECOND
+from experiments.spoken_words.data import CORPORA, find_corpora, load_data
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
-from jaxmeta.data.sampling.padding import gather, round_up
-from jaxmeta.data.windows import windows
-from jaxmeta.types import Batch, Episode
+from jaxmeta.data.word_corpora import FEATURES
+from jaxmeta.verification.training import speaker_stretches
 
 SENTENCES, COMMANDS, SOUNDS, LONG = (
     "en_nonnative_sentences", "en_speech_commands_sample", "noise_esc10", "noise_long",
@@ -85,7 +83,7 @@ def recorded(pseudo: int, seed: int) -> Spoken:
     heard = [np.resize(one, 2 * size) for one in _waveforms(find_noises(Path(home, SOUNDS), _HEARD, by="fold"))]
     noise = [extract(part, _NOISE) for one in heard for part in (one[:size], one[size:]) if part.any()]
     return Spoken(
-        words.train, windows(concatenate(parts), SECOND, SECOND // 2),
+        words.train, speaker_stretches(concatenate(parts)),
         val, words.val, test, words.test, np.stack(noise), conditions,
         [extract(one, _NOISE) for one in _waveforms(long) if one.any()], folders,
         words.fingerprints | {name: whole[name].fingerprint for name in folders},
@@ -100,7 +98,7 @@ def synthesised(pseudo: int, seed: int) -> Spoken:
     swells = swelling(coloured_noise(30, 10.0, seed=seed + 2), seed=seed)
     conditions = {"clean": None, f"swelling noise {SNR:g} dB": noisy(swells[:8], SNR, seed=seed)}
     return Spoken(
-        words.train, windows(whole, SECOND, SECOND // 2),
+        words.train, speaker_stretches(whole),
         words.val, words.val, words.test, words.test, np.stack(steady), conditions,
         [extract(0.1 * one, _NOISE) for one in swells[8:]], words.folders, words.fingerprints,
     )  # fmt: skip
@@ -108,29 +106,3 @@ def synthesised(pseudo: int, seed: int) -> Spoken:
 
 def _waveforms(noises: Noises) -> list[np.ndarray]:
     return [read_audio(Path(noises.folder, name), FEATURES.sample_rate) for name in noises.files]
-
-
-class SpeakerBatches:
-    """Batches for a classifier over all training speakers: episodes of one task whose query is what matters.
-
-    A pool, such as a corpus, counts as the root of its speakers, and each of its speakers alike.
-    """
-
-    def __init__(self, corpus: Corpus, size: int, seed: int):
-        self.corpus, self.size, self.seed = corpus, size, seed
-        names = np.char.add(np.char.add(corpus.columns["pool"], "/"), corpus.columns["speaker"])
-        self.names, first, self.classes = np.unique(names, return_index=True, return_inverse=True)
-        _, of_pool, speakers = np.unique(corpus.columns["pool"][first], return_inverse=True, return_counts=True)
-        share = 1 / np.sqrt(speakers[of_pool])
-        weight = (share / np.bincount(self.classes))[self.classes]
-        self.probability = weight / weight.sum()
-        self.frames = int(round_up(corpus.length.max()))
-
-    def __call__(self, index: int) -> Episode:
-        """The batch `index` [1, size], as support and query alike."""
-        rng = np.random.default_rng([self.seed, index])
-        chosen = rng.choice(len(self.corpus), self.size, p=self.probability)
-        targets: Any = self.classes[chosen].astype(np.int32)[None]
-        inputs = gather(self.corpus, chosen[None], self.frames)
-        batch = Batch(inputs, targets, np.ones((1, self.size), np.float32))  # type: ignore[arg-type]
-        return Episode(batch, batch)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.verify_and_recognise.assistant import Embedded, personal
 from jaxmeta.metrics import mean_interval
 from jaxmeta.verification.assistant import Assistant, Heard
+from jaxmeta.verification.building import Embedded, personal
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.user import User, absorb, enroll
 

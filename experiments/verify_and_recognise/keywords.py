@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.spoken_words.data import FEATURES
-from experiments.verify_and_recognise.assistant import Embedded, personal
 from experiments.verify_and_recognise.gating import EPISODES, WAYS
+from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.metrics import mean_interval
 from jaxmeta.verification.assistant import Assistant, listen
+from jaxmeta.verification.building import Embedded, personal
 from jaxmeta.verification.open_set import classify, word_odds
 from jaxmeta.verification.spotting import peaks, stretches
 

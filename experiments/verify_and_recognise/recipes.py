@@ -1,9 +1,6 @@
 """How the networks of this experiment are trained and tested. Imports nothing heavy."""
 
-from typing import Literal, NamedTuple
-
-Kind = Literal["words", "speakers", "fused"]
-"""Networks: for words, for speakers, for both."""
+from typing import NamedTuple
 
 
 class Recipe(NamedTuple):
@@ -30,8 +27,7 @@ PRESETS = {
     "quick": Recipe(400, 2e-3, 64, 48, 300, 20, ((5, 3),), 96),
     "full": Recipe(4_000, 2e-3, 128, 112, 3_000, 20, ((1, 3), (5, 3)), 160),
 }
-EMBEDDING = 128
-SECOND, SENTENCE = 100, 200
-"""Frames of the stretches that recordings are cut into, for networks of words and for recognisers of sentences."""
+SENTENCE = 200
+"""Frames of the stretches that recordings are cut into, for recognisers of sentences."""
 SENTENCE_UPDATES = 5_000
 """Of a head for speakers on a recogniser."""

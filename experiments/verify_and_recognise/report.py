@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.spoken_words.embeddings import accuracies, embed
 from experiments.verify_and_recognise.data import Spoken
-from experiments.verify_and_recognise.training import System
-from experiments.verify_and_recognise.verification import Voices, enrolments, summary, trials
 from jaxmeta.data.augmentation.waveform import heard_in
+from jaxmeta.evaluation.embeddings import accuracies, embed
 from jaxmeta.metrics import Curve, Interval, Trials, detection_curve, equal_error_rate, mean_interval
 from jaxmeta.training.report import markdown_table, plot_curves
+from jaxmeta.verification.training import System
+from jaxmeta.verification.trials import enrolments, summary, trials
+from jaxmeta.verification.voices import Voices
 
 CLIPS = (1, 3, 5)
 """Recordings that enrol a voice."""

@@ -4,19 +4,21 @@ from pathlib import Path
 
 import jax
 
-from experiments.verify_and_recognise.data import SENTENCES, SpeakerBatches, Spoken
-from experiments.verify_and_recognise.recipes import EMBEDDING, SENTENCE
-from experiments.verify_and_recognise.training import MARGIN, SCALE, other_places
-from experiments.verify_and_recognise.verification import with_cohort
+from experiments.verify_and_recognise.data import SENTENCES, Spoken
+from experiments.verify_and_recognise.recipes import SENTENCE
 from jaxmeta import Model
+from jaxmeta.data.augmentation.recipes import speaker_augmentation
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import load_corpus
+from jaxmeta.data.sampling.speakers import SpeakerBatches
 from jaxmeta.data.windows import windows
 from jaxmeta.models.speaker import SPEAKER, part, text_and_speaker
 from jaxmeta.recognition.recogniser import Recogniser, load_recogniser
 from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.types import PyTree
+from jaxmeta.verification.training import EMBEDDING, MARGIN, SCALE
+from jaxmeta.verification.voices import with_cohort
 
 CLIPS = 64
 
@@ -41,7 +43,7 @@ def shared_trunk(folder: Path, data: Spoken, updates: int, rate: float, seed: in
     weights = fit(
         supervised(_head(one, len(clips.names)), margin_softmax(MARGIN, SCALE)),
         clips, updates, rate, workdir / "sentences",
-        augment=augment_episode(other_places(None), on="query"), features=one.card.features.size, seed=seed,
+        augment=augment_episode(speaker_augmentation(None), on="query"), features=one.card.features.size, seed=seed,
         config={"updates": updates, "rate": rate, "seed": seed, "data": corpus.fingerprint, "origin": one.card.origin},
     ).params  # fmt: skip
     weights = {SPEAKER: {name: leaf for name, leaf in weights[SPEAKER].items() if name != "head"}}

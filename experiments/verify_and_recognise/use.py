@@ -4,17 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.verify_and_recognise.assistant import Embedded, embedded
 from experiments.verify_and_recognise.data import Spoken
 from experiments.verify_and_recognise.gating import EPISODES, gated_adaptation, gated_use
 from experiments.verify_and_recognise.keywords import Background, false_alarms, open_set
 from experiments.verify_and_recognise.report import ALARMS, OPEN_SET, SPOTTING, STREAM, USE, Table
-from experiments.verify_and_recognise.training import System
-from experiments.verify_and_recognise.verification import Voices
 from jaxmeta.progress import progress_bar
 from jaxmeta.training.report import plot_curves
 from jaxmeta.verification.assistant import Assistant
+from jaxmeta.verification.building import Embedded, embedded
 from jaxmeta.verification.gate import Gate
+from jaxmeta.verification.training import System
+from jaxmeta.verification.voices import Voices
 
 
 def used(

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 def enroll(
     manifest: Positional[Path],
     out: Path,
-    assistant: Path = Path("runs/verify_and_recognise/assistant"),
+    assistant: Path = Path("runs/assistant"),
     update: Path | None = None,
     keep_audio: bool = False,
     prior: float = 0.5,
@@ -27,7 +27,7 @@ def enroll(
         manifest: Folder with a metadata.csv whose column file_name names recordings of one voice, five or more of them
             for a certain answer; a column label says which word is said in each, for `jaxmeta spot`.
         out: Folder for the enrolment; must not exist yet.
-        assistant: Folder of a trained network, as `python -m experiments.verify_and_recognise` writes it.
+        assistant: Folder of a trained network, as `jaxmeta train assistant` writes it.
         update: An earlier enrolment to add to, in a new folder; of the recordings only those count whose speaker is
             accepted, so that a stranger's voice cannot move it. Its own network is used.
         keep_audio: Copy the recordings into the folder, too.

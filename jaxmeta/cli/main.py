@@ -11,13 +11,17 @@ from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.spot import spot
+from jaxmeta.cli.train_assistant import train_assistant
+from jaxmeta.cli.train_words import train_words
 from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
 from jaxmeta.versions import versions
 
+GROUPS = {"train": "Train from folders of recordings."}
+"""First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
-}
+} | {"train words": train_words, "train assistant": train_assistant}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,14 +32,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "\n".join(f"{name} {found}" for name, found in (versions() | {"python": platform.python_version()}).items())
         )
         return
+    group = given[0] if given and given[0] in GROUPS else ""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            SUBCOMMANDS,
-            prog="jaxmeta",
-            args=given,
-            description="Recognise speech, adapt to the one who speaks, and tell who it is. "
+            _subcommands(group),
+            prog=f"jaxmeta {group}".rstrip(),
+            args=given[1:] if group else given,
+            description=GROUPS.get(group)
+            or "Recognise speech, adapt to the one who speaks, and tell who it is. "
             "`jaxmeta --version` prints the versions of all that it stands on.",
         )
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _subcommands(group: str) -> dict[str, Callable[..., Any]]:
+    """The subcommands of a group by their second words; of none ("") all of one word, and a line for each group."""
+    if group:
+        first = f"{group} "
+        return {name.removeprefix(first): each for name, each in SUBCOMMANDS.items() if name.startswith(first)}
+    single = {name: each for name, each in SUBCOMMANDS.items() if " " not in name}
+    return single | {name: _described(text) for name, text in GROUPS.items()}
+
+
+def _described(text: str) -> Callable[[], None]:
+    def stand_in() -> None:
+        raise AssertionError("groups of subcommands are looked up before arguments are read")
+
+    stand_in.__doc__ = text
+    return stand_in

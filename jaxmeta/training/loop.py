@@ -85,7 +85,7 @@ def train_loop(
         first = restore(directory / "checkpoints", train) or train
         start = int(first.step)
         if start > steps:
-            raise ValueError(f"{directory} holds a run of {start} steps, beyond steps={steps}; use another --workdir.")
+            raise ValueError(f"{directory} holds a run of {start} steps, beyond steps={steps}; use another folder.")
         if start == steps:
             return first
         with RunLog(directory, steps, start=start) as log, _signals() as received:
@@ -180,7 +180,7 @@ def _check_config(path: Path, config: Mapping[str, Any] | None) -> None:
     try:
         before = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); use another --workdir.") from error
+        raise ValueError(f"{path} is not JSON ({error}); use another folder.") from error
     differ = [
         f"{name}={before.get(name, '(absent)')!r} there, {now.get(name, '(absent)')!r} here"
         for name in sorted(before.keys() | now.keys())
@@ -188,7 +188,7 @@ def _check_config(path: Path, config: Mapping[str, Any] | None) -> None:
     ]
     if differ:
         raise ValueError(
-            f"{path} is of a run with another config: {'; '.join(differ)}. Use the same config, or another --workdir."
+            f"{path} is of a run with another config: {'; '.join(differ)}. Use the same config, or another folder."
         )
 
 

@@ -161,7 +161,7 @@ def _read_card(folder: Path) -> Card:
     path = folder / CARD
     if not path.is_file():
         raise AssistantError(
-            f"{folder}: no assistant ({CARD} is missing); give a folder that `experiments.verify_and_recognise` wrote."
+            f"{folder}: no assistant ({CARD} is missing); give a folder that `jaxmeta train assistant` wrote."
         )
     try:
         read = json.loads(path.read_bytes())

@@ -9,11 +9,11 @@ import pytest
 from experiments.compress.recipes import PLANS, Training
 from experiments.compress.report import measured, plot, show
 from experiments.compress.variants import variants
-from experiments.spoken_words.embeddings import SHOTS, WAYS, accuracies, embed
 from jaxmeta import Model, protonet
 from jaxmeta.compress.channels import Group, Part
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.evaluation.embeddings import SHOTS, WAYS, accuracies, embed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy
 from jaxmeta.models.words import residual

@@ -114,7 +114,7 @@ def test_complete_run_is_loaded_and_nothing_is_touched(tmp_path):
 def test_more_steps_go_on_and_fewer_are_refused(tmp_path):
     train_loop(_update, _start(), _sampler, 5, tmp_path)
     assert train_loop(_update, _start(), _sampler, 8, tmp_path).params.tolist() == [28.0, 28.0]
-    with pytest.raises(ValueError, match=r"run of 8 steps, beyond steps=6; use another --workdir"):
+    with pytest.raises(ValueError, match=r"run of 8 steps, beyond steps=6; use another folder"):
         train_loop(_update, _start(), _sampler, 6, tmp_path)
 
 
@@ -126,7 +126,7 @@ def test_another_config_is_refused_naming_what_differs(tmp_path):
         train_loop(_update, _start(), _sampler, 4, tmp_path, config=config | {"rate": 0.2, "new": 1})
     message = str(caught.value)
     assert "new='(absent)' there, 1 here; rate=0.1 there, 0.2 here" in message
-    assert "another --workdir" in message
+    assert "another folder" in message
     assert "sizes" not in message
 
 

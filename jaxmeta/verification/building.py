@@ -1,5 +1,6 @@
-"""The fused network as an assistant: with others to compare with, and scores calibrated on validation speakers."""
+"""A fused network as an assistant: with others to compare with, and scores calibrated on validation speakers."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -7,18 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from experiments.spoken_words.data import FEATURES
-from experiments.spoken_words.embeddings import embed
-from experiments.verify_and_recognise.data import Spoken
-from experiments.verify_and_recognise.recipes import EMBEDDING, SECOND
-from experiments.verify_and_recognise.training import System
-from experiments.verify_and_recognise.verification import Voices, enrolments, trials, with_cohort
 from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.word_corpora import FEATURES
+from jaxmeta.evaluation.embeddings import embed
 from jaxmeta.metrics import Trials, detection_curve, equal_error_rate
 from jaxmeta.verification.assistant import Assistant, Card, Heard, listen
 from jaxmeta.verification.calibration import Calibration, calibrate
 from jaxmeta.verification.open_set import word_odds
 from jaxmeta.verification.spotting import stretches
+from jaxmeta.verification.training import EMBEDDING, System
+from jaxmeta.verification.trials import enrolments, trials
+from jaxmeta.verification.voices import SECOND, Voices, with_cohort
 
 UNKNOWN, SILENCE = 64, 16
 """Other words and kinds of background that clips are compared with."""
@@ -42,38 +42,83 @@ class Embedded(NamedTuple):
 
 
 def make_assistant(
-    fused: System, voices: Voices, data: Spoken, width: int, seed: int, origin: Mapping[str, Any]
+    fused: System,
+    voices: Voices,
+    *,
+    words: Corpus,
+    val: Mapping[str, Corpus],
+    val_words: Mapping[str, Corpus],
+    noise: np.ndarray,
+    width: int,
+    seed: int,
+    origin: Mapping[str, Any],
 ) -> Assistant:
     """The fused network, with scores that validation speakers made log-likelihood ratios.
 
     Args:
       fused: the network.
       voices: what it makes of voices, with the cohort.
-      data: training words become `unknown`, training noise `silence`.
+      words: of training, with the columns `corpus` and `label`: prototypes of some become `unknown`.
+      val: name -> recordings by validation speakers, of a word or a sentence each; voices are calibrated on them.
+      val_words: the same of words alone, with the column `label`; words are calibrated on them.
+      noise: features of background noise [M, L, F], from which `silence` is made.
       width: of the network's trunk.
       seed: of everything drawn.
       origin: where the weights come from.
+    Raises:
+      ValueError: too few recordings of words or of speakers to compare with, or to calibrate on.
     """
     assert voices.cohort is not None
-    top, voice_line = _calibrated_voices(voices, data.val, seed)
-    unknown, undone = _other_words(fused, data.words, seed), Calibration(1.0, 0.0)
+    check_speakers(words, val, val_words)
+    top, voice_line = _calibrated_voices(voices, val, seed)
+    unknown, undone = _other_words(fused, words, seed), Calibration(1.0, 0.0)
     card = Card(
         width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone, undone,
         dict(origin),
     )  # fmt: skip
     one = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
-    half = len(data.noise) // 2
-    heard, kept = (background(one, list(part)).words for part in (data.noise[:half], data.noise[half:]))
+    half = len(noise) // 2
+    heard, kept = (background(one, list(part)).words for part in (noise[:half], noise[half:]))
     one = one._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
-    val = [embedded(fused, voices, corpus) for corpus in data.val_words.values()]
-    of_words, of_background = _calibrated_words(one, val, kept, seed)
+    heard_words = [embedded(fused, voices, corpus) for corpus in val_words.values()]
+    of_words, of_background = _calibrated_words(one, heard_words, kept, seed)
     return one._replace(card=replace(card, words=of_words, background=of_background))
 
 
-def voices_of(system: System, data: Spoken, seed: int) -> Voices:
-    """What a network for speakers makes of voices, training speakers beside it."""
+def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[str, Corpus]) -> None:
+    """Find out before training whether `make_assistant` can calibrate the network on these recordings.
+
+    Raises:
+      ValueError: there is no column `speaker`, a validation speaker is in training, or recordings are too few.
+    """
+    for name, corpus in val.items():
+        if "speaker" not in corpus.columns or "speaker" not in words.columns:
+            raise ValueError(f"corpus {name!r} has no column 'speaker'; its columns are {list(corpus.columns)}.")
+        counts = Counter(corpus.columns["speaker"].tolist())
+        trained = words.columns["speaker"][words.columns["corpus"] == name]
+        if same := counts.keys() & set(trained.tolist()):
+            raise ValueError(
+                f"corpus {name!r}: speaker {min(same)!r} is held out and in training; say in 'split' who is where."
+            )
+        if len(counts) < 2 or max(counts.values()) <= CLIPS:
+            raise ValueError(
+                f"corpus {name!r}: voices are calibrated on two held-out speakers or more, one of whom has "
+                f"{CLIPS + 1} recordings at least; there are {dict(counts)}."
+            )
+    said = [_often(each.columns["label"][each.columns["speaker"] == who], _SHOTS + 1)
+            for each in val_words.values() for who in np.unique(each.columns["speaker"])]  # fmt: skip
+    if max(map(len, said)) < 2:
+        raise ValueError(f"no held-out speaker says two words {_SHOTS + 1} times each, on which words are calibrated.")
+    if not len(_often(np.char.add(words.columns["corpus"], words.columns["label"]), _RECORDINGS)):
+        raise ValueError(
+            f"no training word has {_RECORDINGS} recordings, so that there is none to compare others with."
+        )
+
+
+def voices_of(system: System, speakers: Corpus, seed: int) -> Voices:
+    """What a network for speakers makes of voices, beside training speakers, of whom these are stretches."""
     assert system.speakers is not None
-    return with_cohort(system.name, system.speakers, system.params, data.speakers, seed)
+    return with_cohort(system.name, system.speakers, system.params, speakers, seed)
 
 
 def embedded(fused: System, voices: Voices, corpus: Corpus) -> Embedded:
@@ -125,8 +170,10 @@ def _calibrated_words(
     """
     rng, scores, targets, silent, noisy = np.random.default_rng(seed), [], [], [], []
     for found in val:
-        names = np.unique(found.labels)
         for user in np.repeat(np.unique(found.speakers), _DRAWS):
+            names = _often(found.labels[found.speakers == user], _SHOTS)
+            if len(names) < 2:
+                continue
             chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
             enrolled, rest = personal(found, user, chosen, _SHOTS, rng)
             others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), _OTHERS)
@@ -150,10 +197,16 @@ def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
     assert fused.words is not None
     rng = np.random.default_rng(seed)
     keys = np.char.add(words.columns["corpus"], words.columns["label"])
-    names, counts = np.unique(keys, return_counts=True)
-    chosen = rng.choice(names[counts >= _RECORDINGS], UNKNOWN, replace=False)
+    often = _often(keys, _RECORDINGS)
+    chosen = rng.choice(often, min(UNKNOWN, len(often)), replace=False)
     rows = np.concatenate([rng.choice(np.flatnonzero(keys == name), _RECORDINGS, replace=False) for name in chosen])
     keep = np.zeros(len(words), bool)
     keep[rows] = True
     found = embed(fused.words, fused.params, words.select(keep))
     return np.stack([found[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)
+
+
+def _often(labels: np.ndarray, times: int) -> np.ndarray:
+    """The labels that are there so many times or more."""
+    names, counts = np.unique(labels, return_counts=True)
+    return names[counts >= times]

@@ -1,4 +1,4 @@
-"""Words by their embeddings alone, which prototypes need no more than: each recording is embedded once."""
+"""Few-shot episodes by embeddings alone, which prototypes need no more than: each recording is embedded once."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Recipes of the spoken-words experiment: what each preset means for each learner. Imports nothing heavy."""
+"""How learners of spoken words are trained: what each preset means for each learner. Imports nothing heavy."""
 
 from typing import Literal, NamedTuple
 
@@ -9,7 +9,7 @@ Name = Literal[
 """Every learner that classifies; `fomaml` is `maml` with first-order gradients."""
 
 
-class Recipe(NamedTuple):
+class Preset(NamedTuple):
     """What a preset means for a learner."""
 
     updates: int
@@ -29,6 +29,10 @@ class Recipe(NamedTuple):
     start: Literal["random", "classifier"]
     """Initial weights: drawn, or those of the baseline's classifier under a head of zeros."""
 
+    def with_updates(self, updates: int | None) -> "Preset":
+        """The preset with these updates of the learner and of the classifier; None: as it is."""
+        return self if updates is None else self._replace(updates=updates, baseline_updates=updates)
+
 
 METRIC = ("protonet", "matching", "r2d2")
 """Closed forms, which cost one pass: trained on many words at once."""
@@ -37,11 +41,11 @@ GRADIENT = ("maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_
 """Inner loops: all go on from the same classifier, on tasks of one size."""
 _METRIC = ((1, 3, 2), (5, 3, 1))
 _GRADIENT = ((1, 5, 4), (5, 5, 4))
-PRESETS: dict[str, dict[str, Recipe]] = {
+PRESETS: dict[str, dict[str, Preset]] = {
     # Tasks of one size, for each size is a program to compile, which takes as long as a hundred updates.
-    "quick": dict.fromkeys(METRIC, Recipe(300, 300, 300, 20, ((1, 3, 2),), 2e-3, 64, "random"))
-    | dict.fromkeys(GRADIENT, Recipe(60, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
-    "full": {"protonet": Recipe(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
-    | dict.fromkeys(("matching", "r2d2"), Recipe(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
-    | dict.fromkeys(GRADIENT, Recipe(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
+    "quick": dict.fromkeys(METRIC, Preset(300, 300, 300, 20, ((1, 3, 2),), 2e-3, 64, "random"))
+    | dict.fromkeys(GRADIENT, Preset(60, 500, 300, None, _GRADIENT, 5e-4, 64, "classifier")),
+    "full": {"protonet": Preset(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
+    | dict.fromkeys(("matching", "r2d2"), Preset(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
+    | dict.fromkeys(GRADIENT, Preset(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
 }

@@ -1,0 +1,99 @@
+"""`jaxmeta train assistant MANIFEST... --out DIR`"""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
+
+_COLUMNS = {"corpus": "", "clips": "d", "EER %": "", "minDCF": "", "speakers": "d", "trials": ",d"}
+
+
+def train_assistant(
+    manifests: Positional[tuple[Path, ...]] = (),
+    *,
+    out: Path,
+    preset: Literal["quick", "full"] = "quick",
+    updates: int | None = None,
+    seed: int = 0,
+    synthesised: bool = False,
+    noise: tuple[Path, ...] = (),
+) -> None:
+    """Train one network for words and voices, for `jaxmeta enroll`, `verify` and `spot`.
+
+    Scores are calibrated on speakers that it was not trained on, and errors of verification told on those held out
+    for the test. The same command resumes, bit for bit.
+
+    Args:
+        manifests: Folders with a metadata.csv each, whose columns file_name, label and speaker name the recordings, the
+            word in each and who says it: several recordings of each word by each speaker. A column split (of speakers:
+            train, val, test) says who is held out; without it a third of the speakers is. Without speakers for
+            validation, scores are calibrated on those held out for the test.
+        out: Folder for the assistant, checkpoints, the log and results.
+        preset: How long to train, how large a network, and on how many synthesised words.
+        updates: Instead of the preset's.
+        seed: Of everything random.
+        synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
+        noise: Folders with a metadata.csv of noise, mixed into training recordings and told from words; none:
+            artificial noise.
+    """
+    if not manifests and not synthesised:
+        raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
+    if updates is not None and updates < 1:
+        raise ValueError(f"--updates must be 1 or more, got {updates}.")
+    from jaxmeta.data.file_hashes import cache_home
+    from jaxmeta.data.word_corpora import load_words, noise_features
+    from jaxmeta.training.runtime import prepare
+    from jaxmeta.verification.building import SILENCE, check_speakers
+
+    prepare(compiled=cache_home() / "compiled")
+    numbers = ASSISTANTS[preset]
+    numbers = numbers if updates is None else numbers._replace(updates=updates)
+    data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
+    val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
+    check_speakers(data.train, val, val)
+    background = noise_features(noise, seed=seed)
+    if len(background) < 2 * SILENCE:
+        raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
+    print(f"training on {data.train.describe()}", file=sys.stderr)
+    _train(data, val, background, numbers, out, seed)
+
+
+def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path, seed: int) -> None:
+    """Train the network, make it an assistant, and report."""
+    from jaxmeta.training.report import stamp
+    from jaxmeta.verification.assistant import save_assistant
+    from jaxmeta.verification.building import make_assistant, voices_of
+    from jaxmeta.verification.training import Training, speaker_stretches
+
+    speakers = speaker_stretches(data.train.with_column("pool", data.train.columns["corpus"]))
+    training = Training(
+        data.train, speakers, out, noise=noise, fingerprints=data.fingerprints, ways=numbers.ways,
+        shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
+    )  # fmt: skip
+    fused = training.fused(numbers.width)
+    voices, run = voices_of(fused, speakers, seed), stamp(seed, sys.argv, data.fingerprints)
+    assistant = make_assistant(
+        fused, voices, words=data.train, val=val, val_words=val, noise=noise, width=numbers.width, seed=seed,
+        origin=run,
+    )  # fmt: skip
+    save_assistant(out, assistant)
+    _report(out, voices if assistant.card.top else voices._replace(cohort=None), data.test, run, seed)
+
+
+def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
+    """Errors of verification of test speakers, as a table and in results.json and results.md."""
+    from jaxmeta.training.report import markdown_table, write_results
+    from jaxmeta.verification.trials import verification_rows
+
+    rows = verification_rows(voices, tested, (1, 5), seed)
+
+    def shown(value: Any) -> Any:
+        return "{:.3g} ({:.3g} to {:.3g})".format(*value) if isinstance(value, tuple) else value
+
+    text = markdown_table([{name: shown(value) for name, value in row.items()} for row in rows], _COLUMNS)
+    (out / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
+    write_results(out, rows, run)
+    print(f"{text}\nassistant written to {out}")

@@ -1,0 +1,81 @@
+"""`jaxmeta train words MANIFEST... --out DIR`"""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from jaxmeta.words.presets import PRESETS, Name
+
+
+def train_words(
+    manifests: Positional[tuple[Path, ...]] = (),
+    *,
+    out: Path,
+    learner: Name = "protonet",
+    preset: Literal["quick", "full"] = "quick",
+    ways: int = 5,
+    shots: tuple[int, ...] = (1, 5),
+    queries: int = 15,
+    episodes: int = 600,
+    steps: int = 5,
+    updates: int | None = None,
+    seed: int = 0,
+    synthesised: bool = False,
+    noise: tuple[Path, ...] = (),
+) -> None:
+    """Train a learner of new words from a few recordings of each, and test it on words and voices it never heard.
+
+    Its rows stand beside the same network trained as a classifier and fine-tuned, and a floor that needs no training.
+    The same command resumes, bit for bit, and computes no row twice.
+
+    Args:
+        manifests: Folders with a metadata.csv each, whose columns file_name and label name the recordings and the word
+            in each. Further columns are speaker, split (of speakers: train, val, test) and word_split (of words);
+            without the splits a third of the speakers and half of the words are held out for the test.
+        out: Folder for checkpoints, logs and results: one of the learner, and one of the classifier, which is shared
+            by the learners that are trained into the same folder.
+        learner: What is meta-trained.
+        preset: How long to train, and on how many synthesised words.
+        ways: Words of a test episode.
+        shots: Recordings of each word to adapt to, in test episodes.
+        queries: Recordings of each word to recognise, in test episodes.
+        episodes: Test episodes behind each row.
+        steps: Inner steps of learners that have them.
+        updates: Of the learner and of the classifier, instead of the preset's.
+        seed: Of everything random.
+        synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
+        noise: Folders with a metadata.csv of noise, mixed into training recordings; none: artificial noise.
+    """
+    if not manifests and not synthesised:
+        raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
+    for name, value, least in (("ways", ways, 2), ("episodes", episodes, 1), ("updates", updates, 1)):
+        if value is not None and value < least:
+            raise ValueError(f"--{name} must be {least} or more, got {value}.")
+    from jaxmeta.data.file_hashes import cache_home
+    from jaxmeta.data.word_corpora import load_words, noise_features
+    from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
+    from jaxmeta.progress import stage, stages
+    from jaxmeta.training.report import stamp
+    from jaxmeta.training.runtime import prepare
+    from jaxmeta.words.training import train_words as train
+
+    prepare(compiled=cache_home() / "compiled")
+    chosen = PRESETS[preset][learner].with_updates(updates)
+    protocol = Protocol(ways, queries, episodes, seed + 1, "layer")
+    with stages(5) as seconds:
+        with stage("preparing the speech"):
+            data = load_words(manifests, invented=chosen.pseudo if synthesised else None, seed=seed)
+            check_feasible(data.test, shots, protocol)
+            background = noise_features(noise, seed=seed)
+        print(f"training on {data.train.describe()}", file=sys.stderr)
+        methods = train(
+            data.train, out, preset=chosen, noise=background, fingerprints=data.fingerprints, learner=learner,
+            ways=ways, steps=steps, seed=seed,
+        )  # fmt: skip
+        with stage("testing"):
+            rows = evaluate(tests(methods, data.test, shots), protocol)
+        with stage("writing the results"):
+            run = stamp(seed, sys.argv, data.fingerprints)
+        print(write_report(out / learner, rows, run | {"seconds": dict(seconds)}))

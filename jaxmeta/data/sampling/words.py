@@ -1,0 +1,85 @@
+"""Training words: tasks from several pools of speech, and batches for a classifier over all of them.
+
+A pool is a kind of speech, the column `pool`: "recorded", and kinds of synthesised speech. Where there are several,
+recorded speech counts as much as all others together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.types import Batch, Episode, Ragged
+
+if TYPE_CHECKING:
+    from jaxmeta.data.corpus import Corpus
+
+
+def most_ways(corpus: Corpus) -> int:
+    """Words in the smallest pool: the most classes that a training episode can have."""
+    pools = corpus.columns["pool"]
+    return min(len(np.unique(corpus.columns["label"][pools == pool])) for pool in np.unique(pools))
+
+
+def task_sampler(
+    corpus: Corpus, ways: int, batches: Sequence[tuple[int, int, int]], seed: int
+) -> Callable[[int], Episode]:
+    """Training tasks, a half of them from recorded speech where there is some.
+
+    Args:
+      corpus: with the columns `pool`, `corpus` and `label`.
+      ways: classes of an episode.
+      batches: (shots, queries, tasks) of the batches, taken in turn.
+      seed: of the draw.
+    Raises:
+      ValueError: no pool has the words and recordings; the largest feasible episode is named.
+    """
+    pools = np.unique(corpus.columns["pool"]).tolist()
+    weights = {pool: len(pools) - 1.0 if pool == "recorded" else 1.0 for pool in pools} if len(pools) > 1 else None
+    samplers = [
+        episode_sampler(
+            corpus, ways=ways, shots=shots, queries=queries, tasks=tasks, seed=seed,
+            label=("corpus", "label"), within="pool", weights=weights, buckets=1,
+        )
+        for shots, queries, tasks in batches
+    ]  # fmt: skip
+    return lambda index: samplers[index % len(samplers)](index // len(samplers))
+
+
+class WordBatches:
+    """Batches for a classifier over all training words: episodes of one task whose query is what matters."""
+
+    def __init__(self, corpus: Corpus, size: int, seed: int):
+        """Args:
+        corpus: with the columns `pool`, `corpus` and `label`.
+        size: recordings of a batch.
+        seed: of the draw.
+        """
+        self.corpus, self.size, self.seed = corpus, size, seed
+        names = np.char.add(np.char.add(corpus.columns["corpus"], "/"), corpus.columns["label"])
+        self.names, self.classes = np.unique(names, return_inverse=True)
+        pool, of_pool = np.unique(corpus.columns["pool"], return_inverse=True)
+        share = np.where(pool == "recorded", max(len(pool) - 1, 1), 1.0)
+        # Every pool counts as it does in `task_sampler`, and every word of a pool alike.
+        pairs = of_pool * len(self.names) + self.classes
+        _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+        words = np.bincount(of_pool[np.unique(pairs, return_index=True)[1]])
+        weight = share[of_pool] / words[of_pool] / counts[inverse]
+        self.probability = weight / weight.sum()
+        self.frames = 8 * -(-int(corpus.length.max()) // 8)
+
+    def __call__(self, index: int) -> Episode:
+        """The batch `index` [1, size], as support and query alike."""
+        rng = np.random.default_rng([self.seed, index])
+        chosen = rng.choice(len(self.corpus), self.size, p=self.probability)
+        values: Any = np.zeros((self.size, self.frames, self.corpus.frames.shape[1]), np.float32)
+        for clip, start, length in zip(values, self.corpus.start[chosen], self.corpus.length[chosen], strict=True):
+            clip[:length] = self.corpus.frames[start : start + length]
+        lengths: Any = self.corpus.length[chosen][None]
+        targets: Any = self.classes[chosen].astype(np.int32)[None]
+        weight: Any = np.ones((1, self.size), np.float32)
+        batch = Batch(Ragged(values[None], lengths), targets, weight)
+        return Episode(batch, batch)

@@ -1,0 +1,57 @@
+"""Networks with heads: bodies that start from a trained classifier, and heads that see a context."""
+
+from collections.abc import Callable
+
+from flax import linen as nn
+from jax import numpy as jnp
+
+from jaxmeta.models.linen import from_linen
+from jaxmeta.types import Model, PyTree
+
+Network = Callable[..., Model]
+"""(outputs or None) -> the model with a head for that many classes, or the encoder."""
+
+
+def warm(network: Network, params: PyTree) -> Network:
+    """The network whose body starts from a trained classifier's params; the head, if any, is drawn as ever."""
+    body = {name: leaf for name, leaf in params.items() if name != "head"}
+
+    def start(outputs: int | None = None) -> Model:
+        model = network(outputs)
+
+        def init(key, inputs):
+            drawn, state = model.init(key, inputs)
+            return drawn | body, state
+
+        return Model(init, model.apply)
+
+    return start
+
+
+def contextual(encoder: Model, ways: int) -> Model:
+    """A model of (inputs, context): the context meets the embedding in a head of two layers."""
+    head = from_linen(_ContextHead(ways))
+
+    def init(key, inputs):
+        clips, context = inputs
+        body, state = encoder.init(key, clips)
+        embedding, _ = encoder.apply(body, state, clips, key, False)
+        return {"body": body, "head": head.init(key, (embedding, context))[0]}, state
+
+    def apply(params, state, inputs, key, train):
+        clips, context = inputs
+        embedding, state = encoder.apply(params["body"], state, clips, key, train)
+        return head.apply(params["head"], {}, (embedding, context), key, train)[0], state
+
+    return Model(init, apply)
+
+
+class _ContextHead(nn.Module):
+    outputs: int
+
+    @nn.compact
+    def __call__(self, inputs):
+        embedding, context = inputs
+        repeated = jnp.broadcast_to(context.astype(embedding.dtype), (len(embedding), len(context)))
+        hidden = nn.relu(nn.Dense(128)(jnp.concatenate([embedding, repeated], axis=-1)))
+        return nn.Dense(self.outputs)(hidden)

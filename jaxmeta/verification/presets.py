@@ -1,0 +1,27 @@
+"""How assistants are trained: what each preset means. Imports nothing heavy."""
+
+from typing import NamedTuple
+
+
+class AssistantPreset(NamedTuple):
+    """Numbers of a training."""
+
+    updates: int
+    rate: float
+    """Peak learning rate."""
+    width: int
+    """Of the network's trunk."""
+    invented: int
+    """Words to invent for synthesised speech."""
+    ways: int
+    """Words of a training episode."""
+    shots: tuple[tuple[int, int], ...]
+    """(shots, queries) of the episodes of words, taken in turn."""
+    clips: int
+    """Of a batch in which the speakers of training are told apart."""
+
+
+ASSISTANTS = {
+    "quick": AssistantPreset(400, 2e-3, 48, 300, 20, ((5, 3),), 96),
+    "full": AssistantPreset(4_000, 2e-3, 112, 3_000, 20, ((1, 3), (5, 3)), 160),
+}

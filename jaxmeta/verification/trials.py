@@ -1,0 +1,99 @@
+"""Verification of speakers: enrolments, trials against them, and their errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.metrics import Interval, Trials, bootstrap_speakers, equal_error_rate, minimum_cost
+from jaxmeta.verification.scoring import mean_direction
+from jaxmeta.verification.voices import Voices
+
+DRAWS = 10
+"""Sets of enrolment clips of each speaker."""
+PRIOR = 0.05
+"""Of targets, in the minimum detection cost."""
+
+
+class Enrolments(NamedTuple):
+    """Which recordings enrol whom."""
+
+    rows: np.ndarray
+    """Of the corpus [E, K]."""
+    speakers: np.ndarray
+    """[E], names."""
+
+
+def enrolments(speakers: np.ndarray, clips: int, seed: int, allowed: np.ndarray | None = None) -> Enrolments:
+    """`DRAWS` sets of clips of each speaker.
+
+    Args:
+      speakers: of the recordings [R].
+      clips: in a set; a speaker with too few to be enrolled and tested is left out.
+      seed: of the draws.
+      allowed: recordings that may be drawn [R] bool, such as those of one language; None: all.
+    """
+    rng, rows, names = np.random.default_rng(seed), [], []
+    for name in np.unique(speakers):
+        own = np.flatnonzero((speakers == name) & (True if allowed is None else allowed))
+        if len(own) > clips:
+            rows += [rng.choice(own, clips, replace=False) for _ in range(DRAWS)]
+            names += [name] * DRAWS
+    return Enrolments(np.array(rows), np.array(names))
+
+
+def trials(
+    voices: Voices,
+    enrolled: Enrolments,
+    enrolling: np.ndarray,
+    testing: np.ndarray,
+    speakers: np.ndarray,
+    allowed: np.ndarray | None = None,
+) -> Trials:
+    """Every enrolment against every recording that it does not hold.
+
+    Args:
+      voices: scores them.
+      enrolled: of E enrolments.
+      enrolling, testing: unit vectors of the recordings [R, D], as they are enrolled and as they are tested (in noise).
+      speakers: of the recordings [R].
+      allowed: recordings that are tested [R] bool; None: all.
+    """
+    count, clips = enrolled.rows.shape
+    groups = np.repeat(np.arange(count), clips)
+    prototypes = mean_direction(enrolling[enrolled.rows.ravel()], groups, count)
+    scores = voices.scores(prototypes, testing)
+    tested = np.ones(scores.shape, bool) if allowed is None else np.tile(allowed, (count, 1))
+    np.put_along_axis(tested, enrolled.rows, False, axis=1)
+    which, recording = np.nonzero(tested)
+    return Trials(scores[tested], enrolled.speakers[which], speakers[recording])
+
+
+def summary(found: Trials, seed: int) -> dict[str, Interval | int]:
+    """Equal error rate in percent and the minimum detection cost, each with its interval over speakers."""
+
+    def percent(curve):
+        return 100 * equal_error_rate(curve)
+
+    return {
+        "EER %": bootstrap_speakers(found, percent, seed=seed),
+        "minDCF": bootstrap_speakers(found, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
+        "trials": len(found.scores),
+        "speakers": len(np.unique(found.spoken)),
+    }
+
+
+def verification_rows(
+    voices: Voices, tested: Mapping[str, Corpus], clips: Sequence[int], seed: int
+) -> list[dict[str, Any]]:
+    """A row for each corpus and number of clips that enrol a voice, where there are enough for two speakers."""
+    rows = []
+    for name, corpus in tested.items():
+        speakers, directions = corpus.columns["speaker"], voices.embed(corpus)
+        for each in clips:
+            enrolled = enrolments(speakers, each, seed)
+            if len(np.unique(enrolled.speakers)) > 1:
+                found = trials(voices, enrolled, directions, directions, speakers)
+                rows.append({"corpus": name, "clips": each} | summary(found, seed))
+    return rows

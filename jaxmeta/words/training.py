@@ -1,0 +1,143 @@
+"""Training of few-shot learners of spoken words, beside a classifier of all training words and the floor."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxmeta import Episode, first_order, mixed_mode, unrolled
+from jaxmeta.data.augmentation.recipes import word_augmentation
+from jaxmeta.data.augmentation.transforms import augment_episode
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.words import WordBatches, most_ways, task_sampler
+from jaxmeta.data.word_corpora import FEATURES
+from jaxmeta.evaluation.few_shot import Method
+from jaxmeta.evaluation.few_shot_baselines import encoded, fine_tuned, floor
+from jaxmeta.losses import cross_entropy
+from jaxmeta.models.heads import Network, warm
+from jaxmeta.models.words import Norm, residual
+from jaxmeta.progress import stage
+from jaxmeta.training.fit import fit, supervised
+from jaxmeta.training.runlog import read_metrics
+from jaxmeta.types import PyTree
+from jaxmeta.words.learners import learners
+from jaxmeta.words.presets import METRIC, Name, Preset
+
+BASELINE_RATE, BASELINE_CLIPS = 2e-3, 160
+"""Peak learning rate of the classifier, and recordings of each of its batches."""
+EstimatorName = Literal["unrolled", "first_order", "mixed_mode"]
+Sampler = Callable[[int], Episode]
+
+
+def train_words(
+    corpus: Corpus,
+    folder: Path,
+    *,
+    preset: Preset,
+    noise: np.ndarray,
+    fingerprints: Mapping[str, str],
+    learner: Name = "protonet",
+    estimator: EstimatorName | None = None,
+    ways: int = 5,
+    steps: int = 5,
+    norm: Norm = "layer",
+    seed: int = 0,
+) -> list[Method]:
+    """The trained learner, the fine-tuned classifier and the floor; what a folder holds already is only loaded.
+
+    Args:
+      corpus: training words, with the columns `pool`, `corpus` and `label`, as `load_words` gives them.
+      folder: for a folder of the learner and one of the classifier, which learners share.
+      preset: numbers of updates, batches, rate and width.
+      noise: features of background noise [M, L, F], for augmentation.
+      fingerprints: of the corpora, which a run is resumed with only.
+      learner: its name.
+      estimator: how the meta-gradient passes through the inner steps; None: exactly, where the learner allows it.
+      ways: classes of an episode, in tests and, for learners with a head, in training.
+      steps: inner steps of learners that have them.
+      norm: normalisation of the network.
+      seed: of everything random.
+    Raises:
+      ValueError: too few words or recordings for the batches, or the folder holds another run.
+    """
+    training_ways = min(preset.ways, most_ways(corpus)) if preset.ways else ways
+    words = WordBatches(corpus, BASELINE_CLIPS, seed)
+    run = {
+        "learner": learner, "estimator": estimator, "ways": ways, "steps": steps, "norm": norm, "seed": seed,
+        "recipe": preset._asdict(), "training_ways": training_ways, "words": len(words.names),
+        "data": dict(fingerprints),
+    }  # fmt: skip
+    return _methods(run, folder, noise, task_sampler(corpus, training_ways, preset.batches, seed), words)
+
+
+def trained_words(folder: Path, learner: str) -> tuple[dict[str, Any], list[Method]]:
+    """What `train_words` left in a folder: the run's settings (its run.json), and its methods.
+
+    Raises:
+      ValueError: there is no run of this learner, or it has not come to its end.
+    """
+    path = folder / learner / "run.json"
+    if not path.exists():
+        raise ValueError(f"{folder} holds no run of {learner} ({path} is missing); train one there first.")
+
+    def unfinished(index: int) -> Episode:
+        raise ValueError(f"the run of {path} stopped at update {index}; finish it with the command that began it.")
+
+    run = json.loads(path.read_text(encoding="utf-8"))
+    return run, _methods(run, folder, np.zeros((1, 1, FEATURES.n_mels)), unfinished, unfinished)
+
+
+def _methods(run: Mapping[str, Any], folder: Path, noise: np.ndarray, tasks: Sampler, words: Sampler) -> list[Method]:
+    preset = Preset(**run["recipe"])
+    network = partial(residual, width=preset.width, norm=run["norm"])
+    augment = augment_episode(word_augmentation(noise))
+    training = {"augment": augment, "features": noise.shape[-1], "seed": run["seed"]}
+    # Learners may ask for classifiers that were trained for longer.
+    baseline_folder, updates = folder / f"baseline_{preset.baseline_updates}", preset.baseline_updates
+    decides = {"updates": updates, "width": preset.width}  # whatever the learner
+    decides |= {name: run[name] for name in ("norm", "seed", "words", "data")}
+    with stage("training the classifier"):
+        classifier = supervised(network(run["words"]), cross_entropy)
+        baseline = fit(classifier, words, updates, BASELINE_RATE, baseline_folder, **training, config=decides)
+    start = warm(network, baseline.params) if preset.start == "classifier" else network
+    with stage(f"training {run['learner']}"):
+        method = _meta_trained(run, preset, start, folder / run["learner"], tasks, training)
+    tuned = fine_tuned(network, baseline.params, baseline.state, run["ways"], baseline_folder)
+    return [method, tuned, floor(folder)]
+
+
+def _meta_trained(
+    run: Mapping[str, Any], preset: Preset, network: Network, folder: Path, tasks: Sampler, training: dict[str, Any]
+) -> Method:
+    name: Name = run["learner"]
+    estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
+    build = learners(network, estimators[run["estimator"]])[name]
+    learner = build(run["training_ways"], run["steps"])
+    found = fit(learner, tasks, preset.updates, preset.rate, folder, **training, config=run)
+    seconds = read_metrics(folder)[-1]["seconds"] if preset.updates else 0.0
+    if name in METRIC:
+        return closed_form(name, network, found.params, found.state, folder, seconds, run["norm"])
+    return Method(name, build, found.params, found.state, run["steps"], folder, seconds)
+
+
+def closed_form(
+    name: Name, network: Network, params: PyTree, state: PyTree, folder: Path, seconds: float, norm: Norm
+) -> Method:
+    """A trained learner that solves a task in closed form: its encoder never adapts.
+
+    Args:
+      name: one of `METRIC`.
+      network: (outputs or None) -> the model.
+      params, state: of the learner.
+      folder: where its rows are kept.
+      seconds: of its training.
+      norm: normalisation of the network.
+    """
+    build = learners(network, None)[name]
+    if norm != "layer":  # What an encoder makes of a recording then depends on the others in its batch.
+        return Method(name, build, params, state, 0, folder, seconds)
+    encoder = (network(), params.get("encoder", params))
+    return Method(name, learners(encoded, None)[name], params, state, 0, folder, seconds, encoder)

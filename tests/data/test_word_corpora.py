@@ -1,0 +1,67 @@
+"""Corpora of words: what is held out for tests, and what is synthesised."""
+
+import numpy as np
+import pytest
+
+from jaxmeta.data import word_corpora
+from jaxmeta.data.corpus import Corpus
+from tests.words.conftest import tones_folder  # noqa: F401
+
+
+def corpus(**columns: list[str]) -> Corpus:
+    rows = len(next(iter(columns.values())))
+    start, length = np.arange(rows, dtype=np.int64), np.ones(rows, np.int32)
+    return Corpus(np.zeros((rows, 2), np.float32), start, length, {k: np.array(v) for k, v in columns.items()})
+
+
+def test_rows_of_a_split_agree_in_speaker_and_word():
+    both = corpus(split=["train", "test", "test"], word_split=["test", "train", "test"])
+    assert word_corpora.rows(both, "test").start.tolist() == [2]
+    assert len(word_corpora.rows(corpus(label=["a", "b"]), "test")) == 2
+
+
+def test_a_corpus_without_splits_has_words_and_speakers_held_out_for_good(capsys):
+    plain = corpus(label=list("aabbccdd"), speaker=list("xyzxyzxy"))
+    split, again = (word_corpora.with_splits(plain, "plain", 0) for _ in range(2))
+    for name, column, heldout in (("split", "speaker", 1), ("word_split", "label", 2)):
+        np.testing.assert_array_equal(split.columns[name], again.columns[name])
+        parts = [set(split.columns[column][split.columns[name] == part]) for part in ("test", "train")]
+        assert len(parts[0]) == heldout and not parts[0] & parts[1]
+    word_corpora.with_splits(corpus(label=list("abab"), speaker=list("xxyy")), "two", 0)
+    said = capsys.readouterr().err
+    assert "two has no column 'split': the test has speaker of training, for there are too few" in said
+    with pytest.raises(ValueError, match="no column 'label'"):
+        word_corpora.with_splits(corpus(speaker=["x"]), "plain", 0)
+    with pytest.raises(ValueError, match="no row has word_split='test'"):
+        word_corpora.with_splits(corpus(label=["a"], word_split=["train"]), "plain", 0)
+
+
+def test_recorded_words_are_one_pool_and_are_parted_by_word_and_speaker(tones_folder):  # noqa: F811
+    words = word_corpora.load_words([tones_folder])
+    assert set(words.train.columns["pool"]) == {"recorded"} and set(words.train.columns["corpus"]) == {"tones"}
+    for column in ("label", "speaker"):
+        assert not set(words.train.columns[column]) & set(words.test["tones"].columns[column])
+    assert words.val == {} and words.folders == {"tones": tones_folder} and list(words.fingerprints) == ["tones"]
+
+
+def test_training_never_speaks_a_test_word(monkeypatch, tones_folder):  # noqa: F811
+    """What is handed to the synthesiser is told of every test label, and of other spellings."""
+    told = {}
+
+    def synthesise(invented, exclude, seed):
+        told["exclude"] = set(exclude)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(word_corpora, "_synthesise", synthesise)
+    with pytest.raises(KeyboardInterrupt):
+        word_corpora.load_words([tones_folder], invented=1, exclude=["zhongguo"])
+    assert {"word1", "word11", "zhongguo"} <= told["exclude"] and "word0" not in told["exclude"]
+
+
+def test_folders_that_cannot_be_told_apart_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"told apart by their last part, got \['a', 'a'\]"):
+        word_corpora.load_words([tmp_path / "a", tmp_path / "b" / "a"])
+    with pytest.raises(ValueError, match="rename one"):
+        word_corpora.load_words([tmp_path / "synthesised"], invented=1)
+    with pytest.raises(ValueError, match="needs folders"):
+        word_corpora.load_words([])

@@ -1,0 +1,72 @@
+"""Speakers: batches in which they are learnt, trials in which they are verified, and their cohort."""
+
+import numpy as np
+
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.speakers import SpeakerBatches
+from jaxmeta.models.speaker import unit
+from jaxmeta.types import Model
+from jaxmeta.verification.trials import enrolments, summary, trials, verification_rows
+from jaxmeta.verification.voices import Voices, with_cohort
+
+SPEAKERS = np.repeat([f"s{n}" for n in range(6)], 8)
+POOLS = np.where(SPEAKERS == "s0", "small", "large")
+
+
+def corpus(frames=3):
+    """Recordings whose frames all hold the number of the speaker as a direction."""
+    rng = np.random.default_rng(0)
+    number = np.char.lstrip(SPEAKERS, "s").astype(int)
+    values = np.eye(6)[np.repeat(number, frames)] + 0.2 * rng.normal(size=(len(number) * frames, 6))
+    start = frames * np.arange(len(number))
+    columns = {"speaker": SPEAKERS, "pool": POOLS, "language": np.tile(["en", "zh"], len(number) // 2)}
+    return Corpus(values.astype(np.float32), start, np.full(len(number), frames, np.int32), columns)
+
+
+def test_batches_know_every_speaker_of_a_pool_alike_and_pools_by_the_root_of_their_size():
+    batches = SpeakerBatches(corpus(), 64, 0)
+    assert batches.names.tolist() == [f"large/s{n}" for n in range(1, 6)] + ["small/s0"]
+    share = np.bincount(batches.classes, batches.probability)
+    np.testing.assert_allclose(share[:5], share[0])
+    np.testing.assert_allclose(share[5] / share[:5].sum(), 1 / np.sqrt(5), rtol=1e-12)
+    episode = batches(3)
+    assert episode.query.inputs.values.shape == (1, 64, 8, 6) and episode.query.targets.dtype == np.int32
+    nearest = episode.query.inputs.values[0, :, :3].mean(1).argmax(1)
+    assert (
+        np.char.add("s", nearest.astype(str)) == np.char.partition(batches.names, "/")[episode.query.targets[0], 2]
+    ).all()
+
+
+def directions():
+    """A network that takes a recording's mean frame as its embedding."""
+
+    def apply(params, state, inputs, key, train):
+        mean = inputs.values.sum(1) / inputs.lengths[:, None]
+        return unit(mean), state
+
+    return Model(lambda key, inputs: ({}, {}), apply)
+
+
+def test_every_enrolment_meets_every_recording_that_it_does_not_hold():
+    voices, some = Voices("x", directions(), {}, None), corpus()
+    embedded = voices.embed(some)
+    sets = enrolments(SPEAKERS, 3, 0)
+    assert sets.rows.shape == (60, 3) and all(set(SPEAKERS[rows]) == {who} for rows, who in zip(*sets, strict=True))
+    found = trials(voices, sets, embedded, embedded, SPEAKERS)
+    assert len(found.scores) == 60 * (48 - 3) and found.targets.sum() == 60 * 5
+    figures = summary(found, 0)
+    assert figures["EER %"].value < 1 and figures["speakers"] == 6 and figures["trials"] == 2_700
+    chance = trials(voices, sets, embedded, np.random.default_rng(0).permutation(embedded), SPEAKERS)
+    assert 30 < summary(chance, 0)["EER %"].value < 70
+    rows = verification_rows(voices, {"c": some}, (3, 8), 0)  # with 8 enrolled, none is left to be tested
+    assert [(row["corpus"], row["clips"]) for row in rows] == [("c", 3)] and rows[0]["EER %"] == figures["EER %"]
+
+
+def test_a_cohort_is_a_direction_for_each_training_speaker_and_scores_are_normalised_by_it():
+    voices = with_cohort("x", directions(), {}, corpus(), 0)
+    np.testing.assert_allclose(np.linalg.norm(voices.cohort, axis=1), 1, rtol=1e-5)
+    assert sorted(voices.cohort.argmax(1)) == list(range(6)) and voices.top == 6
+    embedded = voices.embed(corpus())
+    plain = voices._replace(cohort=None).scores(embedded[:2], embedded)
+    np.testing.assert_allclose(plain, embedded[:2] @ embedded.T, rtol=1e-6)
+    assert not np.allclose(voices.scores(embedded[:2], embedded), plain)
