@@ -1,7 +1,6 @@
 """`jaxmeta train recogniser`: from folders of recordings to a recogniser that transcribes."""
 
 import json
-import signal
 from typing import get_args
 
 import pytest
@@ -10,7 +9,7 @@ from jaxmeta.cli.main import main
 from jaxmeta.models.acoustic import SIZES, Encoder, Size
 from jaxmeta.recognition import training
 from jaxmeta.recognition.presets import PRESETS, Training
-from tests.recognition.conftest import write_voice
+from tests.recognition.conftest import interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
 SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
@@ -62,18 +61,8 @@ def test_a_recogniser_is_trained_tested_and_transcribes(folder, tmp_path, capsys
 def test_an_interrupted_command_resumes(folder, tmp_path, capsys, monkeypatch):
     make = training.batch_sampler
 
-    def interrupted(*arguments, **options):
-        sampler = make(*arguments, **options)
-
-        def sample(index):
-            if index == 2:
-                signal.raise_signal(signal.SIGTERM)
-            return sampler(index)
-
-        return sample
-
     out = tmp_path / "recogniser"
-    monkeypatch.setattr(training, "batch_sampler", interrupted)
+    monkeypatch.setattr(training, "batch_sampler", interrupted(make, 2))
     with pytest.raises(SystemExit) as stop:
         main(command(folder, out))
     assert stop.value.code == 143 and not (out / "card.json").exists()

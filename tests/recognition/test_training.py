@@ -1,8 +1,5 @@
 """Training of recognisers: what is held out, what a run gives, and that it resumes exactly."""
 
-import signal
-from dataclasses import replace
-
 import jax
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ from jaxmeta.recognition.training import train_recogniser
 from jaxmeta.recognition.validation import error_table, held_out_errors
 from jaxmeta.training.loop import Interrupted
 from jaxmeta.training.runlog import read_metrics
-from tests.recognition.conftest import write_voice
+from tests.recognition.conftest import interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
 SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
@@ -124,17 +121,7 @@ def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     assert len([row for row in read_metrics(tmp_path / "whole") if "validation" in row]) == 4
     make = training.batch_sampler
 
-    def interrupted(*arguments, **options):
-        sampler = make(*arguments, **options)
-
-        def sample(index):
-            if index == 2:
-                signal.raise_signal(signal.SIGTERM)
-            return sampler(index)
-
-        return sample
-
-    monkeypatch.setattr(training, "batch_sampler", interrupted)
+    monkeypatch.setattr(training, "batch_sampler", interrupted(make, 2))
     with pytest.raises(Interrupted):
         trained(speech, tmp_path / "parts")
     monkeypatch.setattr(training, "batch_sampler", make)
@@ -151,7 +138,7 @@ def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, one, m
     held_out = read_corpora([write_speakers(tmp_path / "speech", split=splits)]).held_out
     texts = ["bab", "a", "b", "ba b"]
     monkeypatch.setattr("jaxmeta.recognition.validation.transcribe", lambda *arguments: texts)
-    val, test = held_out_errors(one._replace(card=replace(one.card)), held_out)
+    val, test = held_out_errors(one, held_out)
     edits = character_edits(SAID[2:5], texts[:3])
     expected = bootstrap_rate(edits, SPEAKERS[2:5])
     assert (val["split"], val["recordings"], val["speakers"]) == ("val", 3, 3)
