@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from benchmarks.problems import CLASSES, transcription_episodes
-from experiments.adapt_asr.synthesis import sentences
+from jaxmeta.data.synthesis.sentences import sentences
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding import flashlight_beam
 from jaxmeta.decoding.beam import ctc_beam

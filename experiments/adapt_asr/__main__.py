@@ -113,8 +113,9 @@ def _recipe(config: Config) -> Recipe:
 
 def _params(name: str, method: Method, config: Config, recipe: Recipe, data: SpeechData, weights: PyTree) -> PyTree:
     """What a method starts from with a new speaker: meta-trained, or the plain weights in its own form."""
-    from experiments.adapt_asr.training import augmentation, average_of_speakers, decides, speaker_tasks
+    from experiments.adapt_asr.training import decides
     from jaxmeta.data.augmentation.transforms import augment_episode
+    from jaxmeta.recognition.training import augmentation, average_of_speakers, speaker_tasks
     from jaxmeta.training.fit import fit
 
     meta = recipe.meta
@@ -126,7 +127,8 @@ def _params(name: str, method: Method, config: Config, recipe: Recipe, data: Spe
     if method.meta is None:
         return start
     return fit(
-        method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), speaker_tasks(data, meta, config.seed),
+        method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps),
+        speaker_tasks(data.train, data.vocabulary, meta, config.seed),
         meta.updates, meta.rate, config.workdir / name, augment=augment_episode(augmentation()), seed=config.seed,
         features=data.train.frames.shape[1], params=start,
         config=decides(recipe, data, config.seed, PLAIN) | meta.decides() | {"method": name},
@@ -162,8 +164,8 @@ def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: d
 
 
 def _recogniser(config: Config, recipe: Recipe, data: SpeechData, params: PyTree) -> Recogniser:
-    from experiments.adapt_asr.data import FEATURES
     from jaxmeta.models.acoustic import Size
+    from jaxmeta.recognition.corpora import FEATURES
     from jaxmeta.recognition.recogniser import Card, Recogniser
     from jaxmeta.training.report import stamp
 

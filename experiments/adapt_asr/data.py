@@ -7,17 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.adapt_asr.synthesis import accented_sentences, read_aloud
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible
-from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
+from jaxmeta.data.synthesis.sentences import accented_sentences, read_aloud
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.recognition.corpora import FEATURES
 
 SENTENCES = "en_nonnative_sentences"
-FEATURES = FeatureConfig(kind="logmel", n_mels=40, hop_length=160, normalize="none")
-"""100 frames a second; networks standardise each utterance themselves, after augmentation."""
 
 
 class SpeechData(NamedTuple):

@@ -16,6 +16,7 @@ import optax
 from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences, widened
 from experiments.adapt_asr.protocol import Build, Heard, Protocol, adapt_and_recognise, padded_lengths
 from experiments.adapt_asr.recipes import CHOSEN_STEPS, STEPS
+from experiments.adapt_asr.training import network as speech_network
 from experiments.adapt_asr.training import train_stage
 from experiments.compress.recipes import UTTERANCES
 from experiments.compress.variants import restored
@@ -104,9 +105,9 @@ class Speech:
         if name == "early" and not self.recipe.wide_updates:
             return None
         return train_stage(
-            FOLDERS.get(name, name), self.recipe, self.data, self.seed,
-            self.trained if name in FOLDERS else self.workdir, params=start,
-            update_transform=update_transform, network=network or {}, config=config or {},
+            FOLDERS.get(name, name), speech_network(self.recipe, self.data, **(network or {})), self.recipe, self.data,
+            self.seed, self.trained if name in FOLDERS else self.workdir, params=start,
+            update_transform=update_transform, config=config or {},
         )  # fmt: skip
 
     def recordings(self, count: int) -> Iterator[Ragged]:

@@ -135,8 +135,8 @@ def _system(config: Config, recipe: Recipe, languages: Languages) -> System:
 
 
 def _start(config: Config, recipe: Recipe, languages: Languages, system: System) -> Start:
-    from experiments.adapt_asr.training import augmentation
     from experiments.languages.pretraining import Start
+    from jaxmeta.recognition.training import augmentation
 
     decides = {name: getattr(recipe, name) for name in ("encoder", "width", "depth", "dropout")}
     workdir = config.workdir / config.target
@@ -156,9 +156,9 @@ def _adaptation(config: Config, recipe: Recipe, languages: Languages, system: Sy
 
 
 def _sequence(config: Config, recipe: Recipe, languages: Languages) -> tuple[list[dict], list[dict]]:
-    from experiments.adapt_asr.training import augmentation
     from experiments.languages.sequence import Budget, Course, run_sequence
     from jaxmeta.data.augmentation.transforms import augment_episode
+    from jaxmeta.recognition.training import augmentation
 
     budget = Budget(
         recipe.language_updates, recipe.rate, recipe.size, recipe.longest, recipe.stored, recipe.replayed,

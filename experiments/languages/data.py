@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.adapt_asr.data import FEATURES
 from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible
 from jaxmeta.data.file_hashes import cache_home
@@ -15,6 +14,7 @@ from jaxmeta.data.synthesis.phrases import phrase_corpus
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.progress import progress_bar
+from jaxmeta.recognition.corpora import FEATURES
 
 ENGLISH = "en-us"
 PRETRAINING = (ENGLISH, "es", "de", "fr", "ru", "ar")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.adapt_asr.data import FEATURES
 from experiments.languages.data import Languages, parted
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
+from jaxmeta.recognition.corpora import FEATURES
 
 BILINGUAL, ARABIC = "zh_en_words", "ar_commands"
 GROUPS = 3

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.adapt_asr.data import FEATURES
 from experiments.noise.recipes import SNRS
 from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta.data.audio import read_audio
@@ -15,6 +14,7 @@ from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy, rever
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.recognition.corpora import FEATURES
 
 RECORDED = ("noise_esc10", "noise_long", "rir_iosr")
 """Folders of noise and of rooms, under JAXMETA_DATA."""

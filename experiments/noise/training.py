@@ -11,17 +11,15 @@ from jax import numpy as jnp
 
 from experiments.adapt_asr.data import SpeechData
 from experiments.adapt_asr.recipes import Recipe
-from experiments.adapt_asr.training import augmentation, speaker_tasks, validation_error
+from experiments.adapt_asr.training import network
 from experiments.noise.recipes import SNRS, Plan
-from jaxmeta import MetaLearner, Model
+from jaxmeta import MetaLearner
 from jaxmeta.data.augmentation.spectral import mix_noise
 from jaxmeta.data.augmentation.transforms import augment_episode, sometimes
-from jaxmeta.data.sampling.utterances import batch_sampler
-from jaxmeta.models.acoustic import Size, recogniser
 from jaxmeta.recognition.adaptation import LOSS
+from jaxmeta.recognition.training import augmentation, speaker_tasks, train_on_all_speakers
 from jaxmeta.training.checkpoint import restore
 from jaxmeta.training.fit import Augment, fit, initial_state, make_optimizer, supervised
-from jaxmeta.training.loop import Validation
 from jaxmeta.types import PyTree
 
 SHARE, LOWEST, HIGHEST = 0.7, 0.0, 25.0
@@ -42,19 +40,12 @@ def train_in_noise(
       start: weights to go on from; None: random ones.
     """
     recipe = plan.recipe
-    model = _network(data, recipe)
-    learner = supervised(model, LOSS)
-    sampler = batch_sampler(
-        data.train, data.vocabulary, seed=seed, frames_per_batch=recipe.frames, max_frames=recipe.longest,
-        buckets=plan.buckets,
-    )  # fmt: skip
-    augment = augmentation(sometimes(mix_noise(bank, LOWEST, HIGHEST), SHARE))
-    return fit(
-        learner, sampler, recipe.updates, recipe.rate, directory,
-        augment=augment_episode(augment, on="query"), features=data.train.frames.shape[1], seed=seed, config=config,
+    return train_on_all_speakers(
+        network(recipe, data), data.train, data.val, data.vocabulary, directory, updates=recipe.updates,
+        rate=recipe.rate, frames_per_batch=recipe.frames, max_frames=recipe.longest, seed=seed, config=config,
+        evaluations=5, buckets=plan.buckets, augment=augmentation(sometimes(mix_noise(bank, LOWEST, HIGHEST), SHARE)),
         params=start,
-        validation=Validation(validation_error(model, data.val, data.vocabulary), max(1, recipe.updates // 5)),
-    ).params  # fmt: skip
+    )  # fmt: skip
 
 
 def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) -> PyTree:
@@ -67,7 +58,7 @@ def plain_weights(workdir: Path, data: SpeechData, recipe: Recipe, seed: int) ->
     trained_on = json.loads(run.read_bytes())["data"] if run.exists() else data.fingerprints
     if not data.fingerprints.items() <= trained_on.items():
         raise ValueError(f"--plain {workdir} was trained on {trained_on}, not on {data.fingerprints}; use its --seed.")
-    learner = supervised(_network(data, recipe), LOSS)
+    learner = supervised(network(recipe, data), LOSS)
     optimizer = make_optimizer(recipe.updates, recipe.rate)
     like = initial_state(learner, optimizer, data.train.frames.shape[1], seed)
     found = restore(workdir / "plain" / "checkpoints", like)
@@ -83,7 +74,7 @@ def meta_train_in_noise(
     """Meta-train from plain weights; a task is a speaker in one noise at one level, or in none."""
     meta = plan.recipe.meta
     return fit(
-        learner, speaker_tasks(data, meta, seed), meta.updates, meta.rate, directory,
+        learner, speaker_tasks(data.train, data.vocabulary, meta, seed), meta.updates, meta.rate, directory,
         augment=one_condition(bank), features=data.train.frames.shape[1], seed=seed, config=config, params=params,
     ).params  # fmt: skip
 
@@ -108,8 +99,3 @@ def one_condition(bank: np.ndarray) -> Augment:
         return augment_episode(augmentation(in_noise))(keys[2], episode)
 
     return augment
-
-
-def _network(data: SpeechData, recipe: Recipe) -> Model:
-    size = Size(recipe.width, recipe.depth)
-    return recogniser(data.vocabulary.size, recipe.encoder, size, dropout=recipe.dropout)

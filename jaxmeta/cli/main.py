@@ -12,6 +12,7 @@ from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.spot import spot
 from jaxmeta.cli.train_assistant import train_assistant
+from jaxmeta.cli.train_recogniser import train_recogniser
 from jaxmeta.cli.train_words import train_words
 from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
@@ -21,7 +22,8 @@ GROUPS = {"train": "Train from folders of recordings."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
-} | {"train words": train_words, "train assistant": train_assistant}
+} | {"train words": train_words, "train recogniser": train_recogniser, "train assistant": train_assistant}
+"""Name -> function; a name may have two words."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.decoders import CHARACTER_ORDER, WORD_ORDER, outputs_for
-from experiments.adapt_asr.synthesis import sentences
+from jaxmeta.data.synthesis.sentences import sentences
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding import flashlight_beam
 from jaxmeta.decoding.beam import ctc_beam

@@ -19,7 +19,6 @@ from experiments.adapt_asr.report import (
     table,
 )
 from experiments.adapt_asr.safety import forgetting, gate
-from experiments.adapt_asr.synthesis import read_aloud, sentences
 from jaxmeta import MetaLearner, Ragged
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.manifest import read_manifest
@@ -67,21 +66,6 @@ def writes(rate, steps):
 
 def trained(name, rate=1.0, steps=4, error=0.0, plain=0.0):
     return Trained(name, writes, {"plain": jnp.asarray(plain)}, rate, steps, error)
-
-
-def test_sentences_differ_and_are_parted():
-    words = sentences(200, 0)
-    assert len({word.text for word in words}) == 200
-    assert [sum(word.split == split for word in words) for split in ("train", "val", "test")] == [167, 8, 25]
-    assert {word.text for word in sentences(200, 1)} != {word.text for word in words}
-
-
-def test_transcripts_and_their_words_are_read_aloud():
-    rows = read_manifest(read_aloud(["OPEN THE DOOR", "SHUT THE WINDOW"], seed=0)).columns
-    texts = rows["transcription"].tolist()
-    assert len(texts) == 4 and texts[:2] == ["open the door", "shut the window"]
-    assert {word for text in texts for word in text.split()} <= {"open", "the", "door", "shut", "window"}
-    assert all(3 <= len(text.split()) <= 8 for text in texts)
 
 
 def test_speakers_are_padded_to_one_of_few_lengths(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.adapt_asr.data import FEATURES
 from experiments.adapt_asr.methods import Method
 from experiments.adapt_asr.protocol import Heard
 from experiments.adapt_asr.report import Trained
@@ -26,6 +25,7 @@ from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.manifest import write_manifest
 from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.vocabulary import build_vocabulary
+from jaxmeta.recognition.corpora import FEATURES
 from jaxmeta.sequence_losses import confidence
 
 RATE = 16_000

@@ -1,5 +1,7 @@
 """A small recogniser with random weights, and a folder of recordings of one voice."""
 
+import signal
+
 import jax
 import numpy as np
 import pytest
@@ -41,3 +43,19 @@ def write_voice(folder, texts=TEXTS, rate=16_000, **columns):
 @pytest.fixture(scope="session")
 def voice_folder(tmp_path_factory):
     return write_voice(tmp_path_factory.mktemp("voice") / "mine")
+
+
+def interrupted(make, at):
+    """A factory of samplers, as `make` is, which are interrupted when they are asked for batch `at`."""
+
+    def make_interrupted(*arguments, **options):
+        sampler = make(*arguments, **options)
+
+        def sample(index):
+            if index == at:
+                signal.raise_signal(signal.SIGTERM)
+            return sampler(index)
+
+        return sample
+
+    return make_interrupted

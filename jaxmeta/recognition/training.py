@@ -1,0 +1,166 @@
+"""Training of CTC recognisers: on all speakers at once, and meta-training on tasks of one speaker each."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxmeta.data.augmentation.rows import Transform
+from jaxmeta.data.augmentation.spectral import equalise, time_warp
+from jaxmeta.data.augmentation.transforms import augment_episode, chain, frequency_warp, spec_augment
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
+from jaxmeta.data.sampling.utterances import UtteranceSampler, batch_sampler, utterance_sampler
+from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.error_rates import character_edits, error_rate
+from jaxmeta.decoding.greedy import greedy
+from jaxmeta.learners.averaging import uniform
+from jaxmeta.models.acoustic import SIZES, recogniser
+from jaxmeta.recognition.adaptation import LOSS
+from jaxmeta.recognition.corpora import FEATURES
+from jaxmeta.recognition.meta_training import MetaTraining
+from jaxmeta.recognition.presets import Training
+from jaxmeta.recognition.recogniser import Card, Recogniser
+from jaxmeta.training import TrainState
+from jaxmeta.training.fit import fit, supervised
+from jaxmeta.training.loop import Validation
+from jaxmeta.types import MetaLearner, Model, PyTree, Ragged
+
+_ROWS = 20
+"""Utterances that are recognised at once in validation."""
+
+
+def augmentation(*more: Transform) -> Transform:
+    """What an utterance of log-mels goes through in training: other paces, voices and microphones, and masks."""
+    return chain(
+        time_warp(ends=0.0, bend=0.05),
+        frequency_warp(0.9, 1.12, shift=1.0),
+        equalise(0.6),
+        *more,
+        spec_augment(time_masks=2, time_width=25, frequency_masks=2, frequency_width=6, time_fraction=0.08),
+    )
+
+
+def train_recogniser(
+    corpus: Corpus,
+    held_out: Corpus,
+    vocabulary: Vocabulary,
+    training: Training,
+    directory: Path,
+    *,
+    seed: int,
+    config: Mapping[str, Any],
+) -> Recogniser:
+    """Train a recogniser from random weights, or load what was trained before.
+
+    Args:
+      corpus: transcribed utterances of many speakers, all of which CTC can align; their features are kept in the card.
+      held_out: utterances of other speakers; the error on a hundred of them is logged ten times and decides nothing.
+      vocabulary: of all transcripts.
+      training: which network, and how long.
+      directory: of the checkpoints and the log.
+      seed: of the initial weights, the order of utterances and the augmentation.
+      config: what decides the result besides `training` and the seed: fingerprints of the data.
+    Raises:
+      Interrupted: a signal came; the same call resumes.
+      ValueError: an unknown network; no utterance is short enough; the directory holds a run of another config.
+    """
+    size = SIZES[training.encoder][training.size]
+    model = recogniser(vocabulary.size, training.encoder, size, dropout=training.dropout)
+    params = train_on_all_speakers(
+        model, corpus, _some(held_out, 100), vocabulary, directory, updates=training.updates, rate=training.rate,
+        frames_per_batch=training.frames_per_batch, max_frames=training.max_frames, seed=seed,
+        config=training._asdict() | {"seed": seed} | dict(config),
+    )  # fmt: skip
+    return Recogniser(Card(training.encoder, size, corpus.config or FEATURES), vocabulary, params)
+
+
+def train_on_all_speakers(
+    model: Model,
+    corpus: Corpus,
+    held_out: Corpus,
+    vocabulary: Vocabulary,
+    directory: Path,
+    *,
+    updates: int,
+    rate: float,
+    frames_per_batch: int,
+    max_frames: int,
+    seed: int,
+    config: Mapping[str, Any],
+    evaluations: int = 10,
+    buckets: int = 4,
+    augment: Transform | None = None,
+    params: PyTree | None = None,
+    update_transform: optax.GradientTransformation | None = None,
+) -> PyTree:
+    """Weights of a recogniser trained on all utterances of all speakers at once.
+
+    Args:
+      model: Ragged log-mels to Ragged logits, as `models.acoustic.recogniser` gives it.
+      corpus, vocabulary, directory: as in `train_recogniser`.
+      held_out: utterances of other speakers; their error is logged `evaluations` times.
+      updates, rate, seed, config, params, update_transform: as in `training.fit.fit`.
+      frames_per_batch: the most frames of a batch, padding included.
+      max_frames: longer utterances are left out.
+      buckets: padded lengths of batches, 1 to 4, each of which compiles the update again.
+      augment: what each utterance goes through; None: `augmentation()`.
+    Raises: as `train_recogniser`.
+    """
+    sampler = batch_sampler(
+        corpus, vocabulary, seed=seed, frames_per_batch=frames_per_batch, max_frames=max_frames, buckets=buckets
+    )
+    return fit(
+        supervised(model, LOSS), sampler, updates, rate, directory,
+        augment=augment_episode(augment or augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
+        config=config, params=params, update_transform=update_transform,
+        validation=Validation(validation_score(model, held_out, vocabulary), max(1, updates // evaluations)),
+    ).params  # fmt: skip
+
+
+def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Callable[[TrainState], float]:
+    """A score for `train_loop`: minus the character error rate in percent over a corpus, by greedy search."""
+    longest = int(round_up(corpus.length.max()))
+    said = corpus.columns["transcription"].tolist()
+
+    @jax.jit
+    def recognise(params: PyTree, inputs: Ragged) -> Ragged:
+        return greedy(model.apply(params, {}, inputs, jax.random.key(0), False)[0])
+
+    def score(train: TrainState) -> float:
+        texts: list[str] = []
+        for start in range(0, len(said), _ROWS):
+            rows = np.minimum(np.arange(start, start + _ROWS), len(said) - 1)  # filled up, so that one program does
+            texts += vocabulary.decode_rows(recognise(train.params, gather(corpus, rows, longest)))
+        return -error_rate(character_edits(said, texts[: len(said)]))
+
+    return score
+
+
+def _some(corpus: Corpus, most: int) -> Corpus:
+    """At most so many utterances, evenly spaced."""
+    chosen = np.unique(np.linspace(0, len(corpus) - 1, most).astype(int))
+    return corpus.select(np.isin(np.arange(len(corpus)), chosen))
+
+
+def speaker_tasks(corpus: Corpus, vocabulary: Vocabulary, meta: MetaTraining, seed: int) -> UtteranceSampler:
+    """Batches of tasks for meta-training, each a speaker of the corpus."""
+    return utterance_sampler(
+        corpus, vocabulary, support=meta.support, query=meta.query, tasks=meta.tasks, seed=seed,
+        max_frames=meta.longest, buckets=1,
+    )  # fmt: skip
+
+
+def average_of_speakers(
+    learner: MetaLearner, params: PyTree, corpus: Corpus, vocabulary: Vocabulary, seed: int, count: int = 32
+) -> PyTree:
+    """The uniform average of the weights that adapt to ten utterances of each of some training speakers."""
+    episodes = adaptation_episodes(corpus, vocabulary, supports=(10,), query=1, seed=seed)
+    chosen = np.random.default_rng(seed).permutation(len(episodes.groups))[:count]
+    adapt = jax.jit(lambda batch: learner.adapt(params, {}, batch, jax.random.key(0))[0])
+    supports = (jax.tree.map(lambda leaf: leaf[0], episodes(10, [index]).support) for index in chosen)
+    return uniform([adapt(support) for support in supports])

@@ -1,0 +1,103 @@
+"""`jaxmeta train recogniser`: from folders of recordings to a recogniser that transcribes."""
+
+import json
+from typing import get_args
+
+import pytest
+
+from jaxmeta.cli.main import main
+from jaxmeta.models.acoustic import SIZES, Encoder, Size
+from jaxmeta.recognition import training
+from jaxmeta.recognition.presets import PRESETS, Training
+from tests.recognition.conftest import interrupted, write_voice
+
+SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
+SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    """A network that compiles at once, in a process whose settings stay."""
+    monkeypatch.setitem(SIZES["dnn"], "tiny", Size(16, 1))
+    monkeypatch.setattr("jaxmeta.training.runtime.prepare", lambda **options: None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    names = [f"audio/{index}.wav" for index in range(len(SAID))]
+    return write_voice(tmp_path / "speech", SAID, file_name=names, transcription=SAID, speaker=SPEAKERS)
+
+
+def command(folder, out, *more):
+    return ["train", "recogniser", str(folder), "--out", str(out), "--encoder", "dnn", "--updates", "3", *more]
+
+
+def fails(arguments, capsys):
+    """The message of a command that must fail, and write nothing to standard output."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and not said.out and "Traceback" not in said.err
+    return said.err
+
+
+def test_a_recogniser_is_trained_tested_and_transcribes(folder, tmp_path, capsys):
+    out = tmp_path / "recogniser"
+    main(command(folder, out))
+    said = capsys.readouterr()
+    assert "| val | " in said.out and f"written to {out}" in said.out
+    assert "by a draw with seed 0" in said.err and "[4/4] writing the recogniser" in said.err
+    results = json.loads((out / "results.json").read_bytes())
+    (row,), run = results["rows"], results["run"]
+    assert row["speakers"] == 2 and 0 <= row["cer_low"] <= row["cer"] <= row["cer_high"]
+    assert run["seed"] == 0 and set(run["data"]) == {str(folder)} and "training" in run["seconds"]
+    assert said.out.startswith((out / "results.md").read_text(encoding="utf-8").split("\n\n")[0])
+    main(["transcribe", str(out), str(folder / "audio" / "0.wav")])
+    assert capsys.readouterr().out.startswith(str(folder / "audio" / "0.wav"))
+    assert "exists and holds a trained recogniser" in fails(command(folder, out), capsys)
+
+
+def test_an_interrupted_command_resumes(folder, tmp_path, capsys, monkeypatch):
+    make = training.batch_sampler
+
+    out = tmp_path / "recogniser"
+    monkeypatch.setattr(training, "batch_sampler", interrupted(make, 2))
+    with pytest.raises(SystemExit) as stop:
+        main(command(folder, out))
+    assert stop.value.code == 143 and not (out / "card.json").exists()
+    assert "the same command resumes" in capsys.readouterr().err
+    monkeypatch.setattr(training, "batch_sampler", make)
+    assert "updates=3 there, 4 here" in fails([*command(folder, out), "--updates", "4"], capsys)
+    main(command(folder, out))
+    assert (out / "results.json").exists()
+
+
+def test_bad_arguments_are_said(folder, tmp_path, capsys):
+    out = tmp_path / "recogniser"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "metadata.csv").write_text("file_name,transcription\n", encoding="utf-8")
+    assert "metadata.csv: a header but no rows" in fails(command(tmp_path / "empty", out), capsys)
+    assert "name one or more folders of recordings, or give --synthesised" in fails(
+        ["train", "recogniser", "--out", str(out)], capsys
+    )
+    assert "not both" in fails(command(folder, out, "--synthesised"), capsys)
+    assert "--updates 0 must be 1 or more" in fails([*command(folder, out), "--updates", "0"], capsys)
+    assert "exists and holds no interrupted training" in fails(command(folder, tmp_path / "empty"), capsys)
+    assert not out.exists()
+
+
+def test_choices_are_those_of_the_networks():
+    hints = Training.__annotations__
+    assert get_args(hints["encoder"]) == get_args(Encoder) == tuple(SIZES)
+    assert all(tuple(sizes) == get_args(hints["size"]) for sizes in SIZES.values())
+    assert all(preset.frames_per_batch >= preset.max_frames for preset in PRESETS.values())
+
+
+@pytest.mark.slow
+def test_synthesised_sentences_need_no_recordings(tmp_path, capsys):
+    pytest.importorskip("espeakng_loader", reason='needs the extra "synth"')
+    out = tmp_path / "recogniser"
+    main(["train", "recogniser", "--synthesised", "--out", str(out), "--encoder", "dnn", "--updates", "2"])
+    rows = json.loads((out / "results.json").read_bytes())["rows"]
+    assert [(row["split"], row["speakers"]) for row in rows] == [("val", 8), ("test", 16)]
