@@ -17,8 +17,10 @@ from .learners.averaging import averaging
 from .learners.boil import boil
 from .learners.bootstrapped import bootstrapped
 from .learners.cavia import cavia
+from .learners.enrolment import enrolment
 from .learners.evolved import evolved
 from .learners.imaml import imaml
+from .learners.joint import joint
 from .learners.maml import maml
 from .learners.maml_plus_plus import maml_plus_plus
 from .learners.matching import matching
@@ -49,6 +51,7 @@ __all__ = [
     "cavia",
     "check_estimator",
     "conjugate_gradients",
+    "enrolment",
     "evolution",
     "evolved",
     "first_order",
@@ -56,6 +59,7 @@ __all__ = [
     "grow",
     "imaml",
     "implicit",
+    "joint",
     "maml",
     "maml_plus_plus",
     "matching",
