@@ -4,7 +4,6 @@ Rusu, Rabinowitz, Desjardins et al. 2016, "Progressive neural networks" (arXiv 1
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,20 +73,6 @@ def progressive(
         return apply(fast, state, see(params, inputs, key), key, train)
 
     return MetaLearner(init, adapt, predict, after_adaptation(adapt, predict, loss))
-
-
-def two_columns(layers: Sequence[Model], *arguments: Any, **options: Any) -> MetaLearner:
-    """A progressive network that starts with one frozen column, with weights as its layers draw them.
-
-    Arguments are those of `progressive`; layers of a trained classifier give its weights to the frozen column.
-    """
-    learner = progressive(layers, *arguments, **options)
-
-    def init(key, inputs):
-        params, state = learner.init(key, inputs)
-        return grow(layers, params, state, params["new"], inputs, key)
-
-    return learner._replace(init=init)
 
 
 def grow(

@@ -1,6 +1,6 @@
 """Few-shot learners of spoken words by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optax
@@ -19,13 +19,14 @@ from jaxmeta.learners.maml_plus_plus import maml_plus_plus
 from jaxmeta.learners.matching import matching
 from jaxmeta.learners.meta_curvature import meta_curvature
 from jaxmeta.learners.meta_sgd import meta_sgd
-from jaxmeta.learners.progressive import two_columns
+from jaxmeta.learners.progressive import grow, progressive
 from jaxmeta.learners.proto_maml import proto_maml
 from jaxmeta.learners.r2d2 import r2d2
 from jaxmeta.learners.reptile import reptile
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.heads import Network, contextual
 from jaxmeta.models.linen import from_linen
+from jaxmeta.types import MetaLearner, Model
 from jaxmeta.words.presets import Name
 
 INNER_RATE = 0.1
@@ -69,3 +70,17 @@ def learners(network: Network, estimator: Estimator | None) -> dict[Name, Build]
         "matching": lambda ways, steps: matching(network(), cross_entropy, ways),
         "r2d2": lambda ways, steps: r2d2(network(), cross_entropy, ways),
     }
+
+
+def two_columns(layers: Sequence[Model], *arguments: Any, **options: Any) -> MetaLearner:
+    """A progressive network that starts with one frozen column, with weights as its layers draw them.
+
+    Arguments are those of `progressive`; layers of a trained classifier give its weights to the frozen column.
+    """
+    learner = progressive(layers, *arguments, **options)
+
+    def init(key, inputs):
+        params, state = learner.init(key, inputs)
+        return grow(layers, params, state, params["new"], inputs, key)
+
+    return learner._replace(init=init)

@@ -22,6 +22,7 @@ def small(monkeypatch):
     monkeypatch.setattr(runtime, "prepare", lambda **given: None)
 
 
+@pytest.mark.slow
 def test_a_folder_that_enroll_takes_and_a_run_that_is_resumed(tones_folder, voice_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "assistant"
     command = ["train", "assistant", str(tones_folder), "--out", str(out), "--updates", "2"]

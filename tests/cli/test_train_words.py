@@ -29,6 +29,7 @@ def command(folder, out, *more):
             "--shots", "1", *more]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_table_and_a_run_that_is_resumed(tones_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "run"
     main(command(tones_folder, out, "--updates", "2"))

@@ -25,7 +25,7 @@ def test_every_learner_has_a_preset_in_every_preset():
     assert names == set(get_args(Name)) and all(set(presets) == names for presets in PRESETS.values())
 
 
-@pytest.mark.parametrize("name", ["protonet", "r2d2"])
+@pytest.mark.parametrize("name", ["protonet", pytest.param("r2d2", marks=pytest.mark.slow)])
 def test_closed_forms_have_the_same_rows_whether_each_recording_is_encoded_once_or_in_every_episode(
     tmp_path,
     tones_folder,  # noqa: F811

@@ -10,7 +10,7 @@ import pytest
 
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.manifest import read_manifest
-from jaxmeta.data.synthesis import espeak, synthesis
+from jaxmeta.data.synthesis import espeak, speech
 from jaxmeta.data.synthesis.lexicon import Word, default_words
 from jaxmeta.data.synthesis.speech import CARD, Voice, default_voices, plan, speak, synthesise
 
@@ -198,7 +198,7 @@ def _contents(folder):
 
 
 def test_corpus_is_the_same_for_any_number_of_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "_CHUNK", 3)
+    monkeypatch.setattr(speech, "_CHUNK", 3)
     rows = plan(WORDS, VOICES, takes=2)
     one, two = synthesise(tmp_path / "one", rows, workers=1), synthesise(tmp_path / "two", rows, workers=2)
     assert _contents(one) == _contents(two) and len(_contents(one)) == 12
@@ -208,7 +208,7 @@ def test_identical_corpus_is_reused_and_another_refused(tmp_path, monkeypatch):
     rows = plan(WORDS, VOICES)
     folder = synthesise(tmp_path / "corpus", rows)
     before = _contents(folder)
-    monkeypatch.setattr(synthesis, "_write_chunk", None)  # Synthesis would fail from here on.
+    monkeypatch.setattr(speech, "_write_chunk", None)  # Synthesis would fail from here on.
     assert synthesise(tmp_path / "corpus", rows) == folder
     for other in (rows[1:], [rows[0]._replace(pitch=51), *rows[1:]]):
         with pytest.raises(ValueError, match="holds something else"):
@@ -235,7 +235,7 @@ def test_failure_leaves_nothing_behind(tmp_path, workers):
 
 
 def test_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "_CHUNK", 1)
+    monkeypatch.setattr(speech, "_CHUNK", 1)
 
     def interrupt(done, total):
         if done == 3:
