@@ -58,6 +58,7 @@ def test_a_recogniser_is_trained_tested_and_transcribes(folder, tmp_path, capsys
     assert "exists and holds a trained recogniser" in fails(command(folder, out), capsys)
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_resumes(folder, tmp_path, capsys, monkeypatch):
     make = training.batch_sampler
 
