@@ -180,7 +180,7 @@ def test_a_poisoned_task_is_left_out(case):
 @every_case
 def test_all_tasks_poisoned_changes_only_the_step(case):
     after, metrics = case.update(case.train, poisoned(batch(), np.nan, index=slice(None)))
-    assert int(metrics["masked"]) == TASKS and int(after.step) == 1
+    assert int(metrics["masked"]) == TASKS and int(after.step) == 1 and np.isnan(metrics["loss"])
     chex.assert_trees_all_equal(after[2:], case.train[2:])
 
 

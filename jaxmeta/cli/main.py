@@ -46,7 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(_status(error)) from None
+
+
+def _status(error: Exception) -> int:
+    """2: the user can mend it; 4: training has diverged."""
+    from jaxmeta.training.health import DivergedError
+
+    return 4 if isinstance(error, DivergedError) else 2
 
 
 def _subcommands(group: str) -> dict[str, Callable[..., Any]]:

@@ -14,7 +14,7 @@ from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
 from jaxmeta.recognition.training import train_recogniser
 from jaxmeta.recognition.validation import error_table, held_out_errors
-from jaxmeta.training.loop import Interrupted
+from jaxmeta.training.interrupts import Interrupted
 from jaxmeta.training.runlog import read_metrics
 from tests.recognition.conftest import interrupted, write_voice
 
