@@ -12,7 +12,7 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions"},
+    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions", "jaxmeta.interrupts"},
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses"},

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxmeta import tree
+from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
 from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.durable import lock, plain, write_json
 from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health
-from jaxmeta.training.interrupts import Interrupted, collected_signals
 from jaxmeta.training.runlog import RunLog
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
@@ -128,7 +128,7 @@ class _Run(NamedTuple):
         with RunLog(self.directory, self.steps, start=int(first.step)) as log, collected_signals() as received:
             saved_at = time.monotonic()
             for before, episodes, state, metrics in _updates(update, first, self.sampler, self.steps):
-                step = int(state.step)
+                step, patience.seconds = int(state.step), WHILE_TRAINING
                 if self.on_step is not None:
                     self.on_step(state, metrics)
                 if "masked" in metrics and int(metrics["masked"]) and not health.left_out:

@@ -5,7 +5,20 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass
+class Patience:
+    """How long a command waits for Python to obey a signal, before it ends the process."""
+
+    seconds: float
+
+
+patience = Patience(4.0)
+"""Training waits longer once it has begun: a step ends, and is saved."""
+WHILE_TRAINING = 30.0
 
 
 class Interrupted(SystemExit):
@@ -33,7 +46,9 @@ def collected_signals() -> Iterator[list[int]]:
             # nohup and job control ignore signals on purpose; None is a handler that Python cannot put back.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, handle)
+    seconds = patience.seconds
     try:
         yield received
     finally:
+        patience.seconds = seconds
         put_back()
