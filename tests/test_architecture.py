@@ -12,7 +12,7 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions"},
+    {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.progress", "jaxmeta.versions"},
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses"},
@@ -27,7 +27,7 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.progress"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.progress"},
     "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
@@ -59,6 +59,7 @@ def allowed(importer, imported):
         "jaxmeta.losses",
         "jaxmeta.optimizers",
         "jaxmeta.progress",
+        "jaxmeta.durable",
     }:
         return True
     if importer in LEAVES:

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import Vocabulary, load_vocabulary
+from jaxmeta.durable import write_json
 from jaxmeta.models.acoustic import Encoder, Size, recogniser
 from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
 from jaxmeta.training.weights import load_weights, save_weights
 from jaxmeta.types import Model, PyTree, Ragged
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxmeta.durable import lock, plain, write_json
 from jaxmeta.training.checkpoint import restore, save
-from jaxmeta.training.durable import lock, plain, write_json
 from jaxmeta.training.runlog import RunLog
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode

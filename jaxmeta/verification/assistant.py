@@ -15,9 +15,9 @@ import numpy as np
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.windows import starts
+from jaxmeta.durable import write_json
 from jaxmeta.models.speaker import SPEAKER, WORD, word_and_speaker
 from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
 from jaxmeta.training.weights import load_weights, save_weights
 from jaxmeta.types import Model, PyTree, Ragged
 from jaxmeta.verification.calibration import Calibration

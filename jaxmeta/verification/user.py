@@ -11,8 +11,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxmeta.durable import write_json
 from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
 from jaxmeta.training.weights import load_weights, save_weights
 from jaxmeta.verification.assistant import Assistant, AssistantError, Heard, load_assistant, save_assistant
 from jaxmeta.verification.gate import Decision, Gate

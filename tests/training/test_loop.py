@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmeta.durable import lock
 from jaxmeta.training.checkpoint import checkpoints, restore
-from jaxmeta.training.durable import lock
 from jaxmeta.training.loop import Interrupted, Validation, train_loop
 from jaxmeta.training.runlog import read_metrics
 from jaxmeta.training.update import TrainState
