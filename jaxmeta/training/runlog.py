@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from jaxmeta.durable import plain, write_text
 from jaxmeta.progress import current, progress_bar
-from jaxmeta.training.durable import plain, write_text
 
 
 class RunLog:

@@ -130,7 +130,7 @@ def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"another config: rate=0\.003 there, 0\.1 here"):
         trained(speech, tmp_path / "parts", TINY._replace(rate=0.1))
     read = load_recogniser(save_recogniser(tmp_path / "recogniser", whole))
-    assert read.card == whole.card and read.card.size == Size(16, 1)
+    assert read.card == whole.card and read.card.options == {"width": 16, "depth": 1}
 
 
 def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, one, monkeypatch):
