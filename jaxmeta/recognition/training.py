@@ -76,7 +76,7 @@ def train_recogniser(
         frames_per_batch=training.frames_per_batch, max_frames=training.max_frames, seed=seed,
         config=training._asdict() | {"seed": seed} | dict(config),
     )  # fmt: skip
-    return Recogniser(Card(training.encoder, size, corpus.config or FEATURES), vocabulary, params)
+    return Recogniser(Card(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
 
 
 def train_on_all_speakers(

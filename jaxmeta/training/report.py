@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 import jaxmeta
-from jaxmeta.training.durable import write_json
+from jaxmeta.durable import write_json
 from jaxmeta.versions import versions
 
 _log = logging.getLogger("jaxmeta")
