@@ -54,6 +54,11 @@ class Attention(nn.Module):
         return values.reshape(*values.shape[:2], self.heads, self.width // self.heads)
 
 
+def widened(values: Array) -> Array:
+    """In float32 at least: features, activations and weights may be stored in half of it, sums are not."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+
+
 def require(fields: dict[str, object], allowed: dict[str, tuple]) -> None:
     """Raises ValueError for a field of config.json whose value these networks do not compute."""
     for name, values in allowed.items():

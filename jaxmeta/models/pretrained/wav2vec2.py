@@ -18,7 +18,7 @@ from jax import numpy as jnp
 
 from jaxmeta.models.layers import apply_mask, frame_mask, where
 from jaxmeta.models.linen import from_linen
-from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require
+from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require, widened
 from jaxmeta.models.pretrained.folder import Tensors, read_config, read_weights, write_folder
 from jaxmeta.models.pretrained.relative_attention import GatedAttention, buckets
 from jaxmeta.types import Array, Model, PyTree, Ragged
@@ -65,13 +65,13 @@ class Wav2Vec2Config:
         return samples
 
 
-def wav2vec2(config: Wav2Vec2Config, first: int = 0, last: int | None = None) -> Model:
+def wav2vec2(config: Wav2Vec2Config, first: int | None = None, last: int | None = None) -> Model:
     """The encoder, waveforms [N, S] at 16 kHz -> Ragged [N, T, hidden_size], or some of its layers.
 
     Waveforms are as `normalised` makes them where preprocessor_config.json has do_normalize, and as recorded elsewhere.
     Args:
       config: of the network; params have the names of the checkpoint.
-      first: layer that the part starts with; from 1 on, its inputs are the outputs of the part before it.
+      first: layer that the part starts with, whose inputs are then the outputs of the part before; None: at waveforms.
       last: layer before which the part ends; None: the last one, and what follows it.
     Raises:
       ValueError: at trace time, waveforms too short for a frame.
@@ -260,13 +260,13 @@ class _Layer(nn.Module):
 
 class _Transformer(nn.Module):
     config: Wav2Vec2Config
-    first: int
+    first: int | None
     last: int | None
 
     @nn.compact
     def __call__(self, values: Array, lengths: Array) -> Array:
         config, normalise = self.config, LayerNorm(epsilon=self.config.layer_norm_eps, name="layer_norm")
-        if self.first == 0:
+        if self.first is None:
             values = values + _Positions(config, name="pos_conv_embed")(values)
             values = values if config.do_stable_layer_norm else normalise(values)
         bias, mask = None, frame_mask(lengths, values.shape[1])[:, None, None]
@@ -282,14 +282,14 @@ class _Transformer(nn.Module):
 
 class _Encoder(nn.Module):
     config: Wav2Vec2Config
-    first: int = 0
+    first: int | None = None
     last: int | None = None
 
     @nn.compact
     def __call__(self, inputs: Ragged) -> Ragged:
-        values, lengths = inputs
-        if self.first == 0:
-            values, lengths = _Convolutions(self.config, name="feature_extractor")(inputs)
+        values, lengths = widened(inputs.values), inputs.lengths
+        if self.first is None:
+            values, lengths = _Convolutions(self.config, name="feature_extractor")(Ragged(values, lengths))
             values = apply_mask(_Projection(self.config, name="feature_projection")(values), lengths)
         return Ragged(
             apply_mask(_Transformer(self.config, self.first, self.last, name="encoder")(values, lengths), lengths),

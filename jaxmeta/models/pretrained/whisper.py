@@ -17,10 +17,10 @@ from jax import numpy as jnp
 
 from jaxmeta.models.layers import apply_mask, frame_mask
 from jaxmeta.models.linen import from_linen
-from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require
+from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require, widened
 from jaxmeta.models.pretrained.folder import read_config, read_weights, write_folder
 from jaxmeta.models.seq2seq import Spoken
-from jaxmeta.types import Array, Model, PyTree, Ragged
+from jaxmeta.types import Array, Loss, Model, PyTree, Ragged
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ def whisper(config: WhisperConfig) -> Whisper:
     return Whisper(from_linen(module), encode, greedy)
 
 
-def whisper_encoder(config: WhisperConfig, first: int = 0, last: int | None = None) -> Model:
+def whisper_encoder(config: WhisperConfig, first: int | None = None, last: int | None = None) -> Model:
     """The encoder alone, log-mels [N, T, M] -> Ragged [N, ceil(T / 2), D], or some of its layers.
 
     Args:
       config: of the network; params are those under "encoder" of `whisper`, or the part of them that is used.
-      first: layer that the part starts with; from 1 on, its inputs are the outputs of the part before it.
+      first: layer that the part starts with, whose inputs are then the outputs of the part before; None: at log-mels.
       last: layer before which the part ends; None: the last one, and the normalisation after it.
     """
     return from_linen(_Encoder(config, first, last))
@@ -102,6 +102,23 @@ def read_whisper(folder: str | Path, dtype: Any = None) -> tuple[WhisperConfig, 
     inputs = Spoken(_nothing(config), jnp.zeros((1, 1), jnp.int32))
     shapes = jax.eval_shape(model.init, jax.random.key(0), inputs)[0]
     return config, read_weights(folder, shapes, prefix="model.", unused=("proj_out.",), dtype=dtype)
+
+
+def teacher_forced(speech: Ragged, labels: Ragged, prompt: Sequence[int], end: int) -> tuple[Spoken, Ragged]:
+    """Inputs and targets that teach the decoder to write labels, token numbers [N, L], and the end after a prompt.
+
+    The loss is `after_prompt(sequence_cross_entropy, len(prompt))`.
+    """
+    real = frame_mask(labels.lengths, labels.values.shape[1])
+    written = jnp.where(real, labels.values, end)
+    before = jnp.broadcast_to(jnp.asarray(prompt, written.dtype), (len(written), len(prompt)))
+    targets = Ragged(jnp.pad(written, ((0, 0), (0, 1)), constant_values=end), labels.lengths + 1)
+    return Spoken(speech, jnp.concatenate([before, written], axis=1)), targets
+
+
+def after_prompt(loss: Loss, prompt: int) -> Loss:
+    """A loss of logits [N, L, C] and labels that leaves out what is predicted inside of a prompt of so many tokens."""
+    return lambda outputs, targets: loss(outputs[:, prompt - 1 :], targets)
 
 
 def write_whisper(folder: str | Path, config: dict[str, Any], params: PyTree) -> None:
@@ -128,13 +145,13 @@ class _EncoderLayer(nn.Module):
 
 class _Encoder(nn.Module):
     config: WhisperConfig
-    first: int = 0
+    first: int | None = None
     last: int | None = None
 
     @nn.compact
     def __call__(self, speech: Ragged) -> Ragged:
-        config = self.config
-        values, lengths = self._front(speech) if self.first == 0 else speech
+        config, speech = self.config, speech._replace(values=widened(speech.values))
+        values, lengths = self._front(speech) if self.first is None else speech
         mask = frame_mask(lengths, values.shape[1])[:, None, None]
         layers = config.encoder_layers
         for index in range(layers)[self.first : self.last]:
