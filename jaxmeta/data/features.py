@@ -17,6 +17,8 @@ _LEAST_FRAMES = 4
 """Trimming never leaves fewer hops than this of a longer recording, so that a click does not become a word."""
 _DELTA_WIDTH = 9
 """Frames that a difference is fitted over, librosa's default."""
+Beyond = Literal["constant", "reflect"]
+"""What lies beyond the ends of a recording."""
 _LEAST_DEVIATION = 1e-5
 """A feature that varies less than this is constant up to rounding; it is centred but not scaled."""
 
@@ -172,7 +174,7 @@ def _whisper(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
     return (np.maximum(decades, decades.max() - 8) + 4) / 4
 
 
-def _mel_power(waveform: np.ndarray, config: FeatureConfig, beyond: str = "constant") -> np.ndarray:
+def _mel_power(waveform: np.ndarray, config: FeatureConfig, beyond: Beyond = "constant") -> np.ndarray:
     """Mel power [M, T] of Hann windows centred on multiples of the hop; zeros or reflections beyond the ends."""
     frames = 1 + len(waveform) // config.hop_length
     if len(waveform) < config.n_fft:

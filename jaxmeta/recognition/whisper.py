@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import numpy as jnp
 
 from jaxmeta.data.features import FeatureConfig, extract, whisper_features
 from jaxmeta.data.tokenizer import Tokenizer, load_tokenizer
@@ -53,9 +54,21 @@ class WhisperRecogniser:
         values, lengths = jax.device_get(decode(self.params, speech))
         return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
 
-    def transcribe(self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200) -> list[str]:
-        """The text of each recording, a waveform [S] at 16 kHz, all in one batch."""
-        frames = [extract(waveform, self.features) for waveform in waveforms]
+    def transcribe(
+        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float = 30.0
+    ) -> list[str]:
+        """The text of each recording, a waveform [S] at 16 kHz, all in one batch.
+
+        Args:
+          waveforms: of up to 30 seconds each.
+          language: ISO 639-1 code.
+          length: most tokens of a transcript.
+          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30, and the decoder of a
+            network that has not been adapted to shorter ones says what it reads again and again.
+        """
+        least = int(seconds * self.features.sample_rate)
+        full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
+        frames = [extract(waveform, self.features) for waveform in full]
         return [self.tokenizer.decode(row).strip() for row in self.tokens(padded(frames), language, length)]
 
 
@@ -63,7 +76,7 @@ def padded(frames: Sequence[np.ndarray]) -> Ragged:
     """Features [T, M] of several recordings as one batch, whose T is a multiple of 5 seconds."""
     longest = -(-max(map(len, frames)) // _STEP) * _STEP
     values = np.stack([np.pad(row, ((0, longest - len(row)), (0, 0))) for row in frames])
-    return Ragged(values, np.array([len(row) for row in frames], np.int32))
+    return Ragged(jnp.asarray(values), jnp.array([len(row) for row in frames], jnp.int32))
 
 
 def load_whisper(folder: str | Path, dtype: Any = None) -> WhisperRecogniser:

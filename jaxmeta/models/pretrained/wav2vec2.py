@@ -93,10 +93,9 @@ def read_wav2vec2(folder: str | Path, dtype: Any = None) -> tuple[Wav2Vec2Config
     norms, acts = ("group", "layer"), tuple(ACTIVATIONS)
     require(found, {"feat_extract_norm": norms, "hidden_act": acts, "feat_extract_activation": acts})
     require(found, {"add_adapter": (False,), "conv_pos_batch_norm": (False,)})
-    given = {each.name: found[each.name] for each in fields(Wav2Vec2Config) if each.name in found}
-    config = Wav2Vec2Config(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    )
+    given: dict[str, Any] = {each.name: found[each.name] for each in fields(Wav2Vec2Config) if each.name in found}
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    config = Wav2Vec2Config(**given | lists)
     inputs = Ragged(jnp.zeros((1, math.prod(config.conv_stride) * sum(config.conv_kernel))), jnp.ones(1, jnp.int32))
     shapes = jax.eval_shape(wav2vec2(config).init, jax.random.key(0), inputs)[0]
     prefix = f"{config.model_type}."
