@@ -9,7 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxmeta import Batch, Episode, Ragged, check_estimator, maml
+from jaxmeta import Batch, Episode, Model, Ragged, check_estimator, maml, mixed_mode, unrolled
+from jaxmeta.estimators.symmetry import asymmetric
 from jaxmeta.losses import squared_error
 from jaxmeta.models.context import with_prefix, with_vector
 from jaxmeta.models.frozen import frozen, whole
@@ -68,6 +69,42 @@ def test_a_base_that_does_not_fit_is_refused():
         frozen(dense(), wrong, lambda path: path.endswith("bias")).init(KEY, INPUTS)
 
 
+def regression(base, estimator, made_up=False):
+    """The meta-loss of one weight that learns, on a frozen matrix."""
+
+    def apply(params, state, inputs, key, train):
+        if made_up:
+            asymmetric("this model")
+        return jnp.tanh(inputs * params["scale"]) @ base, state
+
+    model = Model(lambda key, inputs: ({"scale": jnp.ones(())}, {}), apply)
+    return maml(model, squared_error, optax.sgd(0.1), 2, estimator=estimator).meta_loss
+
+
+def test_mixed_mode_is_exact_where_a_compiled_function_is_given_the_frozen_weights():
+    base, batch = jnp.arange(12.0).reshape(4, 3) / 12, Batch(INPUTS, jnp.ones((4, 3)), jnp.ones(4))
+
+    def derivatives(estimator):
+        def loss(base, params):
+            return regression(base, estimator)(params, {}, Episode(batch, batch), KEY)[0]
+
+        # The frozen weights too: what is passed on silently must not be a constant.
+        return compiled(jax.grad(loss, argnums=(0, 1)))(base, {"scale": jnp.ones(())})
+
+    exact, mixed = derivatives(unrolled()), derivatives(mixed_mode())
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), mixed, exact)
+
+
+def test_mixed_mode_refuses_made_up_derivatives_beside_frozen_weights():
+    batch = Batch(INPUTS, jnp.ones((4, 3)), jnp.ones(4))
+
+    def loss(base, params):
+        return regression(base, mixed_mode(), made_up=True)(params, {}, Episode(batch, batch), KEY)[0]
+
+    with pytest.raises(ValueError, match=r"this model has made-up derivatives.*mixed_mode\(\)"):
+        jax.eval_shape(lambda base, params: jax.grad(loss, 1)(base, params), jnp.ones((4, 3)), {"scale": jnp.ones(())})
+
+
 def learns(path):
     return is_adapter(path) or "head" in path
 
@@ -123,7 +160,7 @@ def test_frozen_weights_have_no_gradients_no_slots_and_no_place_in_a_checkpoint(
     episode, optimizer = Episode(utterances(), utterances()), optax.adam(1e-3)
 
     def learner(base):
-        return maml(hubert_with_adapters(base, config), ctc, optax.sgd(0.1), 1)
+        return maml(hubert_with_adapters(base, config), ctc, optax.sgd(0.1), 1, estimator=mixed_mode())
 
     train = init_state(learner(base), optimizer, KEY, utterances().inputs)
     learned = sum(leaf.size for leaf in jax.tree.leaves(train.params))
@@ -139,7 +176,7 @@ def test_frozen_weights_have_no_gradients_no_slots_and_no_place_in_a_checkpoint(
     output, total = memory(of_adapters, base, train.params)
     assert output < 4 * learned + 200
     full = low_rank(with_ctc_head(wav2vec2(config), 5), 2, lambda path: "q_proj/kernel" in path)
-    everything = maml(full, ctc, optax.sgd(0.1), 1, adapt_only=learns)
+    everything = maml(full, ctc, optax.sgd(0.1), 1, estimator=mixed_mode(), adapt_only=learns)
     params = jax.eval_shape(full.init, KEY, utterances().inputs)[0]
     more, all_of_it = memory(jax.grad(everything.meta_loss, has_aux=True), params)
     # The gradient of a frozen weight in float32 is not there, not even for a while.
