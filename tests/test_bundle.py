@@ -72,7 +72,7 @@ def drop(*keys):
 
 HOSTILE = [
     # what is done to the card, what the message names
-    (put("kind", "something else"), "kind is 'something else' and must be 'ctc recogniser'"),
+    (put("kind", "something else"), "kind is 'something else' and must be 'recogniser'"),
     (put("kind", 7), "kind is 7"),
     (put("kind", None), "kind is None"),
     (drop("kind"), "kind is missing"),

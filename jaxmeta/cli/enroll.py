@@ -75,24 +75,24 @@ def _first(assistant: Path, manifest: Path, resample: bool) -> _Found:
     from jaxmeta.verification.recordings import read_recordings, unlike_the_others
     from jaxmeta.verification.user import enroll
 
-    one = load_assistant(assistant)
-    read = read_recordings(one, manifest, resample=resample)
-    user, doubtful = enroll(read.heard, read.labels), unlike_the_others(one, read.heard)
+    loaded = load_assistant(assistant)
+    read = read_recordings(loaded, manifest, resample=resample)
+    user, doubtful = enroll(read.heard, read.labels), unlike_the_others(loaded, read.heard)
     rows = list(range(len(read.heard.voices)))
-    return _Found(one, user, read.manifest, rows, doubtful, "does not sound like the others; is it the same voice?")
+    return _Found(loaded, user, read.manifest, rows, doubtful, "does not sound like the others; is it the same voice?")
 
 
 def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Found:
     from jaxmeta.verification.recordings import read_recordings
     from jaxmeta.verification.user import absorb, load_user
 
-    one, before = load_user(update)
-    read = read_recordings(one, manifest, resample=resample)
-    user, decisions = absorb(one, before, read.heard, read.labels, gate)
+    assistant, before = load_user(update)
+    read = read_recordings(assistant, manifest, resample=resample)
+    user, decisions = absorb(assistant, before, read.heard, read.labels, gate)
     used, refused = (
         [row for row, each in enumerate(decisions) if (each == "accept") is kept] for kept in (True, False)
     )
-    return _Found(one, user, read.manifest, used, refused, "not added: its speaker is not accepted.")
+    return _Found(assistant, user, read.manifest, used, refused, "not added: its speaker is not accepted.")
 
 
 def _copy(found: _Found, folder: Path) -> None:

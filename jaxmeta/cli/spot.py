@@ -40,10 +40,10 @@ def spot(
     gate = make_gate(prior, sure)
     if not files:
         raise ValueError("no files to search; name one or more after the enrolment.")
-    one, known = load_user(user)
-    features = read_features(replace(one.card.features, trim_db=None), files, resample=resample)
+    assistant, known = load_user(user)
+    features = read_features(replace(assistant.card.features, trim_db=None), files, resample=resample)
     for file, frames in zip(files, features, strict=True):
-        found = spot(one, known, frames, ratio)
+        found = spot(assistant, known, frames, ratio)
         kept = [(each, gate.decide(each.voice)) for each in found]
         kept = [(each, decision) for each, decision in kept if decision == "accept" or not mine]
         for each, decision in kept:

@@ -42,10 +42,10 @@ def averaging(learner: MetaLearner, members: int, space: Space = "probability") 
         return fast, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), info)
 
     def predict(params, state, fast, inputs, key, train):
-        def one(params, state, fast, key):
+        def by_member(params, state, fast, key):
             return learner.predict(params, state, fast, inputs, key, train)
 
-        outputs, state = jax.vmap(one)(params, state, fast, jax.random.split(key, members))
+        outputs, state = jax.vmap(by_member)(params, state, fast, jax.random.split(key, members))
         return average_predictions(outputs, space), state
 
     def meta_loss(params, state, episode, key):

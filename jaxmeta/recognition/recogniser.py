@@ -21,7 +21,7 @@ from jaxmeta.types import Model, PyTree
 
 VOCABULARY = "vocabulary.json"
 RECOGNISER = Kind(
-    "ctc recogniser", "card.json", 2, (VOCABULARY,),
+    "recogniser", "card.json", 2, (VOCABULARY,),
     "give a folder that `jaxmeta train recogniser` or `jaxmeta adapt` of this version wrote",
 )  # fmt: skip
 Builder = Callable[..., Model]

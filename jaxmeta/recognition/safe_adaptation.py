@@ -83,12 +83,12 @@ def recognise_after(learner: MetaLearner) -> Callable[[PyTree, Batch, np.ndarray
 
     @jax.jit
     def run(params: PyTree, batch: Batch, masks: jax.Array) -> Ragged:
-        def one(mask):
+        def after_adaptation(mask):
             key = jax.random.key(0)
             fast, _ = learner.adapt(params, {}, batch._replace(weight=mask * batch.weight), key)
             return greedy(learner.predict(params, {}, fast, batch.inputs, key, False)[0])
 
-        return jax.lax.map(one, masks)
+        return jax.lax.map(after_adaptation, masks)
 
     def recognise(params: PyTree, batch: Batch, masks: np.ndarray) -> list[list[np.ndarray]]:
         labels = jax.tree.map(np.asarray, run(params, batch, masks))
@@ -134,23 +134,27 @@ class Personal(NamedTuple):
         return f"{rates}; {change}: the gain is not certain, {taken}"
 
 
-def adapt_to_voice(one: Recogniser, voice: Voice, *, folds: int = 5, seed: int = 0, always: bool = False) -> Personal:
+def adapt_to_voice(
+    recogniser: Recogniser, voice: Voice, *, folds: int = 5, seed: int = 0, always: bool = False
+) -> Personal:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:
-      one: the recogniser, whose card says how it adapts.
+      recogniser: the recogniser, whose card says how it adapts.
       voice: transcribed recordings.
       folds: at most one for each recording is used.
       seed: of the folds and of the interval.
       always: adapt whatever the verdict.
     """
-    card = one.card
-    learner = fine_tuning(one.model, card.adaptation, card.rate, card.steps)
-    params = starting_point(card.adaptation, one.params, jax.random.key(0))
+    card = recogniser.card
+    learner = fine_tuning(recogniser.model, card.adaptation, card.rate, card.steps)
+    params = starting_point(card.adaptation, recogniser.params, jax.random.key(0))
     folds = min(folds, len(voice.texts))
-    verdict = cross_validate(learner, params, voice.batch, voice.texts, one.vocabulary, folds=folds, seed=seed)
+    verdict = cross_validate(learner, params, voice.batch, voice.texts, recogniser.vocabulary, folds=folds, seed=seed)
     if not (verdict.adopted or always):
-        return Personal(one, verdict, False)
+        return Personal(recogniser, verdict, False)
     fast, _ = jax.jit(learner.adapt)(params, {}, voice.batch, jax.random.key(0))
     whole = tree.merge(fast, params)
-    return Personal(one._replace(params=merged(whole) if card.adaptation == "low_rank" else whole), verdict, True)
+    return Personal(
+        recogniser._replace(params=merged(whole) if card.adaptation == "low_rank" else whole), verdict, True
+    )

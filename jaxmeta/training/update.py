@@ -142,7 +142,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
     index = jnp.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
 
     @jax.jit  # Traced once, for the shapes of its results and for the loop.
-    def one(index: Array):
+    def at_index(index: Array):
         task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
         finite, value = function(task)
         counts = counts & finite & (index < count)
@@ -150,11 +150,13 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
 
     def add(total: PyTree, index: Array):
         # One task alone is not vmapped, so that its convolutions stay ordinary ones.
-        counts, values = jax.tree.map(lambda leaf: leaf[None], one(index[0])) if chunk == 1 else jax.vmap(one)(index)
+        counts, values = (
+            jax.tree.map(lambda leaf: leaf[None], at_index(index[0])) if chunk == 1 else jax.vmap(at_index)(index)
+        )
         healthy, value = total
         return (healthy + counts.sum(dtype=healthy.dtype), jax.tree.map(_accumulate, value, values)), None
 
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, index[0, 0])[1])
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(at_index, index[0, 0])[1])
     return jax.lax.scan(add, (jnp.zeros((), jnp.int32), zeros), index)[0]
 
 

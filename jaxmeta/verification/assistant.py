@@ -104,30 +104,30 @@ class Heard(NamedTuple):
     """Unit vectors of who speaks in each [N, E]."""
 
 
-def listen(one: Assistant, features: Sequence[np.ndarray]) -> Heard:
+def listen(assistant: Assistant, features: Sequence[np.ndarray]) -> Heard:
     """Embeddings of recordings of a word each, given their features [T, F]."""
-    return Heard(_embed(one, features)[WORD], voices_in(one, features))
+    return Heard(_embed(assistant, features)[WORD], voices_in(assistant, features))
 
 
-def voices_in(one: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
+def voices_in(assistant: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
     """Unit vectors of who speaks in recordings of any length [N, E]: the mean direction over their stretches."""
     parts, owners = [], []
     for row, frames in enumerate(features):
-        for start in starts(len(frames), one.card.stretch, one.card.stretch // 2):
-            parts.append(frames[start : start + one.card.stretch])
+        for start in starts(len(frames), assistant.card.stretch, assistant.card.stretch // 2):
+            parts.append(frames[start : start + assistant.card.stretch])
             owners.append(row)
-    return mean_direction(_embed(one, parts)[SPEAKER], np.array(owners), len(features))
+    return mean_direction(_embed(assistant, parts)[SPEAKER], np.array(owners), len(features))
 
 
-def save_assistant(folder: str | Path, one: Assistant) -> Path:
+def save_assistant(folder: str | Path, assistant: Assistant) -> Path:
     """Write the assistant into a folder, made if missing; the card last, so that a folder with one is whole.
 
     Raises:
       ValueError: weights that are not finite; nothing is written.
       OSError: it could not be written.
     """
-    arrays = {name: leaf for name, leaf in one._asdict().items() if name != "card"}
-    return save_bundle(folder, ASSISTANT, dataclasses.asdict(one.card), arrays)
+    arrays = {name: leaf for name, leaf in assistant._asdict().items() if name != "card"}
+    return save_bundle(folder, ASSISTANT, dataclasses.asdict(assistant.card), arrays)
 
 
 def load_assistant(folder: str | Path) -> Assistant:
@@ -158,16 +158,18 @@ def _shapes(card: Card) -> dict[str, PyTree]:
     return {"params": params} | {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in rows.items()}
 
 
-def _embed(one: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What the network gives for recordings, in batches of one form."""
     longest, found = int(round_up(max(map(len, features)))), []
     for start in range(0, len(features), _ROWS):
         rows = features[start : start + _ROWS]
-        values = np.zeros((_ROWS, longest, one.card.features.size), np.float32)
+        values = np.zeros((_ROWS, longest, assistant.card.features.size), np.float32)
         lengths = np.ones(_ROWS, np.int32)
         for place, frames in enumerate(rows):
             values[place, : len(frames)], lengths[place] = frames, len(frames)
-        outputs = jax.tree.map(np.asarray, _program(one.card.width, one.card.embedding)(one.params, values, lengths))
+        outputs = jax.tree.map(
+            np.asarray, _program(assistant.card.width, assistant.card.embedding)(assistant.params, values, lengths)
+        )
         found.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
     return {name: np.concatenate([part[name] for part in found]) for name in (WORD, SPEAKER)}
 

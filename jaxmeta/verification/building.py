@@ -76,13 +76,13 @@ def make_assistant(
         width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone, undone,
         dict(origin),
     )  # fmt: skip
-    one = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
+    assistant = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
     half = len(noise) // 2
-    heard, kept = (background(one, list(part)).words for part in (noise[:half], noise[half:]))
-    one = one._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
+    heard, kept = (background(assistant, list(part)).words for part in (noise[:half], noise[half:]))
+    assistant = assistant._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
     heard_words = [embedded(fused, voices, corpus) for corpus in val_words.values()]
-    of_words, of_background = _calibrated_words(one, heard_words, kept, seed)
-    return one._replace(card=replace(card, words=of_words, background=of_background))
+    of_words, of_background = _calibrated_words(assistant, heard_words, kept, seed)
+    return assistant._replace(card=replace(card, words=of_words, background=of_background))
 
 
 def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[str, Corpus]) -> None:
@@ -128,9 +128,9 @@ def embedded(fused: System, voices: Voices, corpus: Corpus) -> Embedded:
     return Embedded(corpus.columns["speaker"], corpus.columns["label"], Heard(words, voices.embed(corpus)))
 
 
-def background(one: Assistant, noises: Sequence[np.ndarray]) -> Heard:
+def background(assistant: Assistant, noises: Sequence[np.ndarray]) -> Heard:
     """Embeddings of all stretches of recordings without words, given their log-mels."""
-    return listen(one, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
+    return listen(assistant, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
 
 
 def personal(found: Embedded, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
@@ -155,15 +155,17 @@ def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> 
     plain, normed = found(voices._replace(cohort=None)), found(voices)
 
     def errors(each: list[Trials]) -> float:
-        return float(np.mean([equal_error_rate(detection_curve(one.scores, one.targets)) for one in each]))
+        return float(np.mean([equal_error_rate(detection_curve(some.scores, some.targets)) for some in each]))
 
     chosen = plain if errors(plain) <= errors(normed) else normed
-    line = calibrate(np.concatenate([one.scores for one in chosen]), np.concatenate([one.targets for one in chosen]))
+    line = calibrate(
+        np.concatenate([some.scores for some in chosen]), np.concatenate([some.targets for some in chosen])
+    )
     return (0 if chosen is plain else voices.top), line
 
 
 def _calibrated_words(
-    one: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int
+    assistant: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int
 ) -> tuple[Calibration, Calibration]:
     """Lines to ratios, for validation speakers: of enrolled words against the same voice's other words and noise, and
     of noise against words.
@@ -179,7 +181,7 @@ def _calibrated_words(
             others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), _OTHERS)
             words = np.concatenate([found.heard.words[row] for row in (*rest, others)])
             clips = np.concatenate([words, noise[rng.choice(len(noise), _OTHERS)]])
-            odds = word_odds(clips, found.heard.words[enrolled].mean(axis=1), one.unknown, one.silence)
+            odds = word_odds(clips, found.heard.words[enrolled].mean(axis=1), assistant.unknown, assistant.silence)
             said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 2 * _OTHERS])
             right = odds.words.argmax(axis=1) == said
             keep = right | (said == len(chosen))  # An enrolled word taken for another one is neither.

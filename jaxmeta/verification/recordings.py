@@ -22,11 +22,11 @@ class Recordings(NamedTuple):
     """The word said in each, "" where there is none; None: the manifest has no labels."""
 
 
-def read_recordings(one: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
+def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
     Args:
-      one: the assistant that hears them.
+      assistant: the assistant that hears them.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
     Raises:
@@ -44,12 +44,12 @@ def read_recordings(one: Assistant, folder: str | os.PathLike[str], *, resample:
             f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "
             f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
         )
-    features = read_features(one.card.features, paths, manifest.where, resample=resample)
+    features = read_features(assistant.card.features, paths, manifest.where, resample=resample)
     labels = manifest.columns.get("label")
-    return Recordings(manifest, listen(one, features), None if labels is None else labels.tolist())
+    return Recordings(manifest, listen(assistant, features), None if labels is None else labels.tolist())
 
 
-def unlike_the_others(one: Assistant, heard: Heard) -> list[int]:
+def unlike_the_others(assistant: Assistant, heard: Heard) -> list[int]:
     """Recordings that likelier are not by the voice of all the others, if there are three or more."""
     count = len(heard.voices)
     if count < 3:
@@ -57,5 +57,5 @@ def unlike_the_others(one: Assistant, heard: Heard) -> list[int]:
     total = heard.voices.sum(axis=0)
     rest = total[None] - heard.voices
     rest /= np.linalg.norm(rest, axis=1, keepdims=True)
-    ratios = [one.voice_ratios(rest[row], heard.voices[row : row + 1])[0] for row in range(count)]
+    ratios = [assistant.voice_ratios(rest[row], heard.voices[row : row + 1])[0] for row in range(count)]
     return [row for row, ratio in enumerate(ratios) if ratio < 0]

@@ -27,11 +27,11 @@ class Spotted(NamedTuple):
     """Log-likelihood ratio of this speaker against any other, in nats."""
 
 
-def spot(one: Assistant, user: User, frames: np.ndarray, threshold: float) -> list[Spotted]:
+def spot(assistant: Assistant, user: User, frames: np.ndarray, threshold: float) -> list[Spotted]:
     """Words in one recording, in the order of time; of those that overlap the likeliest stands.
 
     Args:
-      one: the assistant.
+      assistant: hears them.
       user: whose words are looked for.
       frames: log-mels [T, F] of the whole recording, silence included.
       threshold: log-likelihood ratio in nats from which a word counts as found.
@@ -40,12 +40,12 @@ def spot(one: Assistant, user: User, frames: np.ndarray, threshold: float) -> li
     """
     if not user.words:
         raise ValueError("no words are enrolled, so that none can be found; enrol recordings with a column label.")
-    rate = one.card.features.frame_rate
+    rate = assistant.card.features.frame_rate
     places, clips = stretches(frames, rate)
-    heard = listen(one, clips)
-    ratios = one.card.words(word_odds(heard.words, user.prototypes, one.unknown, one.silence).words)
+    heard = listen(assistant, clips)
+    ratios = assistant.card.words(word_odds(heard.words, user.prototypes, assistant.unknown, assistant.silence).words)
     best, most = ratios.argmax(axis=1), ratios.max(axis=1)
-    voices = one.voice_ratios(user.prototype, heard.voices)
+    voices = assistant.voice_ratios(user.prototype, heard.voices)
     found = [row for row in peaks(places, most) if most[row] >= threshold]
     return [
         Spotted(user.words[best[row]], float(start), float(end), float(most[row]), float(voices[row]))

@@ -18,7 +18,7 @@ from jaxmeta.verification.gate import Decision, Gate
 from jaxmeta.verification.open_set import SILENCE, UNKNOWN
 
 _ASSISTANT = f"assistant/{ASSISTANT.card}"
-USER = Kind("enrolled user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
+USER = Kind("user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def enroll(heard: Heard, labels: Sequence[str] | None) -> User:
 
 
 def absorb(
-    one: Assistant, user: User, heard: Heard, labels: Sequence[str] | None, gate: Gate
+    assistant: Assistant, user: User, heard: Heard, labels: Sequence[str] | None, gate: Gate
 ) -> tuple[User, list[Decision]]:
     """Add recordings to a user's voice and words, but only those whose speaker is accepted.
 
     All of them are judged by what the user was before, so that their order does not count.
     Args:
-      one: the assistant.
+      assistant: hears them.
       user: who enrolled.
       heard: embeddings of N recordings.
       labels: as in `enroll`; new words may be among them.
@@ -93,7 +93,7 @@ def absorb(
     Raises:
       ValueError: an accepted recording's word is called like what is not a word.
     """
-    decisions = [gate.decide(float(ratio)) for ratio in one.voice_ratios(user.prototype, heard.voices)]
+    decisions = [gate.decide(float(ratio)) for ratio in assistant.voice_ratios(user.prototype, heard.voices)]
     kept = [row for row, decision in enumerate(decisions) if decision == "accept"]
     if not kept:
         return user, decisions
@@ -101,7 +101,7 @@ def absorb(
     return _added(user, chosen, None if labels is None else [labels[row] for row in kept]), decisions
 
 
-def save_user(folder: str | Path, one: Assistant, user: User) -> Path:
+def save_user(folder: str | Path, assistant: Assistant, user: User) -> Path:
     """Write a user and the assistant that knows them into a folder, made if missing; the card last.
 
     Raises:
@@ -110,7 +110,7 @@ def save_user(folder: str | Path, one: Assistant, user: User) -> Path:
     """
     card = Enrolment(user.clips, dict(zip(user.words, user.counts, strict=True)))
     sums = {"voice": user.voice, "words": user.sums}
-    files = {_ASSISTANT: lambda path: save_assistant(path.parent, one)}
+    files = {_ASSISTANT: lambda path: save_assistant(path.parent, assistant)}
     return save_bundle(folder, USER, dataclasses.asdict(card), sums, files)
 
 
@@ -121,11 +121,11 @@ def load_user(folder: str | Path) -> tuple[Assistant, User]:
       CardError, BundleError: there is none, it is damaged, or its parts do not fit each other.
     """
     bundle = open_bundle(folder, USER, Enrolment)
-    one, words = load_assistant((bundle.folder / _ASSISTANT).parent), bundle.card.words
-    shapes = {"voice": (one.card.embedding,), "words": (len(words), one.unknown.shape[1])}
+    assistant, words = load_assistant((bundle.folder / _ASSISTANT).parent), bundle.card.words
+    shapes = {"voice": (assistant.card.embedding,), "words": (len(words), assistant.unknown.shape[1])}
     like = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
     sums = jax.tree.map(np.asarray, bundle.weights(like))
-    return one, User(sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()))
+    return assistant, User(sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()))
 
 
 def _added(user: User, heard: Heard, labels: Sequence[str] | None) -> User:

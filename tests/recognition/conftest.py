@@ -18,7 +18,7 @@ TEXTS = ["ab", "ba ab", "b", "a ba"]
 
 
 @pytest.fixture(scope="session")
-def one():
+def recogniser():
     features = FeatureConfig(n_mels=16, hop_length=160, normalize="none")
     card = Card("dnn", {"width": 16, "depth": 1}, features, rate=0.3, steps=20, case="lower")
     vocabulary = build_vocabulary(TEXTS)

@@ -133,12 +133,12 @@ def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     assert read.card == whole.card and read.card.options == {"width": 16, "depth": 1}
 
 
-def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, one, monkeypatch):
+def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, recogniser, monkeypatch):
     splits = ["train", "train", "val", "val", "val", "test"]
     held_out = read_corpora([write_speakers(tmp_path / "speech", split=splits)]).held_out
     texts = ["bab", "a", "b", "ba b"]
     monkeypatch.setattr("jaxmeta.recognition.validation.transcribe", lambda *arguments: texts)
-    val, test = held_out_errors(one, held_out)
+    val, test = held_out_errors(recogniser, held_out)
     edits = character_edits(SAID[2:5], texts[:3])
     expected = bootstrap_rate(edits, SPEAKERS[2:5])
     assert (val["split"], val["recordings"], val["speakers"]) == ("val", 3, 3)

@@ -18,7 +18,7 @@ FEATURES = FeatureConfig(n_mels=24, hop_length=160, normalize="none", trim_db=30
 
 
 @pytest.fixture(scope="session")
-def one():
+def assistant():
     inputs = Ragged(np.zeros((1, 8, 24), np.float32), np.full(1, 8, np.int32))
     params, _ = compiled(word_and_speaker(width=16, embedding=8).init)(jax.random.key(0), inputs)
     rng = np.random.default_rng(0)

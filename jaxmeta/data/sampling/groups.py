@@ -163,8 +163,8 @@ def _group(
 
 def _counts(classes: list[Recordings], splits: np.ndarray | None, speakers: int) -> np.ndarray:
     if splits is None:
-        return np.array([[[len(one.part) for one in classes]]] * 2)
-    per_speaker = np.stack([np.bincount(one.part, minlength=speakers) for one in classes])
+        return np.array([[[len(each.part) for each in classes]]] * 2)
+    per_speaker = np.stack([np.bincount(each.part, minlength=speakers) for each in classes])
     # As floats, which numpy multiplies far faster and which are exact up to 2 ** 24 recordings.
     support = (splits.astype(np.float32) @ per_speaker.T.astype(np.float32)).astype(int)
     return np.stack([support, per_speaker.sum(1) - support])
