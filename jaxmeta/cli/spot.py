@@ -43,8 +43,8 @@ def spot(
     assistant, known = load_user(user)
     features = read_features(replace(assistant.card.features, trim_db=None), files, resample=resample)
     for file, frames in zip(files, features, strict=True):
-        found = spot(assistant, known, frames, ratio)
-        kept = [(each, gate.decide(each.voice)) for each in found]
+        spotted = spot(assistant, known, frames, ratio)
+        kept = [(each, gate.decide(each.voice)) for each in spotted]
         kept = [(each, decision) for each, decision in kept if decision == "accept" or not mine]
         for each, decision in kept:
             row = {"file": str(file), "word": each.word, "start": round(each.start, 2), "end": round(each.end, 2)}

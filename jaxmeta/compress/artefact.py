@@ -94,8 +94,8 @@ def _read(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 def _weights(content: bytes, card: dict[str, Any], path: str | Path) -> tuple:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         weights = tuple(arrays[name] for name in arrays.files)
-    found = [[list(array.shape), array.dtype.name] for array in weights]
-    if found != card["weights"]:
+    forms = [[list(array.shape), array.dtype.name] for array in weights]
+    if forms != card["weights"]:
         raise ArtefactError(f"{path}: {WEIGHTS} holds other shapes than {CARD} says; export it again.")
     return weights
 

@@ -108,10 +108,10 @@ def quantise_params(
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
-    found = jax.tree_util.tree_map_with_path(lambda path, leaf: quantised(tree.leaf_path(path), leaf), params)
-    if not any(map(_is_quantised, jax.tree.leaves(found, is_leaf=_is_quantised))):
+    codes = jax.tree_util.tree_map_with_path(lambda path, leaf: quantised(tree.leaf_path(path), leaf), params)
+    if not any(map(_is_quantised, jax.tree.leaves(codes, is_leaf=_is_quantised))):
         raise ValueError(f"chosen takes none of {', '.join(tree.paths(params))}.")
-    return found
+    return codes
 
 
 def dequantise_params(params: PyTree) -> PyTree:

@@ -63,9 +63,9 @@ def cached_features(
     entry = cache_home() / "features" / key
     partial = entry.with_name(f"{key}.partial")
     for _ in range(_ATTEMPTS):
-        found = _open(entry)
-        if found is not None:
-            return found
+        features = _open(entry)
+        if features is not None:
+            return features
         if entry.exists():
             _log.warning("%s: damaged cache entry; computing the features again.", entry)
         try:

@@ -90,8 +90,8 @@ class Corpus:
         if self.config is not None:
             parts.append(f"{self.length.sum(dtype=np.int64) / self.config.frame_rate / 3600:.2f} h")
         kinds = {"label": "labels", "speaker": "speakers", "language": "languages"}
-        found = [(len(np.unique(self.columns[name])), kind) for name, kind in kinds.items() if name in self.columns]
-        return ", ".join([*parts, *(f"{count:,} {kind if count != 1 else kind[:-1]}" for count, kind in found)])
+        counts = [(len(np.unique(self.columns[name])), kind) for name, kind in kinds.items() if name in self.columns]
+        return ", ".join([*parts, *(f"{count:,} {kind if count != 1 else kind[:-1]}" for count, kind in counts)])
 
     def _column(self, name: str) -> np.ndarray:
         if name not in self.columns:

@@ -38,11 +38,11 @@ def accuracies(
 
 def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:
     """Embeddings of all recordings [R, D], in batches of one form."""
-    longest, found = int(round_up(corpus.length.max())), []
+    longest, batches = int(round_up(corpus.length.max())), []
     for start in range(0, len(corpus), size):
         rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
-        found.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
-    return np.concatenate(found)[: len(corpus)]
+        batches.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
+    return np.concatenate(batches)[: len(corpus)]
 
 
 @partial(jax.jit, static_argnames="model")

@@ -124,10 +124,10 @@ class Personal(NamedTuple):
         }
 
     def __str__(self) -> str:
-        found = self.summary()
-        rates = f"{found['cer_before']:.1f} % -> {found['cer_after']:.1f} % of characters wrong (cross-validated)"
-        interval = f"95 % interval {found['change_low']:+.1f} to {found['change_high']:+.1f}"
-        change = f"change {found['change']:+.1f} points, {interval}"
+        figures = self.summary()
+        rates = f"{figures['cer_before']:.1f} % -> {figures['cer_after']:.1f} % of characters wrong (cross-validated)"
+        interval = f"95 % interval {figures['change_low']:+.1f} to {figures['change_high']:+.1f}"
+        change = f"change {figures['change']:+.1f} points, {interval}"
         if self.verdict.adopted:
             return f"{rates}; {change}: adapted."
         taken = "adapted all the same." if self.taken else "the recogniser is kept as it was. More recordings may help."

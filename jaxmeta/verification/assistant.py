@@ -160,7 +160,7 @@ def _shapes(card: Card) -> dict[str, PyTree]:
 
 def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What the network gives for recordings, in batches of one form."""
-    longest, found = int(round_up(max(map(len, features)))), []
+    longest, batches = int(round_up(max(map(len, features)))), []
     for start in range(0, len(features), _ROWS):
         rows = features[start : start + _ROWS]
         values = np.zeros((_ROWS, longest, assistant.card.features.size), np.float32)
@@ -170,8 +170,8 @@ def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np
         outputs = jax.tree.map(
             np.asarray, _program(assistant.card.width, assistant.card.embedding)(assistant.params, values, lengths)
         )
-        found.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
-    return {name: np.concatenate([part[name] for part in found]) for name in (WORD, SPEAKER)}
+        batches.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
+    return {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
 
 
 @functools.lru_cache(maxsize=4)

@@ -133,10 +133,10 @@ def background(assistant: Assistant, noises: Sequence[np.ndarray]) -> Heard:
     return listen(assistant, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
 
 
-def personal(found: Embedded, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
+def personal(recordings: Embedded, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
     """Recordings to enrol some words by one speaker [W, shots], and those that are left of each, in random order."""
     drawn = [
-        rng.permutation(np.flatnonzero((found.speakers == user) & (found.labels == word))) for word in words
+        rng.permutation(np.flatnonzero((recordings.speakers == user) & (recordings.labels == word))) for word in words
     ]  # fmt: skip
     return np.stack([rows[:shots] for rows in drawn]), [rows[shots:] for rows in drawn]
 
@@ -146,13 +146,13 @@ def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> 
     directions = {name: voices.embed(corpus) for name, corpus in val.items()}
     sets = {name: enrolments(corpus.columns["speaker"], CLIPS, seed) for name, corpus in val.items()}
 
-    def found(choice: Voices) -> list[Trials]:
+    def of_all_corpora(choice: Voices) -> list[Trials]:
         return [
             trials(choice, sets[name], directions[name], directions[name], corpus.columns["speaker"])
             for name, corpus in val.items()
         ]
 
-    plain, normed = found(voices._replace(cohort=None)), found(voices)
+    plain, normed = of_all_corpora(voices._replace(cohort=None)), of_all_corpora(voices)
 
     def errors(each: list[Trials]) -> float:
         return float(np.mean([equal_error_rate(detection_curve(some.scores, some.targets)) for some in each]))
@@ -171,17 +171,19 @@ def _calibrated_words(
     of noise against words.
     """
     rng, scores, targets, silent, noisy = np.random.default_rng(seed), [], [], [], []
-    for found in val:
-        for user in np.repeat(np.unique(found.speakers), _DRAWS):
-            names = _often(found.labels[found.speakers == user], _SHOTS)
+    for recordings in val:
+        for user in np.repeat(np.unique(recordings.speakers), _DRAWS):
+            names = _often(recordings.labels[recordings.speakers == user], _SHOTS)
             if len(names) < 2:
                 continue
             chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
-            enrolled, rest = personal(found, user, chosen, _SHOTS, rng)
-            others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), _OTHERS)
-            words = np.concatenate([found.heard.words[row] for row in (*rest, others)])
+            enrolled, rest = personal(recordings, user, chosen, _SHOTS, rng)
+            others = rng.choice(
+                np.flatnonzero((recordings.speakers == user) & ~np.isin(recordings.labels, chosen)), _OTHERS
+            )
+            words = np.concatenate([recordings.heard.words[row] for row in (*rest, others)])
             clips = np.concatenate([words, noise[rng.choice(len(noise), _OTHERS)]])
-            odds = word_odds(clips, found.heard.words[enrolled].mean(axis=1), assistant.unknown, assistant.silence)
+            odds = word_odds(clips, recordings.heard.words[enrolled].mean(axis=1), assistant.unknown, assistant.silence)
             said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 2 * _OTHERS])
             right = odds.words.argmax(axis=1) == said
             keep = right | (said == len(chosen))  # An enrolled word taken for another one is neither.
@@ -204,8 +206,8 @@ def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
     rows = np.concatenate([rng.choice(np.flatnonzero(keys == name), _RECORDINGS, replace=False) for name in chosen])
     keep = np.zeros(len(words), bool)
     keep[rows] = True
-    found = embed(fused.words, fused.params, words.select(keep))
-    return np.stack([found[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)
+    embeddings = embed(fused.words, fused.params, words.select(keep))
+    return np.stack([embeddings[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)
 
 
 def _often(labels: np.ndarray, times: int) -> np.ndarray:

@@ -46,10 +46,10 @@ def spot(assistant: Assistant, user: User, frames: np.ndarray, threshold: float)
     ratios = assistant.card.words(word_odds(heard.words, user.prototypes, assistant.unknown, assistant.silence).words)
     best, most = ratios.argmax(axis=1), ratios.max(axis=1)
     voices = assistant.voice_ratios(user.prototype, heard.voices)
-    found = [row for row in peaks(places, most) if most[row] >= threshold]
+    spotted = [row for row in peaks(places, most) if most[row] >= threshold]
     return [
         Spotted(user.words[best[row]], float(start), float(end), float(most[row]), float(voices[row]))
-        for row, (start, end) in zip(found, places[found] / rate, strict=True)
+        for row, (start, end) in zip(spotted, places[spotted] / rate, strict=True)
     ]
 
 
@@ -63,12 +63,12 @@ def stretches(frames: np.ndarray, rate: float) -> tuple[np.ndarray, list[np.ndar
       First and last + 1 frame of each [S, 2], and their frames; stretches that come out the same are given once.
     """
     size, level = round(SECONDS * rate), np.logaddexp.reduce(frames, axis=1)
-    found: dict[tuple[int, int], None] = {}
+    spans: dict[tuple[int, int], None] = {}
     for start in starts(len(frames), size, round(HOP * rate)):
         part = level[start : start + size]
         loud = np.flatnonzero(part >= part.max() - _QUIET)
-        found[start + int(loud[0]), start + int(loud[-1]) + 1] = None
-    return np.array(list(found)), [frames[first:last] for first, last in found]
+        spans[start + int(loud[0]), start + int(loud[-1]) + 1] = None
+    return np.array(list(spans)), [frames[first:last] for first, last in spans]
 
 
 def peaks(places: np.ndarray, scores: np.ndarray) -> list[int]:

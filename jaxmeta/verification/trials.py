@@ -70,17 +70,17 @@ def trials(
     return Trials(scores[tested], enrolled.speakers[which], speakers[recording])
 
 
-def summary(found: Trials, seed: int) -> dict[str, Interval | int]:
+def summary(of_trials: Trials, seed: int) -> dict[str, Interval | int]:
     """Equal error rate in percent and the minimum detection cost, each with its interval over speakers."""
 
     def percent(curve):
         return 100 * equal_error_rate(curve)
 
     return {
-        "EER %": bootstrap_speakers(found, percent, seed=seed),
-        "minDCF": bootstrap_speakers(found, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
-        "trials": len(found.scores),
-        "speakers": len(np.unique(found.spoken)),
+        "EER %": bootstrap_speakers(of_trials, percent, seed=seed),
+        "minDCF": bootstrap_speakers(of_trials, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
+        "trials": len(of_trials.scores),
+        "speakers": len(np.unique(of_trials.spoken)),
     }
 
 
@@ -94,6 +94,6 @@ def verification_rows(
         for each in clips:
             enrolled = enrolments(speakers, each, seed)
             if len(np.unique(enrolled.speakers)) > 1:
-                found = trials(voices, enrolled, directions, directions, speakers)
-                rows.append({"corpus": name, "clips": each} | summary(found, seed))
+                of_trials = trials(voices, enrolled, directions, directions, speakers)
+                rows.append({"corpus": name, "clips": each} | summary(of_trials, seed))
     return rows

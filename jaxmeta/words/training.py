@@ -116,11 +116,11 @@ def _meta_trained(
     estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
     build = learners(network, estimators[run["estimator"]])[name]
     learner = build(run["training_ways"], run["steps"])
-    found = fit(learner, tasks, preset.updates, preset.rate, folder, **training, config=run)
+    trained = fit(learner, tasks, preset.updates, preset.rate, folder, **training, config=run)
     seconds = read_metrics(folder)[-1]["seconds"] if preset.updates else 0.0
     if name in METRIC:
-        return closed_form(name, network, found.params, found.state, folder, seconds, run["norm"])
-    return Method(name, build, found.params, found.state, run["steps"], folder, seconds)
+        return closed_form(name, network, trained.params, trained.state, folder, seconds, run["norm"])
+    return Method(name, build, trained.params, trained.state, run["steps"], folder, seconds)
 
 
 def closed_form(

@@ -52,8 +52,8 @@ def test_a_language_model_makes_words_of_its_own_alone(checkpoint, voice_folder,
 def test_adapt_writes_a_recogniser_that_transcribes(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "mine"
     main(["adapt", checkpoint, str(voice_folder), "--out", str(out), "--folds", "2", "--always", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert found["recordings"] == 4 and found["adapted"] and found["change_low"] <= found["change_high"]
+    actual = json.loads(capsys.readouterr().out)
+    assert actual["recordings"] == 4 and actual["adapted"] and actual["change_low"] <= actual["change_high"]
     before, after = load_recogniser(checkpoint), load_recogniser(out)
     assert not np.array_equal(before.params["head"]["kernel"], after.params["head"]["kernel"])
     assert not list(out.rglob("*.wav"))

@@ -45,9 +45,9 @@ def test_verify_accepts_the_voice_and_rejects_another(me, voice_folder, other_fo
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[:2] for row in rows] == [[files[0], "accept"], [files[1], "reject"]]
     main(["verify", str(me), *files, "--json", "--prior", "0.001"])
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert float(rows[0][2]) > found[0]["probability"]
-    assert {*found[0]} == {"file", "decision", "probability", "ratio"}
+    actual = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert float(rows[0][2]) > actual[0]["probability"]
+    assert {*actual[0]} == {"file", "decision", "probability", "ratio"}
 
 
 def test_spot_says_which_word_where_and_by_whom(me, tmp_path, capsys):

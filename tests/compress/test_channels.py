@@ -62,8 +62,8 @@ def test_the_shrunk_network_computes_what_the_masked_one_does(name):
         small, widths = shrink(params, masks, groups)
 
         def outputs(model, params):
-            found, _ = jitted(model).apply(params, {}, inputs, jax.random.key(0), False)
-            return found.values if isinstance(found, Ragged) else found
+            actual, _ = jitted(model).apply(params, {}, inputs, jax.random.key(0), False)
+            return actual.values if isinstance(actual, Ragged) else actual
 
         expected = outputs(build(), masked(params, masks))
         np.testing.assert_allclose(outputs(build(widths=widths), small), expected, rtol=0, atol=1e-12)

@@ -59,14 +59,14 @@ def test_an_exported_learner_adapts_and_predicts_as_the_library_does(exported):
     exported, params = load(path), dequantise_params(small)
     batch = transcribed(5, 57, 6)  # not the numbers of the export
     fast, expected = exported.adapt(*flat(batch)), compiled(learner.adapt)(params, {}, batch, KEY)[0]
-    for found, leaf in zip(fast, jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(found, leaf, atol=1e-5)
+    for actual, leaf in zip(fast, jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(actual, leaf, atol=1e-5)
     predict = compiled(lambda clips: learner.predict(params, {}, expected, clips, KEY, False)[0])
     for frames in (16, 40, 41, 90, 200):
         clips = speech(frames % 3 + 1, frames, seed=frames)
         outputs = exported.predict(fast, jax.tree.leaves(clips))
-        for found, leaf in zip(outputs, jax.tree.leaves(predict(clips)), strict=True):
-            np.testing.assert_allclose(found, leaf, atol=1e-5)
+        for actual, leaf in zip(outputs, jax.tree.leaves(predict(clips)), strict=True):
+            np.testing.assert_allclose(actual, leaf, atol=1e-5)
 
 
 def test_attention_and_words_are_exported_too(tmp_path):
@@ -76,8 +76,8 @@ def test_attention_and_words_are_exported_too(tmp_path):
         assert exported.adapt is None and exported.start is None and exported.card["platforms"] == ["cpu"]
         clips = speech(3, 50)
         expected = compiled(lambda clips, p=params, m=model, s=state: m.apply(p, s, clips, KEY, False)[0])(clips)
-        for found, leaf in zip(exported.predict((), jax.tree.leaves(clips)), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(found, leaf, atol=1e-5)
+        for actual, leaf in zip(exported.predict((), jax.tree.leaves(clips)), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(actual, leaf, atol=1e-5)
 
 
 def test_what_it_starts_from_is_the_model_itself_and_only_the_head_is_a_users(exported):
@@ -86,8 +86,8 @@ def test_what_it_starts_from_is_the_model_itself_and_only_the_head_is_a_users(ex
     start = exported.start()
     head = dequantise_params(small)["head"]
     assert sum(leaf.nbytes for leaf in start) == sum(leaf.nbytes for leaf in jax.tree.leaves(head))
-    for found, leaf in zip(start, jax.tree.leaves(head), strict=True):
-        np.testing.assert_array_equal(found, leaf)
+    for actual, leaf in zip(start, jax.tree.leaves(head), strict=True):
+        np.testing.assert_array_equal(actual, leaf)
     assert exported.card["what"] == "a test" and exported.card["inputs"][0] == [["m", "s", "8"], "float32"]
 
 

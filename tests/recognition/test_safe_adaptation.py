@@ -57,13 +57,13 @@ def test_a_voice_whose_letters_are_tones_is_learnt_and_the_gain_is_found(recogni
     result = adapt_to_voice(recogniser, voice, folds=2, always=True)
     loss = jax.jit(lambda params: _loss(recogniser.model, params, voice.batch))
     assert loss(result.recogniser.params) < 0.7 * loss(recogniser.params)
-    found = result.summary()
+    actual = result.summary()
     assert (
-        found["recordings"] == 4
-        and found["adapted"]
-        and found["change"] == pytest.approx(found["cer_after"] - found["cer_before"])
+        actual["recordings"] == 4
+        and actual["adapted"]
+        and actual["change"] == pytest.approx(actual["cer_after"] - actual["cer_before"])
     )
-    assert f"{found['cer_before']:.1f} %" in str(result)
+    assert f"{actual['cer_before']:.1f} %" in str(result)
 
 
 def _loss(model, params, batch):

@@ -52,9 +52,9 @@ def test_every_enrolment_meets_every_recording_that_it_does_not_hold():
     embedded = voices.embed(some)
     sets = enrolments(SPEAKERS, 3, 0)
     assert sets.rows.shape == (60, 3) and all(set(SPEAKERS[rows]) == {who} for rows, who in zip(*sets, strict=True))
-    found = trials(voices, sets, embedded, embedded, SPEAKERS)
-    assert len(found.scores) == 60 * (48 - 3) and found.targets.sum() == 60 * 5
-    figures = summary(found, 0)
+    actual = trials(voices, sets, embedded, embedded, SPEAKERS)
+    assert len(actual.scores) == 60 * (48 - 3) and actual.targets.sum() == 60 * 5
+    figures = summary(actual, 0)
     assert figures["EER %"].value < 1 and figures["speakers"] == 6 and figures["trials"] == 2_700
     chance = trials(voices, sets, embedded, np.random.default_rng(0).permutation(embedded), SPEAKERS)
     assert 30 < summary(chance, 0)["EER %"].value < 70

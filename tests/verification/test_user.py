@@ -161,8 +161,8 @@ def test_words_are_found_where_they_are_said(assistant, user):
     pause = 1e-4 * np.random.default_rng(0).normal(size=RATE).astype(np.float32)
     sound = np.concatenate([pause, waveform("hum", "low", 7), pause, waveform("whistle", "low", 8), pause])
     frames = extract(sound, replace(assistant.card.features, trim_db=None))
-    found = spot(assistant, user, frames, 0.0)
-    loud = [each for each in found if each.end - each.start > 0.4]
+    actual = spot(assistant, user, frames, 0.0)
+    loud = [each for each in actual if each.end - each.start > 0.4]
     assert [each.word for each in loud] == ["hum", "whistle"]
     np.testing.assert_allclose([(each.start, each.end) for each in loud], [(1.0, 1.6), (2.6, 3.2)], atol=0.15)
     assert spot(assistant, user, frames, 1e9) == []

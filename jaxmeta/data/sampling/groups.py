@@ -107,14 +107,14 @@ def largest_feasible(groups: Iterable[Group], ways: int, shots: int, queries: in
     def most(shots: int, queries: int) -> int:
         return max(group.ways(shots, queries) for group in groups)
 
-    found = []
+    shapes = []
     if (best_ways := min(ways, most(1, 1))) >= 2:
         best_shots = max(s for s in range(1, shots + 1) if most(s, 1) >= best_ways)
         best_queries = max(q for q in range(1, queries + 1) if most(best_shots, q) >= best_ways)
-        found.append((best_ways, best_shots, best_queries))
-    if (fewer := min(ways, most(shots, queries))) >= 2 and (fewer, shots, queries) not in found:
-        found.append((fewer, shots, queries))
-    return found
+        shapes.append((best_ways, best_shots, best_queries))
+    if (fewer := min(ways, most(shots, queries))) >= 2 and (fewer, shots, queries) not in shapes:
+        shapes.append((fewer, shots, queries))
+    return shapes
 
 
 def _recording(corpus: Corpus) -> np.ndarray:
