@@ -165,11 +165,11 @@ def _keep_recogniser(config: Config, recipe: Recipe, data: SpeechData, chosen: d
 
 def _recogniser(config: Config, recipe: Recipe, data: SpeechData, params: PyTree) -> Recogniser:
     from jaxmeta.recognition.corpora import FEATURES
-    from jaxmeta.recognition.recogniser import Card, Recogniser
+    from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard
     from jaxmeta.training.report import stamp
 
     origin = stamp(config.seed, sys.argv, data.fingerprints)
-    card = Card(recipe.encoder, {"width": recipe.width, "depth": recipe.depth}, FEATURES, origin=origin)
+    card = RecogniserCard(recipe.encoder, {"width": recipe.width, "depth": recipe.depth}, FEATURES, origin=origin)
     return Recogniser(card, data.vocabulary, params)
 
 

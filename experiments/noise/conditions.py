@@ -11,7 +11,7 @@ from experiments.noise.sounds import artificial_rooms, babble, swelling
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.augmentation.banks import coloured_noise, room_bank
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy, reverberant, split_noises
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import extract
 from jaxmeta.data.manifest import read_manifest
 from jaxmeta.recognition.corpora import FEATURES
@@ -28,7 +28,7 @@ class Condition(NamedTuple):
     """"clean", "room", or a group of noises."""
     snr: float | None
     """Decibels; None without noise."""
-    transform: Transform | None
+    transform: WaveformTransform | None
 
     @property
     def name(self) -> str:

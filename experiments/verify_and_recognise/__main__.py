@@ -27,7 +27,7 @@ from experiments.verify_and_recognise.recipes import PRESETS, SENTENCE_UPDATES, 
 if TYPE_CHECKING:
     from experiments.verify_and_recognise.data import Spoken
     from experiments.verify_and_recognise.report import Table
-    from jaxmeta.verification.training import System
+    from jaxmeta.verification.training import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def main(config: Config) -> dict:
     from experiments.verify_and_recognise.try_out import copy_recordings
     from jaxmeta.training.report import stamp, write_results
     from jaxmeta.verification.gate import make_gate
-    from jaxmeta.verification.training import Training
+    from jaxmeta.verification.training import AssistantTraining
 
     make_gate(config.prior, config.sure)
     recipe = _recipe(config)
     data = (recorded if config.preset == "full" else synthesised)(recipe.pseudo, config.seed)
-    training = Training(
+    training = AssistantTraining(
         data.words, data.speakers, config.workdir, noise=data.noise, fingerprints=data.fingerprints, ways=recipe.ways,
         shots=recipe.words, clips=recipe.clips, updates=recipe.updates, rate=recipe.rate, seed=config.seed,
     )  # fmt: skip
@@ -84,7 +84,11 @@ def main(config: Config) -> dict:
 
 
 def _measure(
-    config: Config, recipe: Recipe, data: Spoken, systems: tuple[System, System, System], run: dict
+    config: Config,
+    recipe: Recipe,
+    data: Spoken,
+    systems: tuple[TrainedNetwork, TrainedNetwork, TrainedNetwork],
+    run: dict,
 ) -> tuple[list[Table], dict]:
     """All tables, and the trials that curves are drawn of; the assistant is written on the way."""
     from experiments.verify_and_recognise.report import (

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.metrics import mean_interval
-from jaxmeta.verification.assistant import Assistant, Heard
-from jaxmeta.verification.building import Embedded, personal
+from jaxmeta.verification.assistant import Assistant, Embeddings
+from jaxmeta.verification.building import EmbeddedRecordings, enrolment_split
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.user import User, absorb, enroll
 
@@ -29,13 +29,13 @@ class Stream(NamedTuple):
     """The user's recordings that are recognised in the end."""
 
 
-def streams(found: Embedded, seed: int) -> Iterator[Stream]:
+def streams(found: EmbeddedRecordings, seed: int) -> Iterator[Stream]:
     """`EPISODES` users, one test speaker after another, each with some words."""
     rng, speakers = np.random.default_rng(seed), np.unique(found.speakers)
     for episode in range(EPISODES):
         speaker = speakers[episode % len(speakers)]
         words = rng.choice(np.unique(found.labels[found.speakers == speaker]), WAYS, replace=False)
-        enrolled, rest = personal(found, speaker, words, 1, rng)
+        enrolled, rest = enrolment_split(found, speaker, words, 1, rng)
         own = np.concatenate([rows[: 2 * len(rows) // 3] for rows in rest])
         query = np.concatenate([rows[2 * len(rows) // 3 :] for rows in rest])
         count = max(1, round(SHARE / (1 - SHARE) * len(own)))
@@ -44,7 +44,7 @@ def streams(found: Embedded, seed: int) -> Iterator[Stream]:
         yield Stream(user, enrolled.ravel(), own, strangers, query)
 
 
-def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[dict]:
+def gated_adaptation(one: Assistant, found: EmbeddedRecordings, gate: Gate, seed: int) -> list[dict]:
     """Rows: the user's word error in percent after streams without and with strangers, without and with the gate.
 
     "change" is against the stream without strangers and without a gate. One recording of each word enrols the words and
@@ -71,7 +71,7 @@ def gated_adaptation(one: Assistant, found: Embedded, gate: Gate, seed: int) -> 
     ]
 
 
-def gated_use(one: Assistant, found: Embedded, gate: Gate, seed: int) -> list[dict]:
+def gated_use(one: Assistant, found: EmbeddedRecordings, gate: Gate, seed: int) -> list[dict]:
     """Rows: what becomes of a user's commands and of those of strangers who say the same words, in percent.
 
     "right" is accepted and the right word, "wrong" accepted and another word.
@@ -103,5 +103,5 @@ def recognised(user: User, words: np.ndarray) -> np.ndarray:
     return np.array(user.words)[distances.argmin(axis=1)]
 
 
-def _adapted(one: Assistant, user: User, heard: Heard, gate: Gate) -> User:
+def _adapted(one: Assistant, user: User, heard: Embeddings, gate: Gate) -> User:
     return absorb(one, user, heard, recognised(user, heard.words).tolist(), gate)[0]

@@ -7,8 +7,8 @@ import numpy as np
 from experiments.verify_and_recognise.gating import EPISODES, WAYS
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.metrics import mean_interval
-from jaxmeta.verification.assistant import Assistant, listen
-from jaxmeta.verification.building import Embedded, personal
+from jaxmeta.verification.assistant import Assistant, embed_recordings
+from jaxmeta.verification.building import EmbeddedRecordings, enrolment_split
 from jaxmeta.verification.open_set import classify, word_odds
 from jaxmeta.verification.spotting import peaks, stretches
 
@@ -24,12 +24,12 @@ class Background:
     def __init__(self, one: Assistant, recordings: Sequence[np.ndarray]):
         searched = [stretches(recording, FEATURES.frame_rate) for recording in recordings]
         self.places = [places for places, _ in searched]
-        heard = listen(one, [clip for _, clips in searched for clip in clips]).words
+        heard = embed_recordings(one, [clip for _, clips in searched for clip in clips]).words
         self.heard = np.split(heard, np.cumsum([len(places) for places in self.places])[:-1])
         self.hours = sum(map(len, recordings)) / FEATURES.frame_rate / 3600
 
 
-def open_set(one: Assistant, found: Embedded, background: Background, shots: int, seed: int) -> dict:
+def open_set(one: Assistant, found: EmbeddedRecordings, background: Background, shots: int, seed: int) -> dict:
     """Accuracies in percent over words, `unknown` and `silence`: of all, and of each of the three kinds.
 
     A test speaker enrols `WAYS` words; `unknown` is the speaker's other words, `silence` stretches of background.
@@ -40,7 +40,7 @@ def open_set(one: Assistant, found: Embedded, background: Background, shots: int
         user = speakers[episode % len(speakers)]
         own = found.labels[found.speakers == user]
         words = rng.choice(np.unique(own), WAYS, replace=False)
-        enrolled, rest = personal(found, user, words, shots, rng)
+        enrolled, rest = enrolment_split(found, user, words, shots, rng)
         others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, words)), QUERIES)
         clips = [found.heard.words[rows[:QUERIES]] for rows in (*rest, others)]
         clips.append(noise[rng.choice(len(noise), QUERIES)])
@@ -58,7 +58,7 @@ def open_set(one: Assistant, found: Embedded, background: Background, shots: int
 
 
 def false_alarms(
-    one: Assistant, found: Embedded, background: Background, shots: int, seed: int
+    one: Assistant, found: EmbeddedRecordings, background: Background, shots: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Thresholds, false accepts an hour of background, and the share of enrolled words that are missed or mistaken.
 
@@ -69,7 +69,7 @@ def false_alarms(
     for episode in range(USERS):
         user = speakers[episode % len(speakers)]
         words = rng.choice(np.unique(found.labels[found.speakers == user]), WAYS, replace=False)
-        enrolled, rest = personal(found, user, words, shots, rng)
+        enrolled, rest = enrolment_split(found, user, words, shots, rng)
         prototypes = found.heard.words[enrolled].mean(axis=1)
         for places, heard in zip(background.places, background.heard, strict=True):
             ratios = one.card.words(word_odds(heard, prototypes, one.unknown, one.silence).words).max(axis=1)

@@ -11,7 +11,7 @@ from jaxmeta.data.augmentation.waveform import heard_in
 from jaxmeta.evaluation.embeddings import accuracies, embed
 from jaxmeta.metrics import Curve, Interval, Trials, detection_curve, equal_error_rate, mean_interval
 from jaxmeta.training.report import markdown_table, plot_curves
-from jaxmeta.verification.training import System
+from jaxmeta.verification.training import TrainedNetwork
 from jaxmeta.verification.trials import enrolments, summary, trials
 from jaxmeta.verification.voices import Voices
 
@@ -68,7 +68,7 @@ def across_languages(choices: Sequence[Voices], data: Spoken, seed: int) -> list
     return rows
 
 
-def recognised(systems: Sequence[System], data: Spoken, seed: int) -> list[dict]:
+def recognised(systems: Sequence[TrainedNetwork], data: Spoken, seed: int) -> list[dict]:
     """Rows of accuracy on new words by new speakers, 5-way, and the change against the first network."""
     rows = []
     for name, corpus in data.new_words.items():

@@ -11,14 +11,14 @@ from experiments.verify_and_recognise.report import ALARMS, OPEN_SET, SPOTTING, 
 from jaxmeta.progress import progress_bar
 from jaxmeta.training.report import plot_curves
 from jaxmeta.verification.assistant import Assistant
-from jaxmeta.verification.building import Embedded, embedded
+from jaxmeta.verification.building import EmbeddedRecordings, embedded
 from jaxmeta.verification.gate import Gate
-from jaxmeta.verification.training import System
+from jaxmeta.verification.training import TrainedNetwork
 from jaxmeta.verification.voices import Voices
 
 
 def used(
-    one: Assistant, fused: System, voices: Voices, data: Spoken, gate: Gate, seed: int, workdir: Path
+    one: Assistant, fused: TrainedNetwork, voices: Voices, data: Spoken, gate: Gate, seed: int, workdir: Path
 ) -> list[Table]:
     """Tables of `EPISODES` users of each corpus of words; a plot of misses against false alarms is drawn."""
     background = Background(one, data.background)
@@ -57,7 +57,7 @@ def used(
     ]
 
 
-def _shots(found: Embedded) -> list[int]:
+def _shots(found: EmbeddedRecordings) -> list[int]:
     """Numbers of recordings that enrol a word: 1 and 5, as far as there are more of each."""
     keys = np.char.add(np.char.add(found.speakers, " "), found.labels)
     fewest = np.unique(keys, return_counts=True)[1].min()

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmeta.data.audio import say_once
 from jaxmeta.data.cache import cached_features
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, Statistics, normalized, statistics
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
@@ -105,7 +105,7 @@ def load_corpus(
     *,
     workers: int | None = None,
     progress: bool = True,
-    transform: Transform | None = None,
+    transform: WaveformTransform | None = None,
     statistics: Statistics | None = None,
 ) -> Corpus:
     """Reads a manifest and the features of its recordings, from the cache where it holds them.

@@ -15,7 +15,7 @@ from jaxmeta.decoding.greedy import greedy
 from jaxmeta.models.low_rank import merged
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
-from jaxmeta.recognition.voice import Voice
+from jaxmeta.recognition.voice import VoiceRecordings
 from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
 
 
@@ -100,7 +100,7 @@ def recognise_after(learner: MetaLearner) -> Callable[[PyTree, Batch, np.ndarray
     return recognise
 
 
-class Personal(NamedTuple):
+class VoiceAdaptation(NamedTuple):
     """A recogniser for one voice, and what it is worth."""
 
     recogniser: Recogniser
@@ -135,8 +135,8 @@ class Personal(NamedTuple):
 
 
 def adapt_to_voice(
-    recogniser: Recogniser, voice: Voice, *, folds: int = 5, seed: int = 0, always: bool = False
-) -> Personal:
+    recogniser: Recogniser, voice: VoiceRecordings, *, folds: int = 5, seed: int = 0, always: bool = False
+) -> VoiceAdaptation:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:
@@ -152,9 +152,9 @@ def adapt_to_voice(
     folds = min(folds, len(voice.texts))
     verdict = cross_validate(learner, params, voice.batch, voice.texts, recogniser.vocabulary, folds=folds, seed=seed)
     if not (verdict.adopted or always):
-        return Personal(recogniser, verdict, False)
+        return VoiceAdaptation(recogniser, verdict, False)
     fast, _ = jax.jit(learner.adapt)(params, {}, voice.batch, jax.random.key(0))
     whole = tree.merge(fast, params)
-    return Personal(
+    return VoiceAdaptation(
         recogniser._replace(params=merged(whole) if card.adaptation == "low_rank" else whole), verdict, True
     )

@@ -23,8 +23,8 @@ from jaxmeta.models.acoustic import SIZES, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.corpora import FEATURES
 from jaxmeta.recognition.meta_training import MetaTraining
-from jaxmeta.recognition.presets import Training
-from jaxmeta.recognition.recogniser import Card, Recogniser
+from jaxmeta.recognition.presets import RecogniserPreset
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -49,7 +49,7 @@ def train_recogniser(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
-    training: Training,
+    training: RecogniserPreset,
     directory: Path,
     *,
     seed: int,
@@ -76,7 +76,7 @@ def train_recogniser(
         frames_per_batch=training.frames_per_batch, max_frames=training.max_frames, seed=seed,
         config=training._asdict() | {"seed": seed} | dict(config),
     )  # fmt: skip
-    return Recogniser(Card(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
+    return Recogniser(RecogniserCard(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
 
 
 def train_on_all_speakers(

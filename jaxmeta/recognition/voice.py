@@ -14,7 +14,7 @@ from jaxmeta.sequence_losses import ctc_feasible
 from jaxmeta.types import Batch, Ragged
 
 
-class Voice(NamedTuple):
+class VoiceRecordings(NamedTuple):
     """What a recogniser adapts to."""
 
     batch: Batch
@@ -22,7 +22,7 @@ class Voice(NamedTuple):
     texts: list[str]
 
 
-def read_voice(recogniser: Recogniser, manifest: str | os.PathLike[str], *, resample: bool = False) -> Voice:
+def read_voice(recogniser: Recogniser, manifest: str | os.PathLike[str], *, resample: bool = False) -> VoiceRecordings:
     """Read a folder of recordings with the columns file_name and transcription.
 
     Args:
@@ -60,4 +60,4 @@ def read_voice(recogniser: Recogniser, manifest: str | os.PathLike[str], *, resa
             f"{read.where(first)}: {texts[first]!r} is too long for {seconds:.2f} s of sound; is it the transcript of "
             "another recording?"
         )
-    return Voice(Batch(Ragged(values, lengths), labels, weight), texts)
+    return VoiceRecordings(Batch(Ragged(values, lengths), labels, weight), texts)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmeta.bundle import Kind, open_bundle, save_bundle
+from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.windows import starts
@@ -22,14 +22,14 @@ from jaxmeta.types import Model, PyTree, Ragged
 from jaxmeta.verification.calibration import Calibration
 from jaxmeta.verification.scoring import adaptive_s_norm, mean_direction
 
-ASSISTANT = Kind(
+ASSISTANT = BundleKind(
     "assistant", "assistant.json", 2, (), "give a folder that `jaxmeta train assistant` of this version wrote"
 )
 _ROWS = 32
 
 
 @dataclass(frozen=True)
-class Card:
+class AssistantCard:
     """What an assistant is, besides its weights. Raises ValueError where a number is out of range."""
 
     width: int
@@ -68,7 +68,7 @@ class Card:
 class Assistant(NamedTuple):
     """A network, and what its embeddings are compared with."""
 
-    card: Card
+    card: AssistantCard
     params: PyTree
     cohort: np.ndarray
     """Unit vectors of other speakers [M, E]."""
@@ -95,7 +95,7 @@ def network(width: int, embedding: int) -> Model:
     return word_and_speaker(width=width, embedding=embedding)
 
 
-class Heard(NamedTuple):
+class Embeddings(NamedTuple):
     """What an assistant makes of recordings."""
 
     words: np.ndarray
@@ -104,12 +104,12 @@ class Heard(NamedTuple):
     """Unit vectors of who speaks in each [N, E]."""
 
 
-def listen(assistant: Assistant, features: Sequence[np.ndarray]) -> Heard:
+def embed_recordings(assistant: Assistant, features: Sequence[np.ndarray]) -> Embeddings:
     """Embeddings of recordings of a word each, given their features [T, F]."""
-    return Heard(_embed(assistant, features)[WORD], voices_in(assistant, features))
+    return Embeddings(_embed(assistant, features)[WORD], embed_voices(assistant, features))
 
 
-def voices_in(assistant: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
+def embed_voices(assistant: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
     """Unit vectors of who speaks in recordings of any length [N, E]: the mean direction over their stretches."""
     parts, owners = [], []
     for row, frames in enumerate(features):
@@ -136,7 +136,7 @@ def load_assistant(folder: str | Path) -> Assistant:
     Raises:
       CardError, BundleError: there is none, it is damaged, or its parts do not fit each other.
     """
-    bundle = open_bundle(folder, ASSISTANT, Card)
+    bundle = open_bundle(folder, ASSISTANT, AssistantCard)
     card = bundle.card
     numbers = sum(math.prod(form.shape) for form in bundle.forms.values())
     for name in ("width", "embedding"):
@@ -147,7 +147,7 @@ def load_assistant(folder: str | Path) -> Assistant:
     return Assistant(card, weights["params"], **arrays)
 
 
-def _shapes(card: Card) -> dict[str, PyTree]:
+def _shapes(card: AssistantCard) -> dict[str, PyTree]:
     """The form of all arrays of an assistant."""
     model, key = network(card.width, card.embedding), jax.random.key(0)
     speech = speech_form(1, 8, card.features.size)

@@ -12,11 +12,11 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.embeddings import embed
 from jaxmeta.metrics import Trials, detection_curve, equal_error_rate
-from jaxmeta.verification.assistant import Assistant, Card, Heard, listen
+from jaxmeta.verification.assistant import Assistant, AssistantCard, Embeddings, embed_recordings
 from jaxmeta.verification.calibration import Calibration, calibrate
 from jaxmeta.verification.open_set import word_odds
 from jaxmeta.verification.spotting import stretches
-from jaxmeta.verification.training import EMBEDDING, System
+from jaxmeta.verification.training import EMBEDDING, TrainedNetwork
 from jaxmeta.verification.trials import enrolments, trials
 from jaxmeta.verification.voices import SECOND, Voices, with_cohort
 
@@ -29,20 +29,20 @@ _OTHERS = 40  # Recordings of other words there, and of noise.
 _RECORDINGS = 6  # Of each of the other words that clips are compared with.
 
 
-class Embedded(NamedTuple):
+class EmbeddedRecordings(NamedTuple):
     """Recordings of words, who says them, and what a fused network makes of them."""
 
     speakers: np.ndarray
     labels: np.ndarray
-    heard: Heard
+    heard: Embeddings
 
-    def at(self, rows: np.ndarray) -> Heard:
+    def at(self, rows: np.ndarray) -> Embeddings:
         """What is made of some of them."""
-        return Heard(self.heard.words[rows], self.heard.voices[rows])
+        return Embeddings(self.heard.words[rows], self.heard.voices[rows])
 
 
 def make_assistant(
-    fused: System,
+    fused: TrainedNetwork,
     voices: Voices,
     *,
     words: Corpus,
@@ -72,7 +72,7 @@ def make_assistant(
     check_speakers(words, val, val_words)
     top, voice_line = _calibrated_voices(voices, val, seed)
     unknown, undone = _other_words(fused, words, seed), Calibration(1.0, 0.0)
-    card = Card(
+    card = AssistantCard(
         width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone, undone,
         dict(origin),
     )  # fmt: skip
@@ -115,25 +115,27 @@ def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[
         )
 
 
-def voices_of(system: System, speakers: Corpus, seed: int) -> Voices:
+def voices_of(system: TrainedNetwork, speakers: Corpus, seed: int) -> Voices:
     """What a network for speakers makes of voices, beside training speakers, of whom these are stretches."""
     assert system.speakers is not None
     return with_cohort(system.name, system.speakers, system.params, speakers, seed)
 
 
-def embedded(fused: System, voices: Voices, corpus: Corpus) -> Embedded:
+def embedded(fused: TrainedNetwork, voices: Voices, corpus: Corpus) -> EmbeddedRecordings:
     """What a fused network makes of all recordings of a corpus of words."""
     assert fused.words is not None
     words = embed(fused.words, fused.params, corpus)
-    return Embedded(corpus.columns["speaker"], corpus.columns["label"], Heard(words, voices.embed(corpus)))
+    return EmbeddedRecordings(
+        corpus.columns["speaker"], corpus.columns["label"], Embeddings(words, voices.embed(corpus))
+    )
 
 
-def background(assistant: Assistant, noises: Sequence[np.ndarray]) -> Heard:
+def background(assistant: Assistant, noises: Sequence[np.ndarray]) -> Embeddings:
     """Embeddings of all stretches of recordings without words, given their log-mels."""
-    return listen(assistant, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
+    return embed_recordings(assistant, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
 
 
-def personal(recordings: Embedded, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
+def enrolment_split(recordings: EmbeddedRecordings, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
     """Recordings to enrol some words by one speaker [W, shots], and those that are left of each, in random order."""
     drawn = [
         rng.permutation(np.flatnonzero((recordings.speakers == user) & (recordings.labels == word))) for word in words
@@ -165,7 +167,7 @@ def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> 
 
 
 def _calibrated_words(
-    assistant: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int
+    assistant: Assistant, val: Sequence[EmbeddedRecordings], noise: np.ndarray, seed: int
 ) -> tuple[Calibration, Calibration]:
     """Lines to ratios, for validation speakers: of enrolled words against the same voice's other words and noise, and
     of noise against words.
@@ -177,7 +179,7 @@ def _calibrated_words(
             if len(names) < 2:
                 continue
             chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
-            enrolled, rest = personal(recordings, user, chosen, _SHOTS, rng)
+            enrolled, rest = enrolment_split(recordings, user, chosen, _SHOTS, rng)
             others = rng.choice(
                 np.flatnonzero((recordings.speakers == user) & ~np.isin(recordings.labels, chosen)), _OTHERS
             )
@@ -196,7 +198,7 @@ def _calibrated_words(
     return first, second
 
 
-def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
+def _other_words(fused: TrainedNetwork, words: Corpus, seed: int) -> np.ndarray:
     """Prototypes [U, D] of training words, each from a few recordings."""
     assert fused.words is not None
     rng = np.random.default_rng(seed)

@@ -9,14 +9,14 @@ import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
 from jaxmeta.data.recordings import read_features
-from jaxmeta.verification.assistant import Assistant, Heard, listen
+from jaxmeta.verification.assistant import Assistant, Embeddings, embed_recordings
 
 
 class Recordings(NamedTuple):
     """What somebody recorded to enrol."""
 
     manifest: Manifest
-    heard: Heard
+    heard: Embeddings
     """Embeddings of N recordings."""
     labels: Sequence[str] | None
     """The word said in each, "" where there is none; None: the manifest has no labels."""
@@ -46,10 +46,10 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
         )
     features = read_features(assistant.card.features, paths, manifest.where, resample=resample)
     labels = manifest.columns.get("label")
-    return Recordings(manifest, listen(assistant, features), None if labels is None else labels.tolist())
+    return Recordings(manifest, embed_recordings(assistant, features), None if labels is None else labels.tolist())
 
 
-def unlike_the_others(assistant: Assistant, heard: Heard) -> list[int]:
+def unlike_the_others(assistant: Assistant, heard: Embeddings) -> list[int]:
     """Recordings that likelier are not by the voice of all the others, if there are three or more."""
     count = len(heard.voices)
     if count < 3:

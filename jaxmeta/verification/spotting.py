@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.windows import starts
-from jaxmeta.verification.assistant import Assistant, listen
+from jaxmeta.verification.assistant import Assistant, embed_recordings
 from jaxmeta.verification.open_set import word_odds
 from jaxmeta.verification.user import User
 
@@ -42,7 +42,7 @@ def spot(assistant: Assistant, user: User, frames: np.ndarray, threshold: float)
         raise ValueError("no words are enrolled, so that none can be found; enrol recordings with a column label.")
     rate = assistant.card.features.frame_rate
     places, clips = stretches(frames, rate)
-    heard = listen(assistant, clips)
+    heard = embed_recordings(assistant, clips)
     ratios = assistant.card.words(word_odds(heard.words, user.prototypes, assistant.unknown, assistant.silence).words)
     best, most = ratios.argmax(axis=1), ratios.max(axis=1)
     voices = assistant.voice_ratios(user.prototype, heard.voices)

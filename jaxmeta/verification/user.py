@@ -12,13 +12,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxmeta.bundle import Kind, open_bundle, save_bundle
-from jaxmeta.verification.assistant import ASSISTANT, Assistant, Heard, load_assistant, save_assistant
+from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
+from jaxmeta.verification.assistant import ASSISTANT, Assistant, Embeddings, load_assistant, save_assistant
 from jaxmeta.verification.gate import Decision, Gate
 from jaxmeta.verification.open_set import SILENCE, UNKNOWN
 
 _ASSISTANT = f"assistant/{ASSISTANT.card}"
-USER = Kind("user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
+USER = BundleKind("user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class User(NamedTuple):
         return self.sums / np.array(self.counts)[:, None]
 
 
-def enroll(heard: Heard, labels: Sequence[str] | None) -> User:
+def enroll(heard: Embeddings, labels: Sequence[str] | None) -> User:
     """Somebody's voice from recordings, and words from those of them that have a label.
 
     Args:
@@ -77,7 +77,7 @@ def enroll(heard: Heard, labels: Sequence[str] | None) -> User:
 
 
 def absorb(
-    assistant: Assistant, user: User, heard: Heard, labels: Sequence[str] | None, gate: Gate
+    assistant: Assistant, user: User, heard: Embeddings, labels: Sequence[str] | None, gate: Gate
 ) -> tuple[User, list[Decision]]:
     """Add recordings to a user's voice and words, but only those whose speaker is accepted.
 
@@ -97,7 +97,7 @@ def absorb(
     kept = [row for row, decision in enumerate(decisions) if decision == "accept"]
     if not kept:
         return user, decisions
-    chosen = Heard(heard.words[kept], heard.voices[kept])
+    chosen = Embeddings(heard.words[kept], heard.voices[kept])
     return _added(user, chosen, None if labels is None else [labels[row] for row in kept]), decisions
 
 
@@ -128,7 +128,7 @@ def load_user(folder: str | Path) -> tuple[Assistant, User]:
     return assistant, User(sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()))
 
 
-def _added(user: User, heard: Heard, labels: Sequence[str] | None) -> User:
+def _added(user: User, heard: Embeddings, labels: Sequence[str] | None) -> User:
     given = labels or [""] * len(heard.voices)
     if taken := {UNKNOWN, SILENCE} & {*given}:
         raise ValueError(f"label {taken.pop()!r} stands for what is not an enrolled word; give the word another name.")

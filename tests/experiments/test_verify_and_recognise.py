@@ -12,8 +12,8 @@ from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import read_manifest, write_manifest
 from jaxmeta.metrics import Interval
-from jaxmeta.verification.assistant import Assistant, Card, Heard
-from jaxmeta.verification.building import Embedded, personal
+from jaxmeta.verification.assistant import Assistant, AssistantCard, Embeddings
+from jaxmeta.verification.building import EmbeddedRecordings, enrolment_split
 from jaxmeta.verification.calibration import Calibration
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.voices import Voices
@@ -49,18 +49,18 @@ def made():
                 words.append(4 * np.eye(9)[word] + 0.6 * rng.normal(size=9))
                 voices.append(np.eye(3)[speaker] + 0.1 * rng.normal(size=3))
     voices = np.array(voices) / np.linalg.norm(voices, axis=1, keepdims=True)
-    heard = Heard(np.array(words, np.float32), voices.astype(np.float32))
+    heard = Embeddings(np.array(words, np.float32), voices.astype(np.float32))
     far = 4 * np.eye(9, dtype=np.float32)[6:]
-    card = Card(
+    card = AssistantCard(
         8, 3, FeatureConfig(), 100, 3, 1, 1, 0, Calibration(40.0, -20.0), Calibration(1.0, 0.0), Calibration(1.0, 0.0)
     )
     one = Assistant(card, {}, np.eye(3, dtype=np.float32), far[:1], far[1:2])
-    return one, Embedded(np.array(speakers), np.array(labels), heard)
+    return one, EmbeddedRecordings(np.array(speakers), np.array(labels), heard)
 
 
 def test_enrolled_recordings_are_not_used_again(made):
     _, found = made
-    enrolled, rest = personal(found, "s1", np.array(["w0", "w3"]), 2, np.random.default_rng(0))
+    enrolled, rest = enrolment_split(found, "s1", np.array(["w0", "w3"]), 2, np.random.default_rng(0))
     assert enrolled.shape == (2, 2) and [len(rows) for rows in rest] == [7, 7]
     assert not set(enrolled.ravel()) & set(np.concatenate(rest)) and set(found.speakers[np.concatenate(rest)]) == {"s1"}
     for stream in list(gating.streams(found, 0))[:5]:

@@ -18,7 +18,7 @@ from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.speaker import SPEAKER, WORD, part
 from jaxmeta.speaker_losses import margin_softmax
-from jaxmeta.verification.assistant import Heard, listen, load_assistant, save_assistant, voices_in
+from jaxmeta.verification.assistant import Embeddings, embed_recordings, embed_voices, load_assistant, save_assistant
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
@@ -43,7 +43,7 @@ def test_an_assistant_comes_back_from_its_folder(assistant, tmp_path, voice_fold
     back = load_assistant(tmp_path / "assistant")
     assert back.card == assistant.card
     features = read_features(assistant.card.features, sorted(voice_folder.glob("*.wav")))
-    for mine, theirs in zip(listen(assistant, features), listen(back, features), strict=True):
+    for mine, theirs in zip(embed_recordings(assistant, features), embed_recordings(back, features), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -76,8 +76,8 @@ def test_a_folder_that_is_no_assistant_is_said(tmp_path):
 
 def test_long_recordings_are_the_mean_direction_of_their_stretches(assistant):
     frames = np.random.default_rng(0).normal(size=(100, 24)).astype(np.float32)
-    whole = voices_in(assistant, [frames])[0]
-    parts = voices_in(assistant, [frames[start : start + 40] for start in (0, 20, 40, 60)]).sum(0)
+    whole = embed_voices(assistant, [frames])[0]
+    parts = embed_voices(assistant, [frames[start : start + 40] for start in (0, 20, 40, 60)]).sum(0)
     np.testing.assert_allclose(whole, parts / np.linalg.norm(parts), atol=1e-6)
 
 
@@ -128,7 +128,7 @@ def test_a_stranger_does_not_move_a_user(assistant, user, voice_folder, other_fo
     assert decisions == ["reject"] * 6 and same is user
     more, decisions = absorb(assistant, user, mine.heard, ["hum"] * 6, gate)
     assert decisions == ["accept"] * 6 and more.counts == (9, 3) and more.clips == 12
-    both = Heard(*(np.concatenate(parts) for parts in zip(mine.heard, theirs.heard, strict=True)))
+    both = Embeddings(*(np.concatenate(parts) for parts in zip(mine.heard, theirs.heard, strict=True)))
     mixed, _ = absorb(assistant, user, both, ["hum"] * 12, gate)
     np.testing.assert_allclose(mixed.sums, more.sums, rtol=1e-6)
     np.testing.assert_allclose(mixed.voice, more.voice, rtol=1e-6)
@@ -136,8 +136,8 @@ def test_a_stranger_does_not_move_a_user(assistant, user, voice_folder, other_fo
 
 def test_adding_in_parts_is_enrolling_at_once(assistant, user, voice_folder):
     heard, labels = read_recordings(assistant, voice_folder)[1:]
-    first = enroll(Heard(heard.words[:4], heard.voices[:4]), labels[:4])
-    rest = Heard(heard.words[4:], heard.voices[4:])
+    first = enroll(Embeddings(heard.words[:4], heard.voices[:4]), labels[:4])
+    rest = Embeddings(heard.words[4:], heard.voices[4:])
     added, _ = absorb(assistant, first, rest, labels[4:], Gate(0.5, 0.5))
     assert added.words == user.words and added.counts == user.counts
     np.testing.assert_allclose(added.sums, user.sums, rtol=1e-5, atol=1e-6)
@@ -152,9 +152,9 @@ def test_normalised_scores_are_used_where_the_card_says_so(assistant, user, read
 
 def test_a_recording_by_somebody_else_is_noticed(assistant, voice_folder, other_folder):
     mine, theirs = (read_recordings(assistant, folder).heard for folder in (voice_folder, other_folder))
-    mixed = Heard(*(np.concatenate([a, b[:1]]) for a, b in zip(mine, theirs, strict=True)))
+    mixed = Embeddings(*(np.concatenate([a, b[:1]]) for a, b in zip(mine, theirs, strict=True)))
     assert unlike_the_others(assistant, mixed) == [6] and unlike_the_others(assistant, mine) == []
-    assert unlike_the_others(assistant, Heard(mine.words[:2], mine.voices[:2])) == []
+    assert unlike_the_others(assistant, Embeddings(mine.words[:2], mine.voices[:2])) == []
 
 
 def test_words_are_found_where_they_are_said(assistant, user):
@@ -182,9 +182,9 @@ def test_stretches_lose_the_silence_at_their_ends_and_peaks_do_not_overlap():
 
 def test_bad_enrolments_are_said(assistant, user, tmp_path, voice_folder):
     with pytest.raises(ValueError, match="one recording at least"):
-        enroll(Heard(np.zeros((0, 64)), np.zeros((0, 8))), None)
+        enroll(Embeddings(np.zeros((0, 64)), np.zeros((0, 8))), None)
     with pytest.raises(ValueError, match="'silence' stands for"):
-        enroll(Heard(np.zeros((1, 64)), np.ones((1, 8))), ["silence"])
+        enroll(Embeddings(np.zeros((1, 64)), np.ones((1, 8))), ["silence"])
     folder = write_voice(tmp_path / "two", takes=1, speaker=["a", "b"])
     with pytest.raises(ValueError, match="row 3: is by 'b' and the first by 'a'"):
         read_recordings(assistant, folder)

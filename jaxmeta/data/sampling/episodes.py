@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxmeta.data.sampling.groups import Columns, Group, Recordings, find_groups, largest_feasible
+from jaxmeta.data.sampling.groups import ClassRecordings, Columns, Group, find_groups, largest_feasible
 from jaxmeta.data.sampling.padding import check_buckets, check_ranges, cropped, gather, lengths_of_batches
 from jaxmeta.types import Batch, Episode
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class _Source(NamedTuple):
     """A group that can give the episodes asked for."""
 
-    classes: list[Recordings]
+    classes: list[ClassRecordings]
     splits: np.ndarray | None
     """Ways to part the speakers that leave enough classes, [M, speakers] bool, True for support."""
     eligible: np.ndarray
@@ -136,7 +136,9 @@ def episode_sampler(
     return EpisodeSampler(corpus, ways, shots, queries, tasks, seed, lengths, max_frames, sources, probability)
 
 
-def _draw(rng: np.random.Generator, of_class: Recordings, shots: int, queries: int, support_side: np.ndarray | None):
+def _draw(
+    rng: np.random.Generator, of_class: ClassRecordings, shots: int, queries: int, support_side: np.ndarray | None
+):
     """Rows of one class for support [shots] and query [queries], each of another recording."""
     recordings = len(of_class.part)
     if support_side is None:

@@ -15,7 +15,7 @@ Columns = str | tuple[str, ...]
 _SPLITS = 256  # ways to part the speakers of one group that are kept; all of them, up to 8 speakers
 
 
-class Recordings(NamedTuple):
+class ClassRecordings(NamedTuple):
     """The recordings of one class in one group; copies of a recording (augmented, say) are neighbours in `rows`."""
 
     rows: np.ndarray
@@ -30,7 +30,7 @@ class Group(NamedTuple):
     """What one episode draws from: the clips that share a value of `within`."""
 
     name: tuple[str, ...]
-    classes: list[Recordings]
+    classes: list[ClassRecordings]
     splits: np.ndarray | None
     """Ways to part the speakers, [M, speakers] bool, True for support; None: recordings are parted freely."""
     counts: np.ndarray
@@ -156,12 +156,12 @@ def _group(
     classes = []
     for members, theirs in zip(np.split(rows, starts), np.split(speaker, starts), strict=True):
         first = np.flatnonzero(np.diff(recording[members], prepend=-1))
-        classes.append(Recordings(members, np.append(first, len(members)), theirs[first]))
+        classes.append(ClassRecordings(members, np.append(first, len(members)), theirs[first]))
     splits = _splits(speakers) if part is not None else None
     return Group(name, classes, splits, _counts(classes, splits, speakers))
 
 
-def _counts(classes: list[Recordings], splits: np.ndarray | None, speakers: int) -> np.ndarray:
+def _counts(classes: list[ClassRecordings], splits: np.ndarray | None, speakers: int) -> np.ndarray:
     if splits is None:
         return np.array([[[len(each.part) for each in classes]]] * 2)
     per_speaker = np.stack([np.bincount(each.part, minlength=speakers) for each in classes])
