@@ -62,7 +62,7 @@ def gated_adaptation(one: Assistant, found: EmbeddedRecordings, gate: Gate, seed
             "a tenth strangers, gated": _adapted(one, user, found.at(mixed), gate),
         }
         for name, each in users.items():
-            said = recognised(each, found.heard.words[stream.query])
+            said = recognised(each, found.embeddings.words[stream.query])
             errors.setdefault(name, []).append(100 * float(np.mean(said != found.labels[stream.query])))
     clean = np.array(errors["clean stream"])
     return [
@@ -83,9 +83,9 @@ def gated_use(one: Assistant, found: EmbeddedRecordings, gate: Gate, seed: int) 
         same = np.isin(found.labels, user.words) & (found.speakers != speaker)
         strangers = rng.choice(np.flatnonzero(same), len(stream.query))
         for who, rows in zip(counts, (stream.query, strangers), strict=True):
-            ratios = one.voice_ratios(user.prototype, found.heard.voices[rows])
+            ratios = one.voice_ratios(user.prototype, found.embeddings.voices[rows])
             decisions = np.array([gate.decide(float(ratio)) for ratio in ratios])
-            right = recognised(user, found.heard.words[rows]) == found.labels[rows]
+            right = recognised(user, found.embeddings.words[rows]) == found.labels[rows]
             for name, each in {
                 "right": (decisions == "accept") & right, "wrong": (decisions == "accept") & ~right,
                 "unsure": decisions == "unsure", "rejected": decisions == "reject",
@@ -103,5 +103,5 @@ def recognised(user: User, words: np.ndarray) -> np.ndarray:
     return np.array(user.words)[distances.argmin(axis=1)]
 
 
-def _adapted(one: Assistant, user: User, heard: Embeddings, gate: Gate) -> User:
-    return absorb(one, user, heard, recognised(user, heard.words).tolist(), gate)[0]
+def _adapted(one: Assistant, user: User, embeddings: Embeddings, gate: Gate) -> User:
+    return absorb(one, user, embeddings, recognised(user, embeddings.words).tolist(), gate)[0]

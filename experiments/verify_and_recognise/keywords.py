@@ -24,8 +24,8 @@ class Background:
     def __init__(self, one: Assistant, recordings: Sequence[np.ndarray]):
         searched = [stretches(recording, FEATURES.frame_rate) for recording in recordings]
         self.places = [places for places, _ in searched]
-        heard = embed_recordings(one, [clip for _, clips in searched for clip in clips]).words
-        self.heard = np.split(heard, np.cumsum([len(places) for places in self.places])[:-1])
+        embeddings = embed_recordings(one, [clip for _, clips in searched for clip in clips]).words
+        self.embeddings = np.split(embeddings, np.cumsum([len(places) for places in self.places])[:-1])
         self.hours = sum(map(len, recordings)) / FEATURES.frame_rate / 3600
 
 
@@ -35,21 +35,20 @@ def open_set(one: Assistant, found: EmbeddedRecordings, background: Background, 
     A test speaker enrols `WAYS` words; `unknown` is the speaker's other words, `silence` stretches of background.
     """
     rng, speakers = np.random.default_rng(seed), np.unique(found.speakers)
-    noise, scores = np.concatenate(background.heard), []
+    noise, scores = np.concatenate(background.embeddings), []
     for episode in range(EPISODES):
         user = speakers[episode % len(speakers)]
         own = found.labels[found.speakers == user]
         words = rng.choice(np.unique(own), WAYS, replace=False)
         enrolled, rest = enrolment_split(found, user, words, shots, rng)
         others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, words)), QUERIES)
-        clips = [found.heard.words[rows[:QUERIES]] for rows in (*rest, others)]
+        clips = [found.embeddings.words[rows[:QUERIES]] for rows in (*rest, others)]
         clips.append(noise[rng.choice(len(noise), QUERIES)])
         odds = word_odds(
-            np.concatenate(clips), found.heard.words[enrolled].mean(axis=1), one.unknown, one.silence
+            np.concatenate(clips), found.embeddings.words[enrolled].mean(axis=1), one.unknown, one.silence
         )  # fmt: skip
-        right = classify(one.card.words(odds.words), one.card.background(odds.silence)) == np.repeat(
-            np.arange(WAYS + 2), [*map(len, clips)]
-        )  # fmt: skip
+        words, silence = one.card.word_calibration(odds.words), one.card.background_calibration(odds.silence)
+        right = classify(words, silence) == np.repeat(np.arange(WAYS + 2), [*map(len, clips)])
         kinds = np.split(right, np.cumsum([sum(map(len, clips[:WAYS])), QUERIES]))
         each = [float(part.mean()) for part in kinds]
         scores.append([(WAYS * each[0] + each[1] + each[2]) / (WAYS + 2), *each])
@@ -70,12 +69,16 @@ def false_alarms(
         user = speakers[episode % len(speakers)]
         words = rng.choice(np.unique(found.labels[found.speakers == user]), WAYS, replace=False)
         enrolled, rest = enrolment_split(found, user, words, shots, rng)
-        prototypes = found.heard.words[enrolled].mean(axis=1)
-        for places, heard in zip(background.places, background.heard, strict=True):
-            ratios = one.card.words(word_odds(heard, prototypes, one.unknown, one.silence).words).max(axis=1)
+        prototypes = found.embeddings.words[enrolled].mean(axis=1)
+        for places, embeddings in zip(background.places, background.embeddings, strict=True):
+            ratios = one.card.word_calibration(word_odds(embeddings, prototypes, one.unknown, one.silence).words).max(
+                axis=1
+            )
             alarms.append(ratios[peaks(places, ratios)])
         for place, rows in enumerate(rest):
-            ratios = one.card.words(word_odds(found.heard.words[rows], prototypes, one.unknown, one.silence).words)
+            ratios = one.card.word_calibration(
+                word_odds(found.embeddings.words[rows], prototypes, one.unknown, one.silence).words
+            )
             spoken.append(np.where(ratios.argmax(axis=1) == place, ratios.max(axis=1), -np.inf))
     false, missed = np.sort(np.concatenate(alarms)), np.sort(np.concatenate(spoken))
     thresholds = np.unique(np.quantile(false, np.linspace(0.5, 1, 400)))

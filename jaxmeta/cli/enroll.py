@@ -80,8 +80,8 @@ def _first(assistant: Path, manifest: Path, resample: bool) -> _Enrolled:
 
     loaded = load_assistant(assistant)
     read = read_recordings(loaded, manifest, resample=resample)
-    user, doubtful = enroll(read.heard, read.labels), unlike_the_others(loaded, read.heard)
-    rows = list(range(len(read.heard.voices)))
+    user, doubtful = enroll(read.embeddings, read.labels), unlike_the_others(loaded, read.embeddings)
+    rows = list(range(len(read.embeddings.voices)))
     return _Enrolled(
         loaded, user, read.manifest, rows, doubtful, "does not sound like the others; is it the same voice?"
     )
@@ -93,7 +93,7 @@ def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
 
     assistant, before = load_user(update)
     read = read_recordings(assistant, manifest, resample=resample)
-    user, decisions = absorb(assistant, before, read.heard, read.labels, gate)
+    user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate)
     used, refused = (
         [row for row, each in enumerate(decisions) if (each == "accept") is kept] for kept in (True, False)
     )

@@ -47,11 +47,11 @@ class AssistantCard:
     """Kinds of background that they are compared with."""
     top: int
     """Members of the cohort that count, those most alike; 0: scores are plain cosines."""
-    voices: Calibration
+    voice_calibration: Calibration
     """From a voice's score to a log-likelihood ratio."""
-    words: Calibration
+    word_calibration: Calibration
     """The same for a word's odds."""
-    background: Calibration
+    background_calibration: Calibration
     """The same for the odds of background noise against words."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: commit, seed, data, command."""
@@ -87,7 +87,7 @@ class Assistant(NamedTuple):
         scores = enrolled[None] @ voices.T
         if self.card.top:
             scores = adaptive_s_norm(scores, enrolled[None] @ self.cohort.T, voices @ self.cohort.T, self.card.top)
-        return self.card.voices(scores[0])
+        return self.card.voice_calibration(scores[0])
 
 
 def network(width: int, embedding: int) -> Model:

@@ -34,11 +34,11 @@ class EmbeddedRecordings(NamedTuple):
 
     speakers: np.ndarray
     labels: np.ndarray
-    heard: Embeddings
+    embeddings: Embeddings
 
     def at(self, rows: np.ndarray) -> Embeddings:
         """What is made of some of them."""
-        return Embeddings(self.heard.words[rows], self.heard.voices[rows])
+        return Embeddings(self.embeddings.words[rows], self.embeddings.voices[rows])
 
 
 def make_assistant(
@@ -78,11 +78,11 @@ def make_assistant(
     )  # fmt: skip
     assistant = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
     half = len(noise) // 2
-    heard, kept = (background(assistant, list(part)).words for part in (noise[:half], noise[half:]))
-    assistant = assistant._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
-    heard_words = [embedded(fused, voices, corpus) for corpus in val_words.values()]
-    of_words, of_background = _calibrated_words(assistant, heard_words, kept, seed)
-    return assistant._replace(card=replace(card, words=of_words, background=of_background))
+    clustered, held_back = (background(assistant, list(part)).words for part in (noise[:half], noise[half:]))
+    assistant = assistant._replace(silence=kmeans2(clustered, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
+    validation = [embedded(fused, voices, corpus) for corpus in val_words.values()]
+    of_words, of_background = _calibrated_words(assistant, validation, held_back, seed)
+    return assistant._replace(card=replace(card, word_calibration=of_words, background_calibration=of_background))
 
 
 def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[str, Corpus]) -> None:
@@ -154,16 +154,16 @@ def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> 
             for name, corpus in val.items()
         ]
 
-    plain, normed = of_all_corpora(voices._replace(cohort=None)), of_all_corpora(voices)
+    cosines, normed = of_all_corpora(voices._replace(cohort=None)), of_all_corpora(voices)
 
     def errors(each: list[Trials]) -> float:
         return float(np.mean([equal_error_rate(detection_curve(some.scores, some.targets)) for some in each]))
 
-    chosen = plain if errors(plain) <= errors(normed) else normed
+    chosen = cosines if errors(cosines) <= errors(normed) else normed
     line = calibrate(
         np.concatenate([some.scores for some in chosen]), np.concatenate([some.targets for some in chosen])
     )
-    return (0 if chosen is plain else voices.top), line
+    return (0 if chosen is cosines else voices.top), line
 
 
 def _calibrated_words(
@@ -183,9 +183,11 @@ def _calibrated_words(
             others = rng.choice(
                 np.flatnonzero((recordings.speakers == user) & ~np.isin(recordings.labels, chosen)), _OTHERS
             )
-            words = np.concatenate([recordings.heard.words[row] for row in (*rest, others)])
+            words = np.concatenate([recordings.embeddings.words[row] for row in (*rest, others)])
             clips = np.concatenate([words, noise[rng.choice(len(noise), _OTHERS)]])
-            odds = word_odds(clips, recordings.heard.words[enrolled].mean(axis=1), assistant.unknown, assistant.silence)
+            odds = word_odds(
+                clips, recordings.embeddings.words[enrolled].mean(axis=1), assistant.unknown, assistant.silence
+            )
             said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 2 * _OTHERS])
             right = odds.words.argmax(axis=1) == said
             keep = right | (said == len(chosen))  # An enrolled word taken for another one is neither.

@@ -1,4 +1,4 @@
-"""Recordings of one user, checked, as an assistant hears them."""
+"""Recordings of one user: a folder is checked, and an assistant's network embeds what is in it."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Recordings(NamedTuple):
     """What somebody recorded to enrol."""
 
     manifest: Manifest
-    heard: Embeddings
+    embeddings: Embeddings
     """Embeddings of N recordings."""
     labels: Sequence[str] | None
     """The word said in each, "" where there is none; None: the manifest has no labels."""
@@ -26,7 +26,7 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
     Args:
-      assistant: the assistant that hears them.
+      assistant: whose network is used.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
     Raises:
@@ -49,13 +49,13 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
     return Recordings(manifest, embed_recordings(assistant, features), None if labels is None else labels.tolist())
 
 
-def unlike_the_others(assistant: Assistant, heard: Embeddings) -> list[int]:
+def unlike_the_others(assistant: Assistant, embeddings: Embeddings) -> list[int]:
     """Recordings that likelier are not by the voice of all the others, if there are three or more."""
-    count = len(heard.voices)
+    count = len(embeddings.voices)
     if count < 3:
         return []
-    total = heard.voices.sum(axis=0)
-    rest = total[None] - heard.voices
+    total = embeddings.voices.sum(axis=0)
+    rest = total[None] - embeddings.voices
     rest /= np.linalg.norm(rest, axis=1, keepdims=True)
-    ratios = [assistant.voice_ratios(rest[row], heard.voices[row : row + 1])[0] for row in range(count)]
+    ratios = [assistant.voice_ratios(rest[row], embeddings.voices[row : row + 1])[0] for row in range(count)]
     return [row for row, ratio in enumerate(ratios) if ratio < 0]

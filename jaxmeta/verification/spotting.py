@@ -31,7 +31,7 @@ def spot(assistant: Assistant, user: User, frames: np.ndarray, threshold: float)
     """Words in one recording, in the order of time; of those that overlap the likeliest stands.
 
     Args:
-      assistant: hears them.
+      assistant: whose network is used.
       user: whose words are looked for.
       frames: log-mels [T, F] of the whole recording, silence included.
       threshold: log-likelihood ratio in nats from which a word counts as found.
@@ -42,10 +42,12 @@ def spot(assistant: Assistant, user: User, frames: np.ndarray, threshold: float)
         raise ValueError("no words are enrolled, so that none can be found; enrol recordings with a column label.")
     rate = assistant.card.features.frame_rate
     places, clips = stretches(frames, rate)
-    heard = embed_recordings(assistant, clips)
-    ratios = assistant.card.words(word_odds(heard.words, user.prototypes, assistant.unknown, assistant.silence).words)
+    embeddings = embed_recordings(assistant, clips)
+    ratios = assistant.card.word_calibration(
+        word_odds(embeddings.words, user.prototypes, assistant.unknown, assistant.silence).words
+    )
     best, most = ratios.argmax(axis=1), ratios.max(axis=1)
-    voices = assistant.voice_ratios(user.prototype, heard.voices)
+    voices = assistant.voice_ratios(user.prototype, embeddings.voices)
     spotted = [row for row in peaks(places, most) if most[row] >= threshold]
     return [
         Spotted(user.words[best[row]], float(start), float(end), float(most[row]), float(voices[row]))

@@ -49,13 +49,13 @@ def made():
                 words.append(4 * np.eye(9)[word] + 0.6 * rng.normal(size=9))
                 voices.append(np.eye(3)[speaker] + 0.1 * rng.normal(size=3))
     voices = np.array(voices) / np.linalg.norm(voices, axis=1, keepdims=True)
-    heard = Embeddings(np.array(words, np.float32), voices.astype(np.float32))
+    embeddings = Embeddings(np.array(words, np.float32), voices.astype(np.float32))
     far = 4 * np.eye(9, dtype=np.float32)[6:]
     card = AssistantCard(
         8, 3, FeatureConfig(), 100, 3, 1, 1, 0, Calibration(40.0, -20.0), Calibration(1.0, 0.0), Calibration(1.0, 0.0)
     )
     one = Assistant(card, {}, np.eye(3, dtype=np.float32), far[:1], far[1:2])
-    return one, EmbeddedRecordings(np.array(speakers), np.array(labels), heard)
+    return one, EmbeddedRecordings(np.array(speakers), np.array(labels), embeddings)
 
 
 def test_enrolled_recordings_are_not_used_again(made):
@@ -90,7 +90,7 @@ def test_words_are_told_from_others_and_from_background(made, monkeypatch):
     noise = keywords.Background.__new__(keywords.Background)
     rng = np.random.default_rng(2)
     noise.places = [np.stack([100 * np.arange(50), 100 * np.arange(50) + 90], 1)]
-    noise.heard, noise.hours = [(4 * np.eye(9)[7] + 0.6 * rng.normal(size=(50, 9))).astype(np.float32)], 0.5
+    noise.embeddings, noise.hours = [(4 * np.eye(9)[7] + 0.6 * rng.normal(size=(50, 9))).astype(np.float32)], 0.5
     scores = keywords.open_set(one, found, noise, 2, 0)
     assert scores["words"][0] > 95 and scores["silence"][0] > 95
     thresholds, alarms, missed = keywords.false_alarms(one, found, noise, 2, 0)

@@ -35,7 +35,7 @@ def read(assistant, voice_folder):
 
 @pytest.fixture(scope="module")
 def user(read):
-    return enroll(read.heard, read.labels)
+    return enroll(read.embeddings, read.labels)
 
 
 def test_an_assistant_comes_back_from_its_folder(assistant, tmp_path, voice_folder):
@@ -54,8 +54,8 @@ BAD_CARDS = [
     ({"cohort": 10**9}, "cohort is float32\\[6, 8\\] and should be float32\\[1000000000, 8\\]"),
     ({"top": 7}, "top=7 must be at most cohort=6"),
     ({"stretch": 1}, "stretch=1 must be 2 or more"),
-    ({"voices": [1.0]}, "voices is \\[1.0\\] and must be a list of slope, offset"),
-    ({"voices": [1.0, "a"]}, "voices.offset is 'a' and must be a number"),
+    ({"voice_calibration": [1.0]}, "voice_calibration is \\[1.0\\] and must be a list of slope, offset"),
+    ({"voice_calibration": [1.0, "a"]}, "voice_calibration.offset is 'a' and must be a number"),
 ]
 
 
@@ -82,10 +82,10 @@ def test_long_recordings_are_the_mean_direction_of_their_stretches(assistant):
 
 
 def test_who_enrols_is_kept_as_means_and_comes_back(assistant, user, read, tmp_path):
-    np.testing.assert_allclose(user.prototype, unit(read.heard.voices.sum(0)), atol=1e-6)
+    np.testing.assert_allclose(user.prototype, unit(read.embeddings.voices.sum(0)), atol=1e-6)
     for word in WORDS:
         rows = [row for row, label in enumerate(read.labels) if label == word]
-        expected = read.heard.words[rows].mean(0)
+        expected = read.embeddings.words[rows].mean(0)
         np.testing.assert_allclose(user.prototypes[user.words.index(word)], expected, rtol=1e-5, atol=1e-6)
     save_user(tmp_path / "me", assistant, user)
     _, back = load_user(tmp_path / "me")
@@ -100,7 +100,7 @@ def test_enrolling_is_the_adaptation_of_the_joint_learner_to_one_support_set(ass
         card=replace(assistant.card, stretch=100)
     )  # clips are of one stretch, as learners have them
     recordings = read_recordings(whole, voice_folder)
-    user = enroll(recordings.heard, recordings.labels)
+    user = enroll(recordings.embeddings, recordings.labels)
     features = read_features(
         assistant.card.features, [voice_folder / name for name in recordings.manifest.columns["file_name"]]
     )
@@ -118,40 +118,42 @@ def test_enrolling_is_the_adaptation_of_the_joint_learner_to_one_support_set(ass
     np.testing.assert_allclose(user.prototype, fast[SPEAKER][0], atol=1e-5)
     predict = compiled(learner.predict, static_argnums=5)
     scores, _ = predict(assistant.params, {}, fast, batch.inputs, jax.random.key(0), False)
-    np.testing.assert_allclose(scores[SPEAKER][:, 0], recordings.heard.voices @ user.prototype, atol=1e-5)
+    np.testing.assert_allclose(scores[SPEAKER][:, 0], recordings.embeddings.voices @ user.prototype, atol=1e-5)
 
 
 def test_a_stranger_does_not_move_a_user(assistant, user, voice_folder, other_folder):
     mine, theirs = (read_recordings(assistant, folder) for folder in (voice_folder, other_folder))
     gate = Gate(0.5, 0.9)
-    same, decisions = absorb(assistant, user, theirs.heard, theirs.labels, gate)
+    same, decisions = absorb(assistant, user, theirs.embeddings, theirs.labels, gate)
     assert decisions == ["reject"] * 6 and same is user
-    more, decisions = absorb(assistant, user, mine.heard, ["hum"] * 6, gate)
+    more, decisions = absorb(assistant, user, mine.embeddings, ["hum"] * 6, gate)
     assert decisions == ["accept"] * 6 and more.counts == (9, 3) and more.clips == 12
-    both = Embeddings(*(np.concatenate(parts) for parts in zip(mine.heard, theirs.heard, strict=True)))
+    both = Embeddings(*(np.concatenate(parts) for parts in zip(mine.embeddings, theirs.embeddings, strict=True)))
     mixed, _ = absorb(assistant, user, both, ["hum"] * 12, gate)
     np.testing.assert_allclose(mixed.sums, more.sums, rtol=1e-6)
     np.testing.assert_allclose(mixed.voice, more.voice, rtol=1e-6)
 
 
 def test_adding_in_parts_is_enrolling_at_once(assistant, user, voice_folder):
-    heard, labels = read_recordings(assistant, voice_folder)[1:]
-    first = enroll(Embeddings(heard.words[:4], heard.voices[:4]), labels[:4])
-    rest = Embeddings(heard.words[4:], heard.voices[4:])
+    embeddings, labels = read_recordings(assistant, voice_folder)[1:]
+    first = enroll(Embeddings(embeddings.words[:4], embeddings.voices[:4]), labels[:4])
+    rest = Embeddings(embeddings.words[4:], embeddings.voices[4:])
     added, _ = absorb(assistant, first, rest, labels[4:], Gate(0.5, 0.5))
     assert added.words == user.words and added.counts == user.counts
     np.testing.assert_allclose(added.sums, user.sums, rtol=1e-5, atol=1e-6)
 
 
 def test_normalised_scores_are_used_where_the_card_says_so(assistant, user, read):
-    plain = assistant.voice_ratios(user.prototype, read.heard.voices)
-    np.testing.assert_allclose(plain, 400 * read.heard.voices @ user.prototype - 383, rtol=1e-4, atol=1e-3)
-    normed = assistant._replace(card=replace(assistant.card, top=4)).voice_ratios(user.prototype, read.heard.voices)
+    plain = assistant.voice_ratios(user.prototype, read.embeddings.voices)
+    np.testing.assert_allclose(plain, 400 * read.embeddings.voices @ user.prototype - 383, rtol=1e-4, atol=1e-3)
+    normed = assistant._replace(card=replace(assistant.card, top=4)).voice_ratios(
+        user.prototype, read.embeddings.voices
+    )
     assert normed.shape == plain.shape and not np.allclose(normed, plain)
 
 
 def test_a_recording_by_somebody_else_is_noticed(assistant, voice_folder, other_folder):
-    mine, theirs = (read_recordings(assistant, folder).heard for folder in (voice_folder, other_folder))
+    mine, theirs = (read_recordings(assistant, folder).embeddings for folder in (voice_folder, other_folder))
     mixed = Embeddings(*(np.concatenate([a, b[:1]]) for a, b in zip(mine, theirs, strict=True)))
     assert unlike_the_others(assistant, mixed) == [6] and unlike_the_others(assistant, mine) == []
     assert unlike_the_others(assistant, Embeddings(mine.words[:2], mine.voices[:2])) == []
