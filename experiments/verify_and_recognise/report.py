@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.verify_and_recognise.data import Spoken
-from jaxmeta.data.augmentation.waveform import heard_in
+from jaxmeta.data.augmentation.waveform import in_condition
 from jaxmeta.evaluation.embeddings import accuracies, embed
 from jaxmeta.metrics import Curve, Interval, Trials, detection_curve, equal_error_rate, mean_interval
 from jaxmeta.training.report import markdown_table, plot_curves
@@ -35,7 +35,7 @@ def verified(choices: Sequence[Voices], data: Spoken, seed: int) -> tuple[list[d
     rows, drawn = [], {}
     for name, corpus in data.test.items():
         speakers = corpus.columns["speaker"]
-        heard = {key: heard_in(corpus, data.folders[name], transform) for key, transform in data.conditions.items()}
+        heard = {key: in_condition(corpus, data.folders[name], transform) for key, transform in data.conditions.items()}
         for choice in choices:
             quiet = choice.embed(corpus)
             for condition, noisy in heard.items():

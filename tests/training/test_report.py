@@ -11,8 +11,18 @@ import jax
 import numpy as np
 import pytest
 
+from jaxmeta.metrics import Interval
 from jaxmeta.training import report
-from jaxmeta.training.report import markdown_table, plot_bars, plot_curves, source_digest, stamp, write_results
+from jaxmeta.training.report import (
+    interval_table,
+    markdown_table,
+    plot_bars,
+    plot_curves,
+    source_digest,
+    stamp,
+    write_results,
+    write_tables,
+)
 
 _SERIES = {
     "MAML": (np.arange(11), 90 - 40 * np.exp(-np.arange(11)), np.ones(11)),
@@ -78,6 +88,16 @@ def test_results_hold_rows_and_run(tmp_path):
     path = write_results(tmp_path / "new", [{"accuracy": np.float64(80.5), "steps": np.int32(5)}], {"seed": 1})
     assert path == tmp_path / "new" / "results.json"
     assert json.loads(path.read_text()) == {"rows": [{"accuracy": 80.5, "steps": 5}], "run": {"seed": 1}}
+
+
+def test_tables_are_written_beside_the_rows_and_show_intervals(tmp_path, capsys):
+    rows = [{"name": "a"} | Interval(1.25, 1.0, 2.0).columns("cer"), {"name": "b"}]
+    table = interval_table(rows, {"name": "", "CER": ("cer", " %", ".1f")})
+    assert table.splitlines()[2:] == ["| a | 1.2 % (1.0 to 2.0) |", "| b | – |"]
+    results = write_tables(tmp_path / "run", table, rows, {"argv": ["python", "-m", "x"]})
+    assert results["rows"] == rows == json.loads((tmp_path / "run" / "results.json").read_text())["rows"]
+    assert (tmp_path / "run" / "results.md").read_text() == f"{table}\n`python -m x`\n"
+    assert capsys.readouterr().out == f"{table}\n"
 
 
 def test_plot_is_a_png_with_the_curves_colours(tmp_path):
