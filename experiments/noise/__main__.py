@@ -104,13 +104,13 @@ def main(config: Config) -> dict:
     """
     from jaxmeta.evaluation.choosing import ChosenMethod
     from jaxmeta.evaluation.conditions import condition_protocols, condition_table
-    from jaxmeta.recognition.methods import adaptation_methods
+    from jaxmeta.recognition.methods import adaptation_methods, for_each_utterance, select_methods
 
     preset = _preset(config)
     folder, speech, sounds = _data(config)
-    known = adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size)
-    if unknown := [name for name in preset.methods if name not in METHODS]:
-        raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(METHODS)}.")
+    known = dict(adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size))
+    methods = known | {"test time, each": for_each_utterance(known["test time"])}
+    methods = select_methods({name: methods[name] for name in METHODS}, preset.methods)
     print(f"training on {speech.train.describe()}; {len(sounds.bank)} stretches of noise", file=sys.stderr)
     weights = _train(config, preset, speech, sounds)
 
@@ -123,7 +123,7 @@ def main(config: Config) -> dict:
     tuned = [condition for condition in sounds.conditions if condition.name in TUNED]
     validation = protocols("val", tuned, VALIDATION_SPEAKERS)
     chosen = [
-        _adapted(config, preset, speech, sounds, weights, name, known[name], validation) for name in preset.methods
+        _adapted(config, preset, speech, sounds, weights, name, method, validation) for name, method in methods.items()
     ]
     unadapted = ChosenMethod("unadapted", known["fine-tune all"].build, weights, 0.0, 0)
     test = protocols("test", list(sounds.conditions), preset.speakers)
