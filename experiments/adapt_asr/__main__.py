@@ -164,7 +164,7 @@ def _train(config: Config, preset: Preset, speech: TranscribedSpeech) -> Recogni
         speech.held_out.select(split="val"), vocabulary, training, config.workdir, seed=config.seed,
     )  # fmt: skip
     origin = stamp(config.seed, sys.argv, speech.fingerprints)
-    return Recogniser(Card(training.encoder, size, FEATURES, origin=origin), vocabulary, params)
+    return Recogniser(Card(training.encoder, size._asdict(), FEATURES, origin=origin), vocabulary, params)
 
 
 def _protocols(config: Config, preset: Preset, speech: TranscribedSpeech) -> tuple[AdaptationProtocol, ...]:

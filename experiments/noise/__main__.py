@@ -181,8 +181,9 @@ def _start(config: Config, preset: Preset, speech: TranscribedSpeech) -> PyTree 
     if config.start is None:
         return None
     recogniser, training = load_recogniser(config.start), preset.training
-    card, same_size = recogniser.card, recogniser.card.size == SIZES[training.encoder][training.size]
-    if card.encoder != training.encoder or not same_size or recogniser.vocabulary.units != speech.vocabulary.units:
+    card, size = recogniser.card, SIZES[training.encoder][training.size]
+    same = (card.builder, card.options.get("width"), card.options.get("depth")) == (training.encoder, *size)
+    if not same or recogniser.vocabulary.units != speech.vocabulary.units:
         raise ValueError(f"--start {config.start} has another network or other characters; use its --preset.")
     trained_on, wanted = card.origin.get("data", {}), speech.fingerprints
     if set(trained_on.values()) != set(wanted.values()):

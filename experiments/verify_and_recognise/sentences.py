@@ -12,6 +12,7 @@ from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.sampling.speakers import SpeakerBatches
 from jaxmeta.data.windows import windows
+from jaxmeta.models.acoustic import Size
 from jaxmeta.models.speaker import SPEAKER, part, text_and_speaker
 from jaxmeta.recognition.recogniser import Recogniser, load_recogniser
 from jaxmeta.speaker_losses import margin_softmax
@@ -53,8 +54,8 @@ def shared_trunk(folder: Path, data: Spoken, updates: int, rate: float, seed: in
 
 def _head(one: Recogniser, outputs: int | None) -> Model:
     """The head as a model of its own weights alone; those of the recogniser are constants."""
-    card = one.card
-    whole = text_and_speaker(one.vocabulary.size, card.encoder, card.size, outputs=outputs, embedding=EMBEDDING)
+    card, size = one.card, Size(one.card.options["width"], one.card.options["depth"])
+    whole = text_and_speaker(one.vocabulary.size, card.builder, size, outputs=outputs, embedding=EMBEDDING)
     model = part(whole, SPEAKER)
 
     def init(key, inputs) -> tuple[PyTree, PyTree]:

@@ -9,12 +9,13 @@ import io
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxmeta.durable import replacing
 
 
 class ManifestError(ValueError):
@@ -84,17 +85,10 @@ def write_manifest(folder: str | os.PathLike[str], columns: Mapping[str, Sequenc
         raise ManifestError(f"{path}: needs a file_name column and columns of one length above 0, got {sizes}.")
     _check_distinct(path, [str(name) for name in columns["file_name"]])
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".metadata.{uuid.uuid4().hex}.csv")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
     return path
 
 

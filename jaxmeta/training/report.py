@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 import jaxmeta
+from jaxmeta.durable import write_json
 from jaxmeta.metrics import interval_text
-from jaxmeta.training.durable import write_json
 from jaxmeta.versions import versions
 
 _log = logging.getLogger("jaxmeta")
