@@ -135,8 +135,9 @@ def _recipe(config: Config) -> Recipe:
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.verify_and_recognise", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

@@ -1,6 +1,5 @@
 """Recordings of this experiment: words and sentences whose speakers are known, and noise."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -8,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.noise.sounds import swelling
-from experiments.spoken_words.data import CORPORA, find_corpora, load_data
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import extract
-from jaxmeta.data.word_corpora import FEATURES
+from jaxmeta.data.word_corpora import CORPORA, FEATURES, load_words
+from jaxmeta.folders import data_folders
 from jaxmeta.verification.training import speaker_stretches
 
 SENTENCES, COMMANDS, SOUNDS, LONG = (
@@ -61,11 +60,9 @@ def recorded(pseudo: int, seed: int) -> Spoken:
     Raises:
       ValueError: one of the corpora is missing.
     """
-    home = os.environ.get("JAXMETA_DATA", "")
-    if missing := [name for name in (*CORPORA, SENTENCES, COMMANDS, SOUNDS, LONG) if not Path(home, name).is_dir()]:
-        raise ValueError(f"JAXMETA_DATA={home!r} lacks {', '.join(missing)}; point it there, or use --preset quick.")
-    folders = {name: Path(home, name) for name in (*CORPORA, SENTENCES, COMMANDS)}
-    words = load_data(find_corpora(CORPORA), pseudo, seed)
+    *recordings, sounds, background = data_folders(*CORPORA, SENTENCES, COMMANDS, SOUNDS, LONG)
+    folders = {folder.name: folder for folder in recordings}
+    words = load_words(recordings[:2], invented=pseudo, seed=seed)
     whole = {name: load_corpus(folder, FEATURES).with_column("corpus", name) for name, folder in folders.items()}
     own = words.train.columns["corpus"]
     parts = [words.train.select(own == name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
@@ -73,14 +70,14 @@ def recorded(pseudo: int, seed: int) -> Spoken:
     parts += [whole[COMMANDS].with_column("pool", COMMANDS)]
     tested = (*CORPORA, SENTENCES)
     val, test = ({name: whole[name].select(split=split) for name in tested} for split in ("val", "test"))
-    long = find_noises(Path(home, LONG), by="source")
+    long = find_noises(background, by="source")
     conditions = {
         "clean": None,
-        f"sounds {SNR:g} dB": noisy(find_noises(Path(home, SOUNDS), _KEPT, by="fold"), SNR, seed=seed),
+        f"sounds {SNR:g} dB": noisy(find_noises(sounds, _KEPT, by="fold"), SNR, seed=seed),
         f"background {SNR:g} dB": noisy(long, SNR, seed=seed),
     }
     size = 2 * FEATURES.sample_rate
-    heard = [np.resize(one, 2 * size) for one in _waveforms(find_noises(Path(home, SOUNDS), _HEARD, by="fold"))]
+    heard = [np.resize(one, 2 * size) for one in _waveforms(find_noises(sounds, _HEARD, by="fold"))]
     noise = [extract(part, _NOISE) for one in heard for part in (one[:size], one[size:]) if part.any()]
     return Spoken(
         words.train, speaker_stretches(concatenate(parts)),
@@ -92,7 +89,7 @@ def recorded(pseudo: int, seed: int) -> Spoken:
 
 def synthesised(pseudo: int, seed: int) -> Spoken:
     """Words in ten languages by artificial voices, for both tasks; steady noise, and in tests such as swells."""
-    words = load_data([], pseudo, seed)
+    words = load_words([], invented=pseudo, seed=seed)
     whole = words.train.with_column("pool", "synthesised")
     steady = [extract(row, _NOISE) for row in coloured_noise(48, 2.0, seed=seed)]
     swells = swelling(coloured_noise(30, 10.0, seed=seed + 2), seed=seed)

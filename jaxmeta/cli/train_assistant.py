@@ -43,12 +43,11 @@ def train_assistant(
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
     if updates is not None and updates < 1:
         raise ValueError(f"--updates must be 1 or more, got {updates}.")
-    from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.word_corpora import load_words, noise_features
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
-    prepare(compiled=cache_home() / "compiled")
+    begin()
     numbers = ASSISTANTS[preset]
     numbers = numbers if updates is None else numbers._replace(updates=updates)
     data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
