@@ -120,8 +120,8 @@ def _report(
     seconds: dict[str, float],
 ) -> dict:  # fmt: skip
     """Evaluate every method, print the table and write results.json, results.md and the plots."""
-    from experiments.spoken_words.plots import plot_accuracy, plot_steps
     from jaxmeta.evaluation.few_shot import Protocol, evaluate, write_report
+    from jaxmeta.evaluation.plots import plot_accuracy, plot_steps
     from jaxmeta.progress import stage
     from jaxmeta.training.report import stamp
 
