@@ -16,6 +16,7 @@ LAYERS = [
         "jaxmeta.types",
         "jaxmeta.cards",
         "jaxmeta.durable",
+        "jaxmeta.folders",
         "jaxmeta.interrupts",
         "jaxmeta.progress",
         "jaxmeta.versions",
@@ -34,7 +35,7 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.progress"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.folders", "jaxmeta.progress"},
     "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""

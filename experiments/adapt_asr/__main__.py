@@ -104,14 +104,15 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, an unknown method, or a working directory that holds another run.
     """
-    from jaxmeta.data.manifest import copy_recordings, recorded_folders
+    from jaxmeta.data.manifest import copy_recordings
     from jaxmeta.data.synthesis.sentences import accented_sentences
+    from jaxmeta.folders import data_folders
     from jaxmeta.recognition.corpora import read_corpora
     from jaxmeta.recognition.methods import adaptation_methods, select_methods
     from jaxmeta.recognition.recogniser import save_recogniser
 
     quick, preset = config.preset == "quick", _preset(config)
-    (folder,) = [accented_sentences(config.seed)] if quick else recorded_folders("en_nonnative_sentences")
+    (folder,) = [accented_sentences(config.seed)] if quick else data_folders("en_nonnative_sentences")
     speech = read_corpora([folder], seed=config.seed, drop=True)
     known = adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size)
     methods = select_methods(known, config.methods or (QUICK_METHODS if quick else tuple(known)))
@@ -245,8 +246,9 @@ def _compare(
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.adapt_asr", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

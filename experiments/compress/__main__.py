@@ -114,8 +114,9 @@ def _write(config: Config, rows: list[dict], times: list[dict], data: dict[str, 
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.compress", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

@@ -17,7 +17,6 @@ from experiments.compress.variants import restored
 from jaxmeta import MetaLearner, Model, Ragged, maml
 from jaxmeta.compress.coupled import recogniser_groups
 from jaxmeta.compress.user_deltas import differences, user_bytes
-from jaxmeta.data.manifest import recorded_folders
 from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.synthesis.sentences import accented_sentences
@@ -26,6 +25,7 @@ from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.evaluation.adaptation import AdaptationProtocol, Build, adapt_and_recognise, padded_lengths
 from jaxmeta.evaluation.choosing import choose
 from jaxmeta.evaluation.transcripts import Transcripts
+from jaxmeta.folders import data_folders
 from jaxmeta.models.acoustic import recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning
 from jaxmeta.recognition.corpora import read_corpora, with_read_aloud
@@ -57,7 +57,7 @@ class Speech:
         recorded: whether the recordings under JAXMETA_DATA are used, or synthesised speech.
         """
         self.recipe, self.seed, self.workdir, self.trained = recipe, seed, workdir, trained or workdir
-        folder = recorded_folders("en_nonnative_sentences")[0] if recorded else accented_sentences(seed)
+        folder = data_folders("en_nonnative_sentences")[0] if recorded else accented_sentences(seed)
         self.data = data = read_corpora([folder], seed=seed, drop=True)
         self.fingerprints = self.data.fingerprints
         val, test = (data.held_out.select(split=split) for split in ("val", "test"))

@@ -141,8 +141,8 @@ def _preset(config: Config) -> Preset:
 
 def _data(config: Config) -> tuple[Path, TranscribedSpeech, Sounds]:
     from experiments.noise.data import artificial_sounds, recorded_sounds
-    from jaxmeta.data.manifest import recorded_folders
     from jaxmeta.data.synthesis.sentences import accented_sentences
+    from jaxmeta.folders import data_folders
     from jaxmeta.recognition.corpora import read_corpora
 
     if config.preset == "quick":
@@ -150,7 +150,7 @@ def _data(config: Config) -> tuple[Path, TranscribedSpeech, Sounds]:
         speech = read_corpora([folder], seed=config.seed, drop=True)
         voices = [folder / name for name in speech.train.columns["file_name"][::10]]
         return folder, speech, artificial_sounds(voices, SNRS, config.seed)
-    folder, *noises = recorded_folders("en_nonnative_sentences", "noise_esc10", "noise_long", "rir_iosr")
+    folder, *noises = data_folders("en_nonnative_sentences", "noise_esc10", "noise_long", "rir_iosr")
     speech = read_corpora([folder], seed=config.seed, drop=True)
     return folder, speech, recorded_sounds(*noises, SNRS, config.seed)
 
@@ -232,8 +232,9 @@ def _write(config: Config, speech: TranscribedSpeech, sounds: Sounds, rows: list
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.noise", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

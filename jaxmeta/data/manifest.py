@@ -109,18 +109,6 @@ def copy_recordings(source: Path, target: Path, columns: Mapping[str, Sequence[s
     return target
 
 
-def recorded_folders(*names: str) -> list[Path]:
-    """Folders of recordings under the environment variable JAXMETA_DATA.
-
-    Raises:
-      ValueError: it is not set, or lacks one of them.
-    """
-    home = os.environ.get("JAXMETA_DATA")
-    if missing := [name for name in names if not (home and Path(home, name).is_dir())]:
-        raise ValueError(f"JAXMETA_DATA={home!r} holds no {missing[0]}; point it there, or use --preset quick.")
-    return [Path(str(home), name) for name in names]
-
-
 def _where(path: Path, row: int) -> str:
     return f"{path}, row {row}"
 
