@@ -12,7 +12,15 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.progress", "jaxmeta.versions"},
+    {
+        "jaxmeta.types",
+        "jaxmeta.cards",
+        "jaxmeta.durable",
+        "jaxmeta.folders",
+        "jaxmeta.interrupts",
+        "jaxmeta.progress",
+        "jaxmeta.versions",
+    },
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
@@ -27,7 +35,7 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.progress"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.folders", "jaxmeta.progress"},
     "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""

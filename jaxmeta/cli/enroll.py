@@ -95,7 +95,7 @@ def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
     read = read_recordings(assistant, manifest, resample=resample)
     user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate)
     used, refused = (
-        [row for row, each in enumerate(decisions) if (each == "accept") is kept] for kept in (True, False)
+        [row for row, each in enumerate(decisions) if (each == "accept") is accepted] for accepted in (True, False)
     )
     return _Enrolled(assistant, user, read.manifest, used, refused, "not added: its speaker is not accepted.")
 

@@ -44,12 +44,12 @@ def spot(
     features = read_features(replace(assistant.card.features, trim_db=None), files, resample=resample)
     for file, frames in zip(files, features, strict=True):
         spotted = spot(assistant, known, frames, ratio)
-        kept = [(each, gate.decide(each.voice)) for each in spotted]
-        kept = [(each, decision) for each, decision in kept if decision == "accept" or not mine]
-        for each, decision in kept:
+        shown = [(each, gate.decide(each.voice)) for each in spotted]
+        shown = [(each, decision) for each, decision in shown if decision == "accept" or not mine]
+        for each, decision in shown:
             row = {"file": str(file), "word": each.word, "start": round(each.start, 2), "end": round(each.end, 2)}
             row |= {"ratio": round(each.ratio, 2), "speaker": decision}
             line = f"{file}\t{each.start:.2f}-{each.end:.2f}\t{each.word}\t{decision}"
             print(json_lines.dumps(row, ensure_ascii=False) if json else line)
-        if not kept:
+        if not shown:
             print(json_lines.dumps({"file": str(file), "word": None}) if json else f"{file}\t-")

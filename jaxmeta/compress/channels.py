@@ -91,11 +91,11 @@ def shrink(params: PyTree, masks: Masks, groups: Sequence[ChannelGroup]) -> tupl
     for group in groups:
         maker = group.parts[0]
         alive: Any = np.asarray(held[maker.path]).any(_axes_but(held[maker.path].ndim, maker.axis))
-        kept = alive[maker.positions].any(axis=1)
-        if widths.setdefault(group.name, int(kept.sum())) != kept.sum():
-            raise ValueError(f"{group.name}: its groups keep {widths[group.name]} and {kept.sum()} channels.")
+        remaining = alive[maker.positions].any(axis=1)
+        if widths.setdefault(group.name, int(remaining.sum())) != remaining.sum():
+            raise ValueError(f"{group.name}: its groups keep {widths[group.name]} and {remaining.sum()} channels.")
         for part in group.parts:
-            stays[part.path][part.axis][part.positions[~kept].ravel()] = False
+            stays[part.path][part.axis][part.positions[~remaining].ravel()] = False
     arrays = []
     for path, leaf in leaves.items():
         for axis, stay in enumerate(stays[path]):

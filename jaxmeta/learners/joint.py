@@ -61,7 +61,7 @@ def joint(learners: Mapping[str, MetaLearner]) -> MetaLearner:
         values, state = losses(lambda loss: loss, params, state, episode, key)
         return sum(values), state
 
-    def ahead(params, state, episode, key):
+    def forward(params, state, episode, key):
         def differentiated(loss):
             def run(*arguments):
                 (value, state), gradient = jax.value_and_grad(loss, has_aux=True)(*arguments)
@@ -72,11 +72,11 @@ def joint(learners: Mapping[str, MetaLearner]) -> MetaLearner:
         pairs, state = losses(differentiated, params, state, episode, key)
         return (sum(value for value, _ in pairs), state), _balanced([gradient for _, gradient in pairs])
 
-    def back(gradient, cotangents):
+    def backward(gradient, cotangents):
         scale, _ = cotangents
         return jax.tree.map(lambda leaf: (scale * leaf).astype(leaf.dtype), gradient), None, None, None
 
-    total.defvjp(ahead, back)
+    total.defvjp(forward, backward)
 
     def meta_loss(params, state, episode, key):
         _check(learners, episode)

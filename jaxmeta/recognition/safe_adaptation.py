@@ -71,9 +71,9 @@ def cross_validate(
     fold = np.random.default_rng(seed).permutation(rows) % folds
     # The last mask adapts to nothing: the recogniser as it is.
     masks = np.stack([fold != index for index in range(folds)] + [np.zeros(rows, bool)])
-    heard = recognise_after(learner)(params, batch, masks)
-    after = [vocabulary.decode(heard[fold[row]][row]) for row in range(rows)]
-    before = [vocabulary.decode(labels) for labels in heard[folds]]
+    recognised = recognise_after(learner)(params, batch, masks)
+    after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
+    before = [vocabulary.decode(labels) for labels in recognised[folds]]
     return judge(character_edits(texts, before), character_edits(texts, after), seed)
 
 

@@ -89,6 +89,7 @@ def test_case_is_folded_as_the_card_says(checkpoint, tmp_path, capsys):
     assert "of characters wrong" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_checks_what_it_wrote(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     pytest.importorskip("flatbuffers", reason='needs the extra "export"')
     clips = [str(voice_folder / "audio" / f"{index}.wav") for index in range(3)]

@@ -7,6 +7,7 @@ import pytest
 from jaxmeta.data.manifest import ManifestError, read_manifest, write_manifest
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate
 from jaxmeta.decoding.error_rates import character_edits, error_rate
+from jaxmeta.interrupts import Interrupted
 from jaxmeta.models.acoustic import SIZES, Size
 from jaxmeta.recognition import training
 from jaxmeta.recognition.corpora import read_corpora
@@ -14,7 +15,6 @@ from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
 from jaxmeta.recognition.training import train_recogniser
 from jaxmeta.recognition.validation import error_table, held_out_errors
-from jaxmeta.training.loop import Interrupted
 from jaxmeta.training.runlog import read_metrics
 from tests.recognition.conftest import interrupted, write_voice
 
