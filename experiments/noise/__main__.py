@@ -161,9 +161,10 @@ def _train(config: Config, preset: Preset, speech: TranscribedSpeech, sounds: So
     from jaxmeta.data.augmentation.transforms import sometimes
     from jaxmeta.evaluation.result_cache import params_digest
     from jaxmeta.models.acoustic import recogniser
-    from jaxmeta.recognition.training import augmentation, train_on_all_speakers
+    from jaxmeta.recognition.training import augmentation, train_on_all_speakers, weights_to_go_on_from
 
-    training, start = preset.training, _start(config, preset, speech)
+    training = preset.training
+    start = None if config.start is None else weights_to_go_on_from(config.start, training, speech)
     return train_on_all_speakers(
         recogniser(speech.vocabulary.size, training.encoder, training.size, dropout=training.dropout), speech.train,
         speech.held_out.select(split="val"), speech.vocabulary, training, config.workdir / "multi_condition",
@@ -171,24 +172,6 @@ def _train(config: Config, preset: Preset, speech: TranscribedSpeech, sounds: So
         augment=augmentation(sometimes(mix_noise(sounds.bank, LOWEST, HIGHEST), SHARE)),
         config={"noise": params_digest(sounds.bank), "start": None if start is None else params_digest(start)},
     )  # fmt: skip
-
-
-def _start(config: Config, preset: Preset, speech: TranscribedSpeech) -> PyTree | None:
-    """Weights of the recogniser that training goes on from, of the same network and trained on the same speech."""
-    from jaxmeta.models.acoustic import SIZES
-    from jaxmeta.recognition.recogniser import load_recogniser
-
-    if config.start is None:
-        return None
-    recogniser, training = load_recogniser(config.start), preset.training
-    card, size = recogniser.card, SIZES[training.encoder][training.size]
-    same = (card.builder, card.options.get("width"), card.options.get("depth")) == (training.encoder, *size)
-    if not same or recogniser.vocabulary.units != speech.vocabulary.units:
-        raise ValueError(f"--start {config.start} has another network or other characters; use its --preset.")
-    trained_on, wanted = card.origin.get("data", {}), speech.fingerprints
-    if set(trained_on.values()) != set(wanted.values()):
-        raise ValueError(f"--start {config.start} was trained on {trained_on}, not on {wanted}; use its --seed.")
-    return recogniser.params
 
 
 def _adapted(

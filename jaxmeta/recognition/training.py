@@ -21,9 +21,9 @@ from jaxmeta.decoding.greedy import greedy
 from jaxmeta.learners.averaging import uniform
 from jaxmeta.models.acoustic import SIZES, recogniser
 from jaxmeta.recognition.adaptation import LOSS
-from jaxmeta.recognition.corpora import FEATURES
+from jaxmeta.recognition.corpora import FEATURES, TranscribedSpeech
 from jaxmeta.recognition.presets import MetaTraining, Training
-from jaxmeta.recognition.recogniser import Card, Recogniser
+from jaxmeta.recognition.recogniser import Card, Recogniser, load_recogniser
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -144,6 +144,31 @@ def train_in_stages(
             model, corpus, held_out, vocabulary, training._replace(updates=updates), directory / name, seed=seed,
             config={"stages": done}, params=params,
         )  # fmt: skip
+    return params
+
+
+def weights_to_go_on_from(folder: Path, training: Training, speech: TranscribedSpeech) -> PyTree:
+    """Weights of a recogniser in a folder, from which training goes on.
+
+    Args:
+      folder: of a recogniser that was trained on the same speech, so that it knows none of the held-out speakers.
+      training: which network.
+      speech: that training goes on with.
+    Raises:
+      ValueError: the recogniser has another network or other characters, or was trained on other speech. As
+        `load_recogniser`.
+    """
+    card, vocabulary, params, _ = load_recogniser(folder)
+    network = (training.encoder, *SIZES[training.encoder][training.size])
+    if (card.builder, card.options.get("width"), card.options.get("depth")) != network:
+        raise ValueError(f"{folder} has the network {card.builder} {card.options}; {training} needs another one.")
+    if vocabulary.units != speech.vocabulary.units:
+        raise ValueError(f"{folder} writes {vocabulary.units}, not {speech.vocabulary.units}; train it on this speech.")
+    trained_on = card.origin.get("data", {})
+    if set(trained_on.values()) != set(speech.fingerprints.values()):
+        raise ValueError(
+            f"{folder} was trained on {trained_on}, not on {speech.fingerprints}; train it on this speech."
+        )
     return params
 
 

@@ -1,22 +1,17 @@
 """The noise experiment: which noise is for training and which for the test, its flags and errors."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.noise.__main__ import METHODS, PRESETS, SNRS, TUNED, Config, _preset, _start, main
+from experiments.noise.__main__ import METHODS, PRESETS, SNRS, TUNED, Config, _preset, main
 from experiments.noise.data import artificial_sounds, recorded_sounds
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.manifest import write_manifest
-from jaxmeta.models.acoustic import SIZES
-from jaxmeta.recognition.corpora import FEATURES, TranscribedSpeech
-from jaxmeta.recognition.recogniser import Recogniser, save_recogniser
-from tests.recognition.conftest import one
+from jaxmeta.recognition.corpora import FEATURES
 
-__all__ = ["one"]  # a fixture
 RATE = 16_000
 
 
@@ -102,19 +97,3 @@ def test_presets_and_flags(monkeypatch, tmp_path):
     monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=r"JAXMETA_DATA=.* lacks en_nonnative_sentences"):
         main(Config(preset="full", workdir=tmp_path / "run"))
-
-
-def test_training_goes_on_from_a_recogniser_of_the_same_network_and_speech_alone(one, tmp_path):
-    card = replace(one.card, origin={"data": {"own": "speech"}})
-    save_recogniser(tmp_path, Recogniser(card, one.vocabulary, one.params))
-    speech = TranscribedSpeech(None, None, one.vocabulary, {"a folder": "speech"}, "")
-    config, quick = Config(start=tmp_path), PRESETS["quick"]
-    with pytest.raises(ValueError, match=f"--start {tmp_path} has another network"):
-        _start(config, quick, speech)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SIZES["dnn"], "tiny", card.size)
-        preset = quick._replace(training=quick.training._replace(encoder="dnn"))
-        np.testing.assert_array_equal(_start(config, preset, speech)["head"]["bias"], one.params["head"]["bias"])
-        with pytest.raises(ValueError, match=r"was trained on .*speech.*, not on .*other"):
-            _start(config, preset, speech._replace(fingerprints={"a folder": "other"}))
-    assert _start(Config(), quick, speech) is None
