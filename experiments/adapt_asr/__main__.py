@@ -83,9 +83,6 @@ QUICK_METHODS = ("fine-tune all", "maml", "test time")
 SHOTS, STEPS = (1, 2, 5, 10), (1, 2, 5, 10, 20)
 CHOSEN = 5
 """Utterances at which rates and steps are chosen, and inner steps with which rates are."""
-ADAPTS = {f"fine-tune {name}": name for name in ("all", "head", "norms")} | {"anil": "head"}
-ADAPTS |= dict.fromkeys(("maml", "fomaml", "reptile", "speaker average"), "all")
-"""Methods that `jaxmeta adapt` can continue, and what of the recogniser they adapt."""
 COLUMNS = {
     "method": "", "shots": "d", "rate": "g", "steps": "d", "CER": ("cer", "", ".1f"), "WER": ("wer", "", ".1f"),
     "avoided": ("gain", " %", ".1f"), "against fine-tuning": ("against", "", "+.1f"),
@@ -108,7 +105,7 @@ def main(config: Config) -> dict:
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.folders import data_folders
     from jaxmeta.recognition.corpora import read_corpora
-    from jaxmeta.recognition.methods import adaptation_methods, select_methods
+    from jaxmeta.recognition.methods import adaptation_methods, ready_to_adapt, select_methods
     from jaxmeta.recognition.recogniser import save_recogniser
 
     quick, preset = config.preset == "quick", _preset(config)
@@ -123,13 +120,9 @@ def main(config: Config) -> dict:
     chosen = {
         name: _adapted(config, preset, speech, recogniser.params, name, method, val) for name, method in methods.items()
     }
-    if able := [method for name, method in chosen.items() if name in ADAPTS]:
-        best = min(able, key=lambda method: method.error)
-        origin = recogniser.card.origin | {"method": best.name}
-        card = replace(
-            recogniser.card, adaptation=ADAPTS[best.name], rate=best.rate, steps=best.steps, origin=origin
-        )  # fmt: skip
-        save_recogniser(config.workdir / "recogniser", recogniser._replace(card=card, params=best.params))
+    if able := [name for name in methods if methods[name].adapts]:
+        best = min(able, key=lambda name: chosen[name].error)
+        save_recogniser(config.workdir / "recogniser", ready_to_adapt(recogniser, methods[best], chosen[best]))
     if quick:
         voice = speech.held_out.select(split="test").columns
         own = voice["speaker"] == voice["speaker"][0]
