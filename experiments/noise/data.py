@@ -1,15 +1,14 @@
-"""Noise for training and for testing: made up, or of recordings whose types and sources are parted between the two."""
+"""Recorded noise for training and for testing: types and sources are parted between the two."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxmeta.data.audio import read_audio
-from jaxmeta.data.augmentation.banks import coloured_noise, room_bank
-from jaxmeta.data.augmentation.conditions import Condition, artificial_conditions, noise_conditions
+from jaxmeta.data.augmentation.banks import room_bank
+from jaxmeta.data.augmentation.conditions import Condition, noise_conditions
 from jaxmeta.data.augmentation.waveform import find_noises, in_both, split_noises
-from jaxmeta.data.features import extract
 from jaxmeta.data.manifest import read_manifest
 from jaxmeta.recognition.corpora import FEATURES
 
@@ -17,24 +16,12 @@ TRAINING_FOLDS, TEST_FOLDS = ("1", "2", "3"), ("4", "5")
 """Of noise_esc10: no source of a sound is in two of them."""
 
 
-class Sounds(NamedTuple):
-    """Noise for training and for testing."""
+def recorded_noise(
+    sounds: Path, background: Path, rooms: Path, snrs: Sequence[float], seed: int
+) -> tuple[list[np.ndarray], tuple[Condition, ...]]:
+    """Waveforms for training, and conditions for the test.
 
-    bank: np.ndarray
-    """Log-mels [M, L, F] of noise that the recogniser meets in training, all of it of the seen types."""
-    conditions: tuple[Condition, ...]
-    """Of the test."""
-
-
-def artificial_sounds(voices: list[Path], snrs: tuple[float, ...], seed: int) -> Sounds:
-    """Steady noise for training, and `artificial_conditions` for the test, of whose noise none is in training."""
-    bank = np.stack([extract(waveform, FEATURES) for waveform in coloured_noise(48, seed=seed)])
-    return Sounds(bank, artificial_conditions(voices, snrs, seed))
-
-
-def recorded_sounds(sounds: Path, background: Path, rooms: Path, snrs: tuple[float, ...], seed: int) -> Sounds:
-    """Half of the types of sounds are seen; the other half is not, nor are background noise and rooms.
-
+    Half of the types of sounds are seen; the other half is not, nor are background noise and rooms.
     Sounds of a seen type in the test are other recordings than those in training, from other sources.
     Args:
       sounds, background, rooms: folders as `noise_esc10`, `noise_long` and `rir_iosr` are.
@@ -50,5 +37,5 @@ def recorded_sounds(sounds: Path, background: Path, rooms: Path, snrs: tuple[flo
     echoing = read_manifest(rooms).columns["room"] != "anechoic"
     rate, known = FEATURES.sample_rate, in_both(seen, training)
     waveforms = [np.resize(read_audio(Path(known.folder, name), rate), 5 * rate) for name in known.files]
-    bank = np.stack([extract(waveform, FEATURES) for waveform in waveforms if waveform.any()])
-    return Sounds(bank, noise_conditions(noises, room_bank(rooms, sample_rate=rate)[echoing], snrs, seed))
+    conditions = noise_conditions(noises, room_bank(rooms, sample_rate=rate)[echoing], snrs, seed)
+    return [waveform for waveform in waveforms if waveform.any()], conditions

@@ -100,7 +100,7 @@ def train_on_all_speakers(
       held_out: utterances of other speakers; their error is logged `evaluations` times.
       training: how long; what it says of the network is not read, but belongs to what decides the result.
       seed, params, update_transform: as in `training.fit.fit`.
-      config: what decides the result besides `training` and the seed.
+      config: what decides the result besides `training`, the corpus and the seed.
       buckets: padded lengths of batches, 1 to 4, each of which compiles the update again.
       augment: what each utterance goes through; None: `augmentation()`.
     Raises: as `train_recogniser`.
@@ -112,7 +112,8 @@ def train_on_all_speakers(
     return fit(
         supervised(model, LOSS), sampler, training.updates, training.rate, directory,
         augment=augment_episode(augment or augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
-        config=training._asdict() | {"seed": seed} | dict(config), params=params, update_transform=update_transform,
+        config=training._asdict() | {"seed": seed, "corpus": corpus.fingerprint} | dict(config),
+        params=params, update_transform=update_transform,
         validation=Validation(validation_score(model, held_out, vocabulary), max(1, training.updates // evaluations)),
     ).params  # fmt: skip
 

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.noise.__main__ import METHODS, PRESETS, SNRS, TUNED, Config, _preset, main
-from experiments.noise.data import artificial_sounds, recorded_sounds
+from experiments.noise.data import recorded_noise
 from jaxmeta.data.audio import write_audio
-from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.manifest import write_manifest
-from jaxmeta.recognition.corpora import FEATURES
 
 RATE = 16_000
 
@@ -43,50 +41,35 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sounds(home):
-    return recorded_sounds(home / "noise_esc10", home / "noise_long", home / "rir_iosr", SNRS, 0)
-
-
-@pytest.fixture(scope="module")
-def voice(home):
-    return home / "noise_long" / "babble.wav"
+def noise(home):
+    """Waveforms for training, and conditions of the test."""
+    return recorded_noise(home / "noise_esc10", home / "noise_long", home / "rir_iosr", SNRS, 0)
 
 
 def kinds_of(files):
     return {name.split("_")[0] for name in files}
 
 
-def test_types_are_seen_or_unseen_and_no_recording_is_in_both_training_and_test(sounds):
-    noises = {c.kind: c.transform.apply.keywords["noises"] for c in sounds.conditions if c.snr == 0}
+def test_types_are_seen_or_unseen_and_no_recording_is_in_both_training_and_test(noise):
+    waveforms, conditions = noise
+    noises = {c.kind: c.transform.apply.keywords["noises"] for c in conditions if c.snr == 0}
     seen, unseen = noises["seen"], noises["unseen"]
     assert len(kinds_of(seen.files)) == len(kinds_of(unseen.files)) == 2
     assert not kinds_of(seen.files) & kinds_of(unseen.files)
-    # Folds 4 and 5 are the test's; the bank holds the three others of the two seen types.
+    # Folds 4 and 5 are the test's; training has the three others of the two seen types.
     assert all(name[-5] in "45" for name in (*seen.files, *unseen.files)) and len(seen.files) == 4
-    assert sounds.bank.shape == (6, 501, FEATURES.n_mels)
+    assert np.shape(waveforms) == (6, 5 * RATE)
     assert noises["background"].files == ("babble.wav", "street.wav")
 
 
-def test_rooms_without_echo_are_no_condition(sounds):
-    rooms = sounds.conditions[-1].transform.apply.keywords["rooms"]
-    assert len(rooms) == 1
+def test_rooms_without_echo_are_no_condition(noise):
+    assert len(noise[1][-1].transform.apply.keywords["rooms"]) == 1
 
 
-def test_every_group_of_noises_is_met_at_every_level_and_rates_are_chosen_in_seen_noise_only(sounds, voice):
-    artificial = artificial_sounds([voice], SNRS, seed=0)
-    levels = [f"{kind} {snr} dB" for kind in ("seen", "unseen") for snr in (20, 10, 5, 0)]
-    assert [condition.name for condition in artificial.conditions] == ["clean", *levels, "room"]
-    names = {condition.name for condition in sounds.conditions}
-    assert set(TUNED) <= set(levels) & names and all(name.startswith("seen") for name in TUNED)
-
-
-def test_noise_of_the_test_is_none_of_that_of_training(voice):
-    artificial = artificial_sounds([voice], SNRS, seed=0)
-    test = artificial.conditions[1].transform.apply.keywords["noises"]
-    training = coloured_noise(48, seed=0)
-    alike = np.abs(test @ training.T) / test.shape[1]
-    # Unit power: the same stretch would give 1; brown noise of five seconds is alike by chance at a few lowest tones.
-    assert alike.max() < 0.9
+def test_rates_are_chosen_in_seen_noise_that_both_presets_have(noise):
+    recorded = {condition.name for condition in noise[1]}
+    artificial = {f"{kind} {snr:g} dB" for kind in ("seen", "unseen") for snr in SNRS}
+    assert set(TUNED) <= recorded & artificial and all(name.startswith("seen") for name in TUNED)
 
 
 def test_presets_and_flags(monkeypatch, tmp_path):
