@@ -12,7 +12,7 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions"},
+    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions", "jaxmeta.folders"},
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses"},
@@ -27,7 +27,7 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.progress"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.folders"},
     "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""

@@ -195,8 +195,9 @@ def _write(config: Config, data: SpeechData, rows: list[dict], curve: list[dict]
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.adapt_asr", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

@@ -180,8 +180,9 @@ def _count(languages: Languages) -> Count:
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.languages", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

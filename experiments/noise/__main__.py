@@ -172,8 +172,9 @@ def _decides(config: Config, plan: Plan, data: SpeechData, sounds: Sounds) -> di
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.noise", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

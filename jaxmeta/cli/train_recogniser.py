@@ -46,16 +46,15 @@ def train_recogniser(
         synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth".
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
     """
-    from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
     from jaxmeta.recognition.corpora import read_corpora
     from jaxmeta.recognition.training import train_recogniser
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], None, updates=updates, encoder=encoder, size=size)
     _check(manifests, out, training, synthesised)
-    prepare(compiled=cache_home() / "compiled")
+    begin()
     with stages(4) as seconds:
         with stage("preparing the speech"):
             folders = [accented_sentences(seed)] if synthesised else manifests

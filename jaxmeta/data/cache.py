@@ -20,8 +20,8 @@ import numpy as np
 from jaxmeta.data.audio import AudioError
 from jaxmeta.data.extraction import Chunk, Transform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.folders import cache_home
 
 _ATTEMPTS = 3
 _log = logging.getLogger("jaxmeta")

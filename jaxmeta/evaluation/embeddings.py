@@ -1,6 +1,8 @@
 """Few-shot episodes by embeddings alone, which prototypes need no more than: each recording is embedded once."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.losses import cross_entropy
-from jaxmeta.metrics import accuracy
+from jaxmeta.metrics import accuracy, mean_interval
 from jaxmeta.types import PyTree, Ragged
 
 EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15
@@ -34,6 +36,27 @@ def accuracies(
     sampler = episode_sampler(corpus, ways=WAYS, shots=shots, queries=QUERIES, tasks=TASKS, seed=seed, buckets=2)
     rows = [sampler.rows(index) for index in range(episodes // TASKS)]
     return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
+
+
+def compare(
+    corpus: Corpus, embeddings: Mapping[str, np.ndarray], shots: Sequence[int], seed: int
+) -> list[dict[str, Any]]:
+    """Rows with the accuracy in percent of each network, and its change against the first one in the same episodes.
+
+    Args:
+      corpus: of the recordings, with the column `label`.
+      embeddings: name of the network -> of all recordings [R, D].
+      shots: recordings of each class to adapt to.
+      seed: of the draw.
+    """
+    rows = []
+    for each in shots:
+        scores = {name: 100 * accuracies(corpus, x, x, seed, shots=each) for name, x in embeddings.items()}
+        first = next(iter(scores.values()))
+        for name, score in scores.items():
+            row = {"shots": each, "network": name, "accuracy %": mean_interval(score)}
+            rows.append(row | {"change": mean_interval(score - first)})
+    return rows
 
 
 def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:

@@ -21,7 +21,7 @@ from jaxmeta.models.words import residual
 from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.training.fit import Augment, fit, supervised
 from jaxmeta.types import Key, PyTree
-from jaxmeta.verification.voices import SECOND
+from jaxmeta.verification.voices import SECOND, Voices, with_cohort
 
 MARGIN, SCALE, EMBEDDING = 0.2, 30.0, 128
 """Of the margin softmax, and numbers in a voice's embedding."""
@@ -149,6 +149,50 @@ class Training:
 def speaker_stretches(corpus: Corpus) -> Corpus:
     """Recordings with the columns `pool` and `speaker`, cut into stretches of a second, half overlapping."""
     return windows(corpus, SECOND, SECOND // 2)
+
+
+def train_speaker_head(
+    network: Callable[[int | None], Model], trunk: PyTree, speakers: Corpus, folder: Path, *, name: str, stretch: int,
+    clips: int, updates: int, rate: float, seed: int, config: Mapping[str, Any],
+) -> Voices:  # fmt: skip
+    """Train a head for speakers on the trunk of a network for something else, which stays as it is.
+
+    Args:
+      network: (number of speakers, or None) -> the model, one of whose outputs is "speaker", as `text_and_speaker`.
+      trunk: weights of the network but those of the head.
+      speakers: recordings in the features of the network, with the columns `pool` and `speaker`.
+      folder: of the training.
+      name: of the network in results.
+      stretch: frames of the stretches that recordings are cut into.
+      clips: stretches of a batch.
+      updates, rate: of training.
+      seed: of everything random.
+      config: what else decides the result, which a run is resumed with only.
+    Raises:
+      ValueError: the folder holds another run.
+    """
+
+    def head(outputs: int | None) -> Model:
+        """A model of the head's weights alone."""
+        whole = part(network(outputs), SPEAKER)
+
+        def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
+            params, state = whole.init(key, inputs)
+            return {SPEAKER: params[SPEAKER]}, state
+
+        def apply(params: PyTree, state: PyTree, inputs: PyTree, key: Key, train: bool) -> tuple[PyTree, PyTree]:
+            return whole.apply(trunk | params, state, inputs, key, train)
+
+        return Model(init, apply)
+
+    cut = windows(speakers, stretch, stretch)
+    batches = SpeakerBatches(cut, clips, seed)
+    params = fit(
+        supervised(head(len(batches.names)), margin_softmax(MARGIN, SCALE)), batches, updates, rate, folder,
+        augment=augment_episode(speaker_augmentation(None), on="query"), features=speakers.frames.shape[1], seed=seed,
+        config={"updates": updates, "rate": rate, "seed": seed, "data": speakers.fingerprint} | dict(config),
+    ).params  # fmt: skip
+    return with_cohort(name, head(None), _without_head(params), cut, seed, stretch)
 
 
 def _without_head(params: PyTree) -> PyTree:

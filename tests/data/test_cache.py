@@ -12,8 +12,9 @@ from jaxmeta.data import cache, extraction
 from jaxmeta.data.audio import AudioError, read_audio
 from jaxmeta.data.extraction import Transform
 from jaxmeta.data.features import FeatureConfig, extract
-from jaxmeta.data.file_hashes import cache_home, content_hashes
+from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.folders import cache_home
 
 CONFIG = FeatureConfig()
 

@@ -11,8 +11,17 @@ import jax
 import numpy as np
 import pytest
 
+from jaxmeta.metrics import Interval
 from jaxmeta.training import report
-from jaxmeta.training.report import markdown_table, plot_bars, plot_curves, source_digest, stamp, write_results
+from jaxmeta.training.report import (
+    markdown_table,
+    plot_bars,
+    plot_curves,
+    source_digest,
+    stamp,
+    write_results,
+    write_tables,
+)
 
 _SERIES = {
     "MAML": (np.arange(11), 90 - 40 * np.exp(-np.arange(11)), np.ones(11)),
@@ -67,6 +76,16 @@ def test_table_aligns_numbers_and_shows_absent_ones_as_a_dash():
         "| floor | 9.0 | – | – |\n"
     )
     assert markdown_table(rows[:1], ["steps", "accuracy"]) == "| steps | accuracy |\n| ---: | ---: |\n| 5 | 81.25 |\n"
+
+
+def test_intervals_are_shown_with_their_bounds_and_pairs_with_their_half_width(tmp_path):
+    rows = [{"error": Interval(5.0, 1.0, 9.5), "change": (0.0, 0.25)}]
+    text = write_tables(tmp_path, {"Errors": rows}, {"argv": ["train", "it"]})
+    assert text.startswith("Errors:\n\n| error") and "| 5 (1 to 9.5) | 0.0 ± 0.2 |" in text
+    assert (tmp_path / "results.md").read_text().endswith("\n`train it`\n")
+    assert json.loads((tmp_path / "results.json").read_text())["rows"] == [
+        {"table": "Errors", "error": [5.0, 1.0, 9.5], "change": [0.0, 0.25]}
+    ]
 
 
 def test_column_that_no_row_has_is_refused():

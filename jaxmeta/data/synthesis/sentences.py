@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.speech import Utterance, default_voices, plan, synthesise
+from jaxmeta.folders import cache_home
 from jaxmeta.progress import progress_callback
 
 TRAINING_ACCENTS = (None, None, "de", "fr", "it", "es", "tr", "sv")
