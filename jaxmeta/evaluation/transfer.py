@@ -1,11 +1,14 @@
 """Forward and backward transfer between languages, or other tasks, that are learnt one after another."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxmeta.decoding.error_rate_intervals import paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate
+from jaxmeta.training.report import plot_curves
 
 Errors = Mapping[tuple[int, int], Edits]
 """(i, j) -> the edits of the test utterances of language j after learning language i."""
@@ -97,6 +100,23 @@ def transfer_rows(
         "forward": forward_transfer(matrix, alone), "backward": backward_transfer(matrix),
     }  # fmt: skip
     return [*rows, mean]
+
+
+def plot_matrices(path: Path, rows: Sequence[Mapping[str, Any]], ylabel: str) -> None:
+    """Draw the mean error rate of the languages learnt so far as a PNG, a curve for each method.
+
+    Args:
+      path: of the picture.
+      rows: of `matrix_rows`.
+      ylabel: of the vertical axis, with its unit.
+    """
+    names, series = list(dict.fromkeys(row["after"] for row in rows)), {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = {row["after"]: row for row in rows if row["method"] == method}
+        means = [float(np.mean([own[name][other] for other in names[: i + 1]])) for i, name in enumerate(names)]
+        series[method] = (list(range(1, len(names) + 1)), means, None)
+    label = f"languages learnt ({', '.join(names)})"
+    plot_curves(path, series, label, f"{ylabel}, mean of these", "languages learnt one after another")
 
 
 def _named(name: str, interval: tuple[float, float, float]) -> dict:

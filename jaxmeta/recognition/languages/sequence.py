@@ -17,7 +17,7 @@ from jaxmeta.data.sampling.replay import batches_of_rows, with_replay
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import Edits, error_rate
 from jaxmeta.decoding.greedy import greedy
-from jaxmeta.evaluation.transfer import Errors
+from jaxmeta.evaluation.transfer import Errors, matrix_rows, transfer_rows
 from jaxmeta.learners.newest_column import freeze, newest_column, next_column, thaw
 from jaxmeta.learners.progressive import column_outputs
 from jaxmeta.recognition.adaptation import LOSS
@@ -53,6 +53,14 @@ class SequenceErrors(NamedTuple):
     """Method -> edits of each language after each step; of columns, those of the languages that have one."""
     speakers: list[list[str]]
     """Of the test utterances of each language."""
+
+    def tables(self, languages: Sequence[str]) -> tuple[list[dict], list[dict]]:
+        """Rows of error matrices and of transfer, of all methods; languages in order. See `evaluation.transfer`."""
+        matrices, transfer = [], []
+        for method, errors in self.methods.items():
+            matrices += matrix_rows(method, languages, errors)
+            transfer += transfer_rows(method, languages, errors, self.scratch, self.speakers)
+        return matrices, transfer
 
 
 class LanguageSequence:
