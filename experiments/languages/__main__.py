@@ -136,30 +136,30 @@ def main(config: Config) -> dict:
     from experiments.languages.data import recorded_words, spoken_phrases
     from jaxmeta.evaluation.languages import plot_languages
     from jaxmeta.evaluation.transfer import plot_matrices
-    from jaxmeta.training.report import stamp, write_tables
+    from jaxmeta.training.report import markdown_table, stamp, write_tables
 
     preset, translated, folder = _preset(config), config.target == "translation", config.workdir / config.target
     recorded = config.preset == "full" and not translated
-    data = (
-        recorded_words(config.seed) if recorded else spoken_phrases(preset.voices, config.seed, translated=translated)
-    )
+    data = recorded_words(config.seed) if recorded else spoken_phrases(preset.voices, config.seed, translated)
     print(f"{data.corpus.describe()}; {data.vocabulary.size - 1} units", file=sys.stderr)
-    rate, tables = f"{data.vocabulary.level} error rate (%)", {}
+    rate, text, rows = f"{data.vocabulary.level} error rate (%)", "", []
     if "few-shot" in config.parts:
-        rows = few_shot(config, preset, data, folder)
+        adapted = few_shot(config, preset, data, folder)
         # With one method there is nothing to compare.
-        columns = {name: spec for name, spec in FEW_SHOT_COLUMNS.items() if any(name in row for row in rows)}
-        tables[f"{rate} in languages never heard before; against: points more than fine-tuning"] = rows, columns
-        plot_languages(folder, rows, rate)
+        columns = {name: spec for name, spec in FEW_SHOT_COLUMNS.items() if any(name in row for row in adapted)}
+        text += f"{rate} in languages never heard before; against: points more than fine-tuning\n\n"
+        text += markdown_table(adapted, columns)
+        rows += [{"part": "few-shot"} | row for row in adapted]
+        plot_languages(folder, adapted, rate)
     if "sequence" in config.parts and not translated:
         matrices, transfer = sequence(config, preset, data, folder)
         columns = {"method": "", "after": ""} | dict.fromkeys(data.sequence, ".1f")
-        tables[f"{rate} of each language after learning one more"] = matrices, columns
-        tables["transfer in points: forward against from scratch, backward since learnt"] = transfer, TRANSFER_COLUMNS
+        text += f"\n{rate} of each language after learning one more\n\n{markdown_table(matrices, columns)}"
+        text += "\ntransfer in percentage points: forward against from scratch, backward since it was learnt\n\n"
+        text += markdown_table(transfer, TRANSFER_COLUMNS)
+        rows += [{"part": "matrix"} | row for row in matrices] + [{"part": "transfer"} | row for row in transfer]
         plot_matrices(folder / "sequence.png", matrices, rate)
-    run = stamp(config.seed, sys.argv, data.fingerprints)
-    print(write_tables(folder, tables, run))
-    return {"rows": [row for rows, _ in tables.values() for row in rows], "run": run}
+    return write_tables(folder, text, rows, stamp(config.seed, sys.argv, data.fingerprints))
 
 
 def few_shot(config: Config, preset: Preset, data: Languages, folder: Path) -> list[dict]:

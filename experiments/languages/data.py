@@ -39,7 +39,7 @@ class Languages(NamedTuple):
     fingerprints: dict[str, str]
 
 
-def spoken_phrases(voices: int, seed: int, *, translated: bool = False) -> Languages:
+def spoken_phrases(voices: int, seed: int, translated: bool) -> Languages:
     """Synthesised numbers and phrases in ten languages; what is written is what is said, or its English meaning.
 
     Args:

@@ -71,7 +71,7 @@ def main(config: Config) -> dict:
       ValueError: no data, or a working directory that holds another run.
     """
     from experiments.verify_and_recognise.data import recorded, synthesised
-    from jaxmeta.training.report import stamp, write_tables
+    from jaxmeta.training.report import stamp, write_titled_tables
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.building import make_assistant, voices_of
     from jaxmeta.verification.gate import make_gate
@@ -101,7 +101,7 @@ def main(config: Config) -> dict:
     tables = _who(config, data, [*networks, floor()], preset.rate)
     tables["New words by new speakers, 5-way"] = _new_words([words, fused], data, seed)
     tables |= _use(config, data, assistant, fused, networks[1])
-    print(write_tables(workdir, tables, run))
+    print(write_titled_tables(workdir, tables, run))
     return {"rows": [row for rows in tables.values() for row in rows], "run": run}
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.noise.sounds import swelling
 from jaxmeta.data.audio import read_audio
+from jaxmeta.data.augmentation.artificial_sounds import swelling
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus

@@ -81,9 +81,9 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
 
 def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
     """Errors of verification of test speakers, as a table and in results.json and results.md."""
-    from jaxmeta.training.report import write_tables
+    from jaxmeta.training.report import write_titled_tables
     from jaxmeta.verification.protocols.speakers import verify_in_conditions
 
     rows, _ = verify_in_conditions([voices], tested, (1, 5), seed)
-    table = write_tables(out, {"Speakers that it was not trained on": rows}, run)
+    table = write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
     print(f"{table}\nassistant written to {out}")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.recognition.meta_training import replaced
-from jaxmeta.recognition.presets import PRESETS, Training
+from jaxmeta.recognition.presets import PRESETS, Training, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
@@ -52,7 +51,7 @@ def train_recogniser(
     from jaxmeta.recognition.training import train_recogniser
     from jaxmeta.training.runtime import begin
 
-    training = replaced(PRESETS[preset], None, updates=updates, encoder=encoder, size=size)
+    training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     _check(manifests, out, training, synthesised)
     begin()
     with stages(4) as seconds:

@@ -126,7 +126,7 @@ def variants(
     for share in channels:
         groups = network.groups(dense)
         start, widths = shrink(early, channel_masks(dense, groups, share), groups)
-        options = {"widths": widths}
+        options: dict[str, Any] = {"widths": widths}
         params = network.train(f"channels_{share}", start, options=options, config={"widths": dict(widths)})
         yield from _with_int8(f"{share:.0%} of channels cut, rewound", "channels", network.build(**options), params)
     for number in bits:

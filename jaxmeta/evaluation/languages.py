@@ -55,11 +55,12 @@ def plot_languages(folder: Path, rows: Sequence[Mapping[str, Any]], ylabel: str)
 
 def by_language(texts: Transcripts, groups: Sequence[str]) -> dict[str, Transcripts]:
     """The transcripts of each language, of all draws of its support set; groups are named "language/draw"."""
-    names = [group.rpartition("/")[0] for group in groups]
-    return {
-        language: Transcripts(*([text for text, name in zip(column, names, strict=True) if name == language] for column in texts))
-        for language in dict.fromkeys(names)
-    }  # fmt: skip
+    languages: dict[str, Transcripts] = {}
+    for group, *row in zip(groups, *texts, strict=True):
+        own = languages.setdefault(group.rpartition("/")[0], Transcripts([], [], []))
+        for column, value in zip(own, row, strict=True):
+            column.append(value)
+    return languages
 
 
 def scores(texts: Transcripts, baseline: Transcripts | None, count: Count) -> dict[str, float]:

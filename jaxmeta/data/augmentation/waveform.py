@@ -128,7 +128,7 @@ def reverberant(rooms: np.ndarray, *, copies: int = 1, seed: int = 0) -> Transfo
     return Transform(f"reverberant {_digest(rooms)}", functools.partial(_in_room, rooms=rooms), copies, seed)
 
 
-def heard_in(corpus: Corpus, folder: str | os.PathLike[str], transform: Transform | None) -> Corpus:
+def in_condition(corpus: Corpus, folder: str | os.PathLike[str], transform: Transform | None) -> Corpus:
     """Recordings of a corpus as they sound under a transform of one copy; the columns stay.
 
     Args:
@@ -141,7 +141,7 @@ def heard_in(corpus: Corpus, folder: str | os.PathLike[str], transform: Transfor
     if transform is None:
         return corpus
     if corpus.config is None or transform.copies != 1:
-        raise ValueError(f"heard_in needs a corpus with a config and one copy, got copies={transform.copies}.")
+        raise ValueError(f"in_condition needs a corpus with a config and one copy, got copies={transform.copies}.")
     manifest = Manifest(Path(folder).resolve(), {"file_name": corpus.columns["file_name"]})
     hashes = content_hashes(manifest, progress=False)
     features = cached_features(manifest, hashes, corpus.config, transform=transform)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def rows_of_language(corpus: Corpus, language: str, split: str, max_frames: int)
     return rows
 
 
-class LanguageTasks(NamedTuple):
+@dataclass(frozen=True)
+class LanguageTasks:
     """`sampler(index) -> Episode`, a batch of tasks that are languages; made by `language_tasks`."""
 
     corpus: Corpus

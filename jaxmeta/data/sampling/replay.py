@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,13 +33,15 @@ def batches_of_rows(
     return BatchSampler(corpus, labels, seed, (padded,), (size,), (rows,), max(1, round(len(rows) / size)))
 
 
-class Replay(NamedTuple):
+@dataclass(frozen=True)
+class Replay:
     """`sampler(index) -> Episode`, new utterances and some stored ones in every batch; made by `with_replay`."""
 
     fresh: BatchSampler
     stored: np.ndarray
     """Rows of the corpus of `fresh`."""
-    count: int
+    replayed: int
+    """Stored utterances in a batch."""
 
     def __call__(self, index: int) -> Episode:
         """Batch `index` as an episode of one task, as that of a `BatchSampler`."""
@@ -50,7 +53,7 @@ class Replay(NamedTuple):
         """The rows of the corpus in batch `index`, stored ones last, and their padded length."""
         rows, padded = self.fresh.rows(index)
         rng = np.random.default_rng([self.fresh.seed, index])
-        drawn = rng.choice(self.stored, self.count, replace=self.count > len(self.stored))
+        drawn = rng.choice(self.stored, self.replayed, replace=self.replayed > len(self.stored))
         return np.concatenate([rows, drawn]), padded
 
 

@@ -1,6 +1,6 @@
 """Training on several languages: on all of them at once, and meta-training with languages as tasks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.recognition.presets import MetaTraining
 from jaxmeta.recognition.training import augmentation
 from jaxmeta.training.fit import fit
-from jaxmeta.types import Episode, MetaLearner, PyTree
+from jaxmeta.types import MetaLearner, PyTree
 
 
 def train_on_languages(
@@ -80,7 +80,7 @@ def meta_train_on_languages(
       config: what decides the result, `params` among it, besides `meta` and the seed.
     Raises: as `train_on_languages`.
     """
-    tasks: Callable[[int], Episode] = language_tasks(
+    tasks = language_tasks(
         corpus, vocabulary, languages, tasks=meta.tasks, support=meta.support, query=meta.query,
         max_frames=meta.longest, seed=seed,
     )  # fmt: skip

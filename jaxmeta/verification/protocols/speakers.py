@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmeta.data.augmentation.waveform import heard_in
+from jaxmeta.data.augmentation.waveform import in_condition
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.extraction import Transform
 from jaxmeta.metrics import Trials
@@ -40,7 +40,7 @@ def verify_in_conditions(
     conditions = {"clean": None} if conditions is None else conditions
     for name, corpus in corpora.items():
         speakers = corpus.columns["speaker"]
-        sounding = {key: heard_in(corpus, (folders or {}).get(name, ""), each) for key, each in conditions.items()}
+        sounding = {key: in_condition(corpus, (folders or {}).get(name, ""), each) for key, each in conditions.items()}
         sets = {count: enrolments(speakers, count, seed) for count in clips}
         sets = {count: each for count, each in sets.items() if len(np.unique(each.speakers)) > 1}
         for network in networks:
