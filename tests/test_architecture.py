@@ -12,10 +12,18 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions", "jaxmeta.folders"},
+    {
+        "jaxmeta.types",
+        "jaxmeta.cards",
+        "jaxmeta.durable",
+        "jaxmeta.folders",
+        "jaxmeta.interrupts",
+        "jaxmeta.progress",
+        "jaxmeta.versions",
+    },
     {"jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
-    {"jaxmeta.speaker_losses"},
+    {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
@@ -27,8 +35,8 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.folders"},
-    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.metrics"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.folders", "jaxmeta.progress"},
+    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
 
@@ -59,6 +67,7 @@ def allowed(importer, imported):
         "jaxmeta.losses",
         "jaxmeta.optimizers",
         "jaxmeta.progress",
+        "jaxmeta.durable",
     }:
         return True
     if importer in LEAVES:

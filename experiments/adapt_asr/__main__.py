@@ -104,15 +104,18 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, an unknown method, or a working directory that holds another run.
     """
-    from jaxmeta.data.manifest import copy_recordings, recorded_folders
+    from jaxmeta.data.manifest import copy_recordings
     from jaxmeta.data.synthesis.sentences import accented_sentences
+    from jaxmeta.folders import data_folders
     from jaxmeta.recognition.corpora import read_corpora
+    from jaxmeta.recognition.methods import adaptation_methods, select_methods
     from jaxmeta.recognition.recogniser import save_recogniser
 
     quick, preset = config.preset == "quick", _preset(config)
-    (folder,) = [accented_sentences(config.seed)] if quick else recorded_folders("en_nonnative_sentences")
+    (folder,) = [accented_sentences(config.seed)] if quick else data_folders("en_nonnative_sentences")
     speech = read_corpora([folder], seed=config.seed, drop=True)
-    methods = _methods(config, preset, speech)
+    known = adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size)
+    methods = select_methods(known, config.methods or (QUICK_METHODS if quick else tuple(known)))
     print(f"training on {speech.train.describe()}, {speech.vocabulary.size - 1} characters", file=sys.stderr)
     recogniser = _train(config, preset, speech)
     save_recogniser(config.workdir / "unadapted", recogniser)
@@ -143,17 +146,6 @@ def _preset(config: Config) -> Preset:
     )
 
 
-def _methods(config: Config, preset: Preset, speech: TranscribedSpeech) -> dict[str, AdaptationMethod]:
-    from jaxmeta.recognition.methods import adaptation_methods
-
-    known = adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size)
-    every = tuple(name for name in known if name != "test time, each")
-    names = config.methods or (QUICK_METHODS if config.preset == "quick" else every)
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(known)}.")
-    return {name: known[name] for name in names}
-
-
 def _train(config: Config, preset: Preset, speech: TranscribedSpeech) -> Recogniser:
     """The recogniser that is trained on all speakers at once, in one stage or two."""
     from jaxmeta.models.acoustic import SIZES, recogniser
@@ -173,7 +165,7 @@ def _train(config: Config, preset: Preset, speech: TranscribedSpeech) -> Recogni
         speech.held_out.select(split="val"), vocabulary, training, config.workdir, seed=config.seed,
     )  # fmt: skip
     origin = stamp(config.seed, sys.argv, speech.fingerprints)
-    return Recogniser(Card(training.encoder, size, FEATURES, origin=origin), vocabulary, params)
+    return Recogniser(Card(training.encoder, size._asdict(), FEATURES, origin=origin), vocabulary, params)
 
 
 def _protocols(config: Config, preset: Preset, speech: TranscribedSpeech) -> tuple[AdaptationProtocol, ...]:
@@ -229,9 +221,8 @@ def _compare(
     from jaxmeta.recognition.searching import search_gain
     from jaxmeta.training.report import interval_table, stamp, write_tables
 
-    tuned = [method for method in methods if method.name.startswith("fine-tune")]
-    meta_trained = [method for method in methods if method not in tuned and method.labels]
-    finalists = [min(some, key=lambda method: method.error) for some in (tuned, meta_trained) if some]
+    tuned, rest = ([m for m in methods if m.labels and m.name.startswith("fine-tune") == own] for own in (True, False))
+    finalists = [min(group, key=lambda method: method.error) for group in (tuned, rest) if group]
     baseline = finalists[0] if tuned else None
     rows = utterance_curve(methods, test, (0, *SHOTS), baseline=baseline, others=others, others_shots=CHOSEN)
     steps = step_curve(finalists, test, CHOSEN, (0, *STEPS)) if config.curves else []
@@ -240,7 +231,9 @@ def _compare(
     ]
     val, search = speech.held_out.select(split="val"), []
     if config.curves:
-        search = [search_gain(recogniser, speech.train, val, config.workdir / "words.arpa")]
+        search = [
+            {"method": "language model"} | search_gain(recogniser, speech.train, val, config.workdir / "words.arpa")
+        ]
     parts = ((rows, COLUMNS), (safety, GATE_COLUMNS), (search, SEARCH_COLUMNS))
     tables = "\n".join(interval_table(*part) for part in parts)
     run = stamp(config.seed, sys.argv, speech.fingerprints)

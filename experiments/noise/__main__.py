@@ -104,13 +104,13 @@ def main(config: Config) -> dict:
     """
     from jaxmeta.evaluation.choosing import ChosenMethod
     from jaxmeta.evaluation.conditions import condition_protocols, condition_table
-    from jaxmeta.recognition.methods import adaptation_methods
+    from jaxmeta.recognition.methods import adaptation_methods, for_each_utterance, select_methods
 
     preset = _preset(config)
     folder, speech, sounds = _data(config)
-    known = adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size)
-    if unknown := [name for name in preset.methods if name not in METHODS]:
-        raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(METHODS)}.")
+    known = dict(adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size))
+    methods = known | {"test time, each": for_each_utterance(known["test time"])}
+    methods = select_methods({name: methods[name] for name in METHODS}, preset.methods)
     print(f"training on {speech.train.describe()}; {len(sounds.bank)} stretches of noise", file=sys.stderr)
     weights = _train(config, preset, speech, sounds)
 
@@ -123,7 +123,7 @@ def main(config: Config) -> dict:
     tuned = [condition for condition in sounds.conditions if condition.name in TUNED]
     validation = protocols("val", tuned, VALIDATION_SPEAKERS)
     chosen = [
-        _adapted(config, preset, speech, sounds, weights, name, known[name], validation) for name in preset.methods
+        _adapted(config, preset, speech, sounds, weights, name, method, validation) for name, method in methods.items()
     ]
     unadapted = ChosenMethod("unadapted", known["fine-tune all"].build, weights, 0.0, 0)
     test = protocols("test", list(sounds.conditions), preset.speakers)
@@ -141,8 +141,8 @@ def _preset(config: Config) -> Preset:
 
 def _data(config: Config) -> tuple[Path, TranscribedSpeech, Sounds]:
     from experiments.noise.data import artificial_sounds, recorded_sounds
-    from jaxmeta.data.manifest import recorded_folders
     from jaxmeta.data.synthesis.sentences import accented_sentences
+    from jaxmeta.folders import data_folders
     from jaxmeta.recognition.corpora import read_corpora
 
     if config.preset == "quick":
@@ -150,7 +150,7 @@ def _data(config: Config) -> tuple[Path, TranscribedSpeech, Sounds]:
         speech = read_corpora([folder], seed=config.seed, drop=True)
         voices = [folder / name for name in speech.train.columns["file_name"][::10]]
         return folder, speech, artificial_sounds(voices, SNRS, config.seed)
-    folder, *noises = recorded_folders("en_nonnative_sentences", "noise_esc10", "noise_long", "rir_iosr")
+    folder, *noises = data_folders("en_nonnative_sentences", "noise_esc10", "noise_long", "rir_iosr")
     speech = read_corpora([folder], seed=config.seed, drop=True)
     return folder, speech, recorded_sounds(*noises, SNRS, config.seed)
 
@@ -181,8 +181,9 @@ def _start(config: Config, preset: Preset, speech: TranscribedSpeech) -> PyTree 
     if config.start is None:
         return None
     recogniser, training = load_recogniser(config.start), preset.training
-    card, same_size = recogniser.card, recogniser.card.size == SIZES[training.encoder][training.size]
-    if card.encoder != training.encoder or not same_size or recogniser.vocabulary.units != speech.vocabulary.units:
+    card, size = recogniser.card, SIZES[training.encoder][training.size]
+    same = (card.builder, card.options.get("width"), card.options.get("depth")) == (training.encoder, *size)
+    if not same or recogniser.vocabulary.units != speech.vocabulary.units:
         raise ValueError(f"--start {config.start} has another network or other characters; use its --preset.")
     trained_on, wanted = card.origin.get("data", {}), speech.fingerprints
     if set(trained_on.values()) != set(wanted.values()):

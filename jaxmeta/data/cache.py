@@ -7,7 +7,6 @@ everything is on the disk. Until then the chunks lie in `features/KEY.partial/`,
 import hashlib
 import json
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,7 @@ from jaxmeta.data.audio import AudioError
 from jaxmeta.data.extraction import Chunk, Transform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.durable import sync
 from jaxmeta.folders import cache_home
 
 _ATTEMPTS = 3
@@ -125,7 +125,7 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
     meta = {"frames": _digest(frames), "lengths": _digest(lengths), "mixed": mixed, "config": asdict(config)}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
     for name in ("frames.npy", "lengths.npy", "meta.json", "."):
-        _sync(folder / name)
+        sync(folder / name)
     if _open(entry) is None and entry.exists():
         entry.rename(folder.with_name(f"damaged.{uuid.uuid4().hex}"))
     try:
@@ -133,7 +133,7 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
     except OSError:
         if not entry.exists():  # Else another process was faster, and its features are the same.
             raise
-    _sync(entry.parent)
+    sync(entry.parent)
 
 
 def _chunk(path: Path) -> Chunk:
@@ -141,11 +141,3 @@ def _chunk(path: Path) -> Chunk:
     if chunk is None:
         raise FileNotFoundError(f"{path}: gone or damaged while the features were joined; run again.")
     return chunk
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.durable import replacing
 from jaxmeta.progress import progress_bar
 
 CHUNK = 64
@@ -141,16 +141,9 @@ def _write_chunk(task: _Task) -> int:
             raise AudioError(f"{place}: {error if path in str(error) else f'{path}: {error}'}") from error
         mixed += channels > 1
     lengths = np.array([len(part) for part in parts], dtype=np.int32)
-    partial = task.path.with_name(f"{task.path.name}.{uuid.uuid4().hex}")
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(task.path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(task.path) as draft, draft.open("wb") as file:
+        np.savez(file, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
     return len(task.rows)
 
 

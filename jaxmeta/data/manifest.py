@@ -9,12 +9,13 @@ import io
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxmeta.durable import replacing
 
 
 class ManifestError(ValueError):
@@ -84,17 +85,10 @@ def write_manifest(folder: str | os.PathLike[str], columns: Mapping[str, Sequenc
         raise ManifestError(f"{path}: needs a file_name column and columns of one length above 0, got {sizes}.")
     _check_distinct(path, [str(name) for name in columns["file_name"]])
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".metadata.{uuid.uuid4().hex}.csv")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
     return path
 
 
@@ -113,18 +107,6 @@ def copy_recordings(source: Path, target: Path, columns: Mapping[str, Sequence[s
         shutil.copyfile(file, target / name)
     write_manifest(target, {**columns, "file_name": names})
     return target
-
-
-def recorded_folders(*names: str) -> list[Path]:
-    """Folders of recordings under the environment variable JAXMETA_DATA.
-
-    Raises:
-      ValueError: it is not set, or lacks one of them.
-    """
-    home = os.environ.get("JAXMETA_DATA")
-    if missing := [name for name in names if not (home and Path(home, name).is_dir())]:
-        raise ValueError(f"JAXMETA_DATA={home!r} holds no {missing[0]}; point it there, or use --preset quick.")
-    return [Path(str(home), name) for name in names]
 
 
 def _where(path: Path, row: int) -> str:

@@ -3,11 +3,12 @@
 import itertools
 import math
 import os
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from jaxmeta.durable import write_text
 
 Gram = tuple[str, ...]
 
@@ -100,16 +101,7 @@ def write_arpa(ngram: NGram, path: str | os.PathLike[str]) -> None:
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(levels, start=1)), ""]
     for n, grams in enumerate(levels, start=1):
         lines += [f"\\{n}-grams:", *grams, ""]
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join([*lines, "\\end\\", ""]))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(Path(path), "\n".join([*lines, "\\end\\", ""]))
 
 
 def arpa_words(path: str | os.PathLike[str]) -> set[str]:

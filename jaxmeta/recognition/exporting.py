@@ -16,10 +16,9 @@ from jaxmeta.compress.artefact import load
 from jaxmeta.compress.export import export_learner
 from jaxmeta.compress.onnx import OnnxModel, export_onnx, padded
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
-from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.durable import write_bytes
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
-from jaxmeta.training.durable import write_bytes
 from jaxmeta.tree import named
 from jaxmeta.types import Batch, Ragged
 
@@ -98,7 +97,7 @@ def _onnx(
 
     def recognise(clip: Ragged) -> np.ndarray:
         logits = run(padded(clip.values, frames), clip.lengths)[0]
-        return logits[:, : int(output_lengths(clip.values.shape[1]))]
+        return logits[:, : int(one.card.output_lengths(clip.values.shape[1]))]
 
     expected = jax.jit(lambda clip: one.model.apply(one.params, {}, clip, jax.random.key(0), False)[0].values)
     return _checked(path, recognise, expected, clips)

@@ -1,6 +1,6 @@
 """Ways to adapt a trained recogniser to a speaker, by gradient steps from weights as they are or meta-trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,10 +111,23 @@ def adaptation_methods(classes: int, encoder: Encoder, size: str | Size) -> Mapp
         ),
         "cavia": AdaptationMethod(speaker_vector(forward_only()), _with_context, speaker_vector(exact), scale=100.0),
         "test time": AdaptationMethod(test_time, lambda weights, rate: weights, labels=False),
-        "test time, each": AdaptationMethod(
-            lambda rate, steps: each_utterance(test_time(rate, steps)), lambda weights, rate: weights, labels=False
-        ),
     }  # fmt: skip
+
+
+def for_each_utterance(method: AdaptationMethod) -> AdaptationMethod:
+    """The same method, which adapts to every utterance by itself, and recognises each by what adapted to it."""
+    return method._replace(build=lambda rate, steps: each_utterance(method.build(rate, steps)))
+
+
+def select_methods(known: Mapping[str, AdaptationMethod], names: Sequence[str]) -> dict[str, AdaptationMethod]:
+    """The methods of these names, in this order.
+
+    Raises:
+      ValueError: there is none of a name.
+    """
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(known)}.")
+    return {name: known[name] for name in names}
 
 
 def starting_params(

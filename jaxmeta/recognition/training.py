@@ -73,7 +73,7 @@ def train_recogniser(
     params = train_on_all_speakers(
         model, corpus, _some(held_out, 100), vocabulary, training, directory, seed=seed, config=config
     )
-    return Recogniser(Card(training.encoder, size, corpus.config or FEATURES), vocabulary, params)
+    return Recogniser(Card(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
 
 
 def train_on_all_speakers(

@@ -11,7 +11,6 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.padding import gather
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.greedy import greedy
-from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.types import Ragged
 
@@ -42,7 +41,7 @@ def transcribe(one: Recogniser, features: Sequence[np.ndarray], search: Search |
             lengths[place] = len(features[row])
         logs, labels = jax.tree.map(np.asarray, run(one.params, Ragged(values, lengths)))
         for place, row in enumerate(rows):
-            frames = int(output_lengths(lengths[place]))
+            frames = int(one.card.output_lengths(lengths[place]))
             own = labels.values[place, : labels.lengths[place]]
             texts[row] = one.vocabulary.decode(own) if search is None else search(logs[place], frames)
     return texts

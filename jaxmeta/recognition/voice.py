@@ -9,7 +9,6 @@ import numpy as np
 from jaxmeta.data.manifest import ManifestError, read_manifest
 from jaxmeta.data.recordings import read_features
 from jaxmeta.data.sampling.padding import round_up
-from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.sequence_losses import ctc_feasible
 from jaxmeta.types import Batch, Ragged
@@ -53,7 +52,7 @@ def read_voice(one: Recogniser, manifest: str | os.PathLike[str], *, resample: b
         row[: len(frames)] = frames
     lengths: Any = np.array([len(frames) for frames in features], np.int32)
     weight: Any = np.ones(len(texts), np.float32)
-    fits = np.asarray(ctc_feasible(output_lengths(lengths), jax.tree.map(np.asarray, labels)))
+    fits = np.asarray(ctc_feasible(one.card.output_lengths(lengths), jax.tree.map(np.asarray, labels)))
     if not fits.all():
         first = int(np.flatnonzero(~fits)[0])
         seconds = lengths[first] / one.card.features.frame_rate

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 import jaxmeta
+from jaxmeta.durable import write_json
 from jaxmeta.metrics import Interval, interval_text
-from jaxmeta.training.durable import write_json
 from jaxmeta.versions import versions
 
 _log = logging.getLogger("jaxmeta")
@@ -101,6 +101,20 @@ def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run:
     return path
 
 
+def write_tables(directory: str | Path, tables: str, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> dict:
+    """Print tables, write them with the command as results.md, and write results.json; returns what that holds.
+
+    Args:
+      directory: created if missing.
+      tables: as `markdown_table` gives them.
+      rows, run: as in `write_results`.
+    """
+    print(tables)
+    path = write_results(directory, rows, run).with_suffix(".md")
+    path.write_text(f"{tables}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
+    return {"rows": list(rows), "run": dict(run)}
+
+
 def write_titled_tables(
     directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
 ) -> str:
@@ -116,20 +130,6 @@ def write_titled_tables(
     path = write_results(directory, rows, run).with_suffix(".md")
     path.write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
     return text
-
-
-def write_tables(directory: str | Path, tables: str, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> dict:
-    """Print tables, write them with the command as results.md, and write results.json; returns what that holds.
-
-    Args:
-      directory: created if missing.
-      tables: as `markdown_table` gives them.
-      rows, run: as in `write_results`.
-    """
-    print(tables)
-    path = write_results(directory, rows, run)
-    path.with_name("results.md").write_text(f"{tables}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    return {"rows": list(rows), "run": dict(run)}
 
 
 def plot_curves(

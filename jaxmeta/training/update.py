@@ -66,7 +66,7 @@ def make_update(
         filled up with some that count for nothing. The result is that of one device to rounding. None: one device.
     Returns:
       update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
-        finite tasks, `masked`: the number of tasks left out.
+        finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out.
     Raises:
       ValueError: microbatch below 1; episodes whose leaves disagree on B.
     """
@@ -91,6 +91,7 @@ def make_update(
         updates, slots = optimizer.update(gradients, train.optimizer, train.params)
         moved = (optax.apply_updates(train.params, updates), state, slots)
         kept = (train.params, train.state, train.optimizer)
+        loss = jnp.where(healthy > 0, loss, jnp.nan)  # Not 0, which would look perfect.
         metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.tree.norm(gradients)}
         return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, kept)), metrics
 

@@ -3,23 +3,37 @@
 What is kept are means of embeddings, as `enrolment` and `protonet` adapt; no recording can be heard again from them.
 """
 
-import json
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
-from jaxmeta.training.weights import load_weights, save_weights
-from jaxmeta.verification.assistant import Assistant, AssistantError, Heard, load_assistant, save_assistant
+from jaxmeta.bundle import Kind, open_bundle, save_bundle
+from jaxmeta.verification.assistant import ASSISTANT, Assistant, Heard, load_assistant, save_assistant
 from jaxmeta.verification.gate import Decision, Gate
 from jaxmeta.verification.open_set import SILENCE, UNKNOWN
 
-FORMAT = 1
-CARD, SUMS, ASSISTANT = "user.json", "sums", "assistant"
+_ASSISTANT = f"assistant/{ASSISTANT.card}"
+USER = Kind("enrolled user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What the card of a user says. Raises ValueError where a number is below 1."""
+
+    clips: int
+    """Recordings of the voice."""
+    words: dict[str, int]
+    """Recordings of each word."""
+
+    def __post_init__(self) -> None:
+        for name, value in {"clips": self.clips, **self.words}.items():
+            if value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more.")
 
 
 class User(NamedTuple):
@@ -91,44 +105,27 @@ def save_user(folder: str | Path, one: Assistant, user: User) -> Path:
     """Write a user and the assistant that knows them into a folder, made if missing; the card last.
 
     Raises:
+      ValueError: embeddings or weights that are not finite.
       OSError: it could not be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
-    save_assistant(folder / ASSISTANT, one)
-    save_weights(folder / SUMS, {"voice": user.voice, "words": user.sums})
-    kept = {"clips": user.clips, "words": dict(zip(user.words, user.counts, strict=True))}
-    write_json(folder / CARD, {"format": FORMAT, "kind": "user"} | kept)
-    return folder
+    card = Enrolment(user.clips, dict(zip(user.words, user.counts, strict=True)))
+    sums = {"voice": user.voice, "words": user.sums}
+    files = {_ASSISTANT: lambda path: save_assistant(path.parent, one)}
+    return save_bundle(folder, USER, dataclasses.asdict(card), sums, files)
 
 
 def load_user(folder: str | Path) -> tuple[Assistant, User]:
     """Read what `save_user` wrote.
 
     Raises:
-      AssistantError: there is none, it is damaged, or its parts do not fit each other.
+      CardError, BundleError: there is none, it is damaged, or its parts do not fit each other.
     """
-    folder, path = Path(folder), Path(folder, CARD)
-    if not path.is_file():
-        raise AssistantError(f"{folder}: nobody is enrolled here ({CARD} is missing); run `jaxmeta enroll` first.")
-    try:
-        read = json.loads(path.read_bytes())
-        if read["kind"] != "user" or read["format"] != FORMAT:
-            raise AssistantError(f"{path}: is a {read['kind']!r} of format {read['format']}; enrol again.")
-        clips, words = int(read["clips"]), {str(word): int(count) for word, count in read["words"].items()}
-    except AssistantError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AssistantError(f"{path}: not an enrolment ({error!r}); enrol again.") from error
-    one = load_assistant(folder / ASSISTANT)
+    bundle = open_bundle(folder, USER, Enrolment)
+    one, words = load_assistant((bundle.folder / _ASSISTANT).parent), bundle.card.words
     shapes = {"voice": (one.card.embedding,), "words": (len(words), one.unknown.shape[1])}
     like = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
-    try:
-        sums = jax.tree.map(np.asarray, load_weights(folder / SUMS, like))
-    except CheckpointError as error:
-        raise AssistantError(f"{folder}: {SUMS} is missing, damaged, or does not fit {CARD}: {error}") from error
-    return one, User(sums["voice"], clips, tuple(words), sums["words"], tuple(words.values()))
+    sums = jax.tree.map(np.asarray, bundle.weights(like))
+    return one, User(sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()))
 
 
 def _added(user: User, heard: Heard, labels: Sequence[str] | None) -> User:

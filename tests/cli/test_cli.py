@@ -70,12 +70,26 @@ def test_an_uncertain_gain_keeps_the_recogniser(one, voice_folder, tmp_path, cap
     np.testing.assert_array_equal(load_recogniser(out).params["head"]["kernel"], still.params["head"]["kernel"])
 
 
+def test_a_rate_that_is_no_number_writes_nothing(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "mine"
+    said = fails(["adapt", checkpoint, str(voice_folder), "--out", str(out), "--always", "--rate", "nan"], capsys)
+    assert "rate=nan must be a finite number of 0 or more" in said and not out.exists()
+
+
+@pytest.mark.slow
+def test_weights_that_adaptation_made_infinite_are_not_written(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "mine"
+    arguments = ["adapt", checkpoint, str(voice_folder), "--out", str(out), "--always", "--rate", "1e30"]
+    assert "are not finite, so that nothing is written" in fails(arguments, capsys) and not out.exists()
+
+
 def test_case_is_folded_as_the_card_says(checkpoint, tmp_path, capsys):
     folder = write_voice(tmp_path / "upper", [text.upper() for text in TEXTS])
     main(["adapt", checkpoint, str(folder), "--out", str(tmp_path / "mine"), "--folds", "2"])
     assert "of characters wrong" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_checks_what_it_wrote(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     pytest.importorskip("flatbuffers", reason='needs the extra "export"')
     clips = [str(voice_folder / "audio" / f"{index}.wav") for index in range(3)]
@@ -100,7 +114,7 @@ def test_weights_alone_are_exported_with_their_card(checkpoint, one, tmp_path, c
     assert "largest difference 0; " in capsys.readouterr().out
     with safetensors.safe_open(out, "numpy") as file:
         np.testing.assert_array_equal(file.get_tensor("head/kernel"), one.params["head"]["kernel"])
-        assert json.loads(file.metadata()["card"])["encoder"] == "dnn"
+        assert json.loads(file.metadata()["card"])["builder"] == "dnn"
     other = ["export", checkpoint, "--to", "safetensors", "--out", str(tmp_path / "x"), "--bits", "8"]
     assert "bits must be 32 for safetensors, got 8" in fails(other, capsys)
 

@@ -51,7 +51,10 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# One network of words and one of sentences in the fast tier.
+@pytest.mark.parametrize(
+    "name", [name if name in ("conv4", "lstm") else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_the_shrunk_network_computes_what_the_masked_one_does(name):
     build, groups_of, bands = NETWORKS[name]
     with jax.enable_x64(True):

@@ -50,7 +50,9 @@ def difference(one, other):
     return np.abs(one - other).max() / np.abs(other).max()
 
 
-@pytest.mark.parametrize("name", BUILDS)
+@pytest.mark.parametrize(
+    "name", [name if name == "gru" else pytest.param(name, marks=pytest.mark.slow) for name in BUILDS]
+)
 def test_integer_arithmetic_is_what_training_felt(name):
     build, params = BUILDS[name], drawn(name)
     model, stored = integer(build, params, {}, clips())
@@ -70,6 +72,7 @@ def test_integer_arithmetic_is_what_training_felt(name):
     assert sum("xi8>" in line for line in products) == len(products) - weightless > 0
 
 
+@pytest.mark.slow
 def test_calibrated_scales_serve_other_recordings_of_other_lengths():
     build, params = BUILDS["gru"], drawn("gru")
     state = calibrated(build(wrap=aware(calibrate=True)), params, [clips(seed=seed) for seed in range(3)])

@@ -42,7 +42,14 @@ def loss_after(learner, params):
     return compiled(run)(params)
 
 
-@pytest.mark.parametrize("method, body", [("head", "int8"), ("norms", "int4"), ("low_rank", "pruned")])
+@pytest.mark.parametrize(
+    "method, body",
+    [
+        ("head", "int8"),
+        pytest.param("norms", "int4", marks=pytest.mark.slow),
+        pytest.param("low_rank", "pruned", marks=pytest.mark.slow),
+    ],
+)
 def test_a_compressed_body_stays_as_it_is_while_a_small_part_adapts(method, body):
     params = starting_point(method, weights(), KEY)
 

@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from jaxmeta.data.manifest import ManifestError, copy_recordings, read_manifest, recorded_folders, write_manifest
+from jaxmeta.data.manifest import ManifestError, copy_recordings, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -180,14 +180,3 @@ def test_recordings_are_copied_under_numbers_with_what_is_said_of_them(tmp_path)
     assert read.columns["file_name"].tolist() == ["01.flac", "02.wav"]
     assert read.columns["transcription"].tolist() == ["two", "one"]
     assert (tmp_path / "copies" / "02.wav").read_bytes() == b"a.wav"
-
-
-def test_folders_that_are_not_there_are_named(tmp_path, monkeypatch):
-    (tmp_path / "rain").mkdir()
-    monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
-    assert recorded_folders("rain") == [tmp_path / "rain"]
-    with pytest.raises(ValueError, match=r"JAXMETA_DATA=.* holds no wind; point it there"):
-        recorded_folders("rain", "wind")
-    monkeypatch.delenv("JAXMETA_DATA")
-    with pytest.raises(ValueError, match="JAXMETA_DATA=None holds no rain"):
-        recorded_folders("rain")

@@ -27,7 +27,7 @@ def noisy_outputs(vocabulary, text, seed):
     return logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
 
 
-@pytest.mark.parametrize("kind", ["words", "characters"])
+@pytest.mark.parametrize("kind", ["words", pytest.param("characters", marks=pytest.mark.slow)])
 def test_both_engines_find_the_same_in_200_utterances(kind, tmp_path):
     vocabulary = build_vocabulary(TEXTS)
     if kind == "words":

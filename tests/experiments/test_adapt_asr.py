@@ -20,5 +20,5 @@ def test_methods_that_are_named_exist():
 
 def test_missing_data_is_said(tmp_path, monkeypatch):
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
-    with pytest.raises(ValueError, match="holds no en_nonnative_sentences"):
+    with pytest.raises(ValueError, match="lacks en_nonnative_sentences"):
         main(Config(preset="full", workdir=tmp_path))

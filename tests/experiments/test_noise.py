@@ -100,7 +100,7 @@ def test_presets_and_flags(monkeypatch, tmp_path):
     assert (preset.training.updates, preset.speakers, preset.methods) == (3, 2, ("maml",))
     assert _preset(Config()) == PRESETS["quick"]
     monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=r"JAXMETA_DATA=.* holds no en_nonnative_sentences"):
+    with pytest.raises(ValueError, match=r"JAXMETA_DATA=.* lacks en_nonnative_sentences"):
         main(Config(preset="full", workdir=tmp_path / "run"))
 
 

@@ -91,6 +91,7 @@ def test_the_joint_loss_weighs_ctc_and_a_cross_entropy_that_counts_the_end():
         joint_loss(ctc, sequence_cross_entropy, 2)
 
 
+@pytest.mark.slow
 def test_the_meta_gradient_of_the_joint_loss_is_that_of_finite_differences_under_mixed_mode():
     with jax.enable_x64(True):
         model = seq2seq(5, "dnn", Size(8, 1), decoder_layers=1, heads=2).model

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from jaxmeta import Batch, Ragged, protonet
+from jaxmeta.bundle import BundleError
+from jaxmeta.cards import CardError
 from jaxmeta.data.features import extract
 from jaxmeta.data.recordings import read_features
 from jaxmeta.learners.enrolment import enrolment
@@ -16,12 +18,13 @@ from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.speaker import SPEAKER, WORD, part
 from jaxmeta.speaker_losses import margin_softmax
-from jaxmeta.verification.assistant import AssistantError, Heard, listen, load_assistant, save_assistant, voices_in
+from jaxmeta.verification.assistant import Heard, listen, load_assistant, save_assistant, voices_in
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
 from jaxmeta.verification.user import absorb, enroll, load_user, save_user
 from tests.programs import compiled
+from tests.test_bundle import seal
 from tests.verification.conftest import RATE, WORDS, waveform, write_voice
 
 
@@ -44,21 +47,31 @@ def test_an_assistant_comes_back_from_its_folder(one, tmp_path, voice_folder):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_folder_that_is_no_assistant_or_damaged_is_said(one, tmp_path):
-    with pytest.raises(AssistantError, match=r"assistant.json is missing"):
-        load_assistant(tmp_path)
+BAD_CARDS = [
+    ({"kind": "x"}, "kind is 'x' and must be 'assistant'"),
+    ({"format": 1}, "format is 1 and must be 2"),
+    ({"width": 10**9}, "width is 1000000000 and must be at most"),
+    ({"cohort": 10**9}, "cohort is float32\\[6, 8\\] and should be float32\\[1000000000, 8\\]"),
+    ({"top": 7}, "top=7 must be at most cohort=6"),
+    ({"stretch": 1}, "stretch=1 must be 2 or more"),
+    ({"voices": [1.0]}, "voices is \\[1.0\\] and must be a list of slope, offset"),
+    ({"voices": [1.0, "a"]}, "voices.offset is 'a' and must be a number"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_CARDS, ids=[message[:20] for _, message in BAD_CARDS])
+def test_an_assistant_whose_card_is_wrong_is_refused_in_one_line(one, tmp_path, change, message):
     folder = save_assistant(tmp_path / "one", one)
-    card = json.loads((folder / "assistant.json").read_text())
-    for change, message in (({"kind": "x"}, "is a 'x'"), ({"format": 9}, "of format 9")):
-        (folder / "assistant.json").write_text(json.dumps(card | change))
-        with pytest.raises(AssistantError, match=message):
-            load_assistant(folder)
-    (folder / "assistant.json").write_text(json.dumps(card | {"cohort": 5}))
-    with pytest.raises(AssistantError, match="do not fit"):
+    path = folder / "assistant.json"
+    seal(path, json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises((CardError, BundleError), match=message) as caught:
         load_assistant(folder)
-    (folder / "assistant.json").write_text(json.dumps({name: card[name] for name in card if name != "width"}))
-    with pytest.raises(AssistantError, match="not an assistant's card"):
-        load_assistant(folder)
+    assert "\n" not in str(caught.value) and "jaxmeta train assistant" in str(caught.value)
+
+
+def test_a_folder_that_is_no_assistant_is_said(tmp_path):
+    with pytest.raises(BundleError, match=r"assistant.json is missing"):
+        load_assistant(tmp_path)
 
 
 def test_long_recordings_are_the_mean_direction_of_their_stretches(one):
@@ -173,17 +186,33 @@ def test_bad_enrolments_are_said(one, user, tmp_path, voice_folder):
     folder = write_voice(tmp_path / "two", takes=1, speaker=["a", "b"])
     with pytest.raises(ValueError, match="row 3: is by 'b' and the first by 'a'"):
         read_recordings(one, folder)
-    with pytest.raises(AssistantError, match="nobody is enrolled here"):
+    with pytest.raises(BundleError, match=r"no enrolled user \(user.json is missing\); run `jaxmeta enroll`"):
         load_user(tmp_path)
-    saved = save_user(tmp_path / "me", one, user)
-    card = json.loads((saved / "user.json").read_text())
-    for change, message in (({"kind": "x"}, "enrol again"), ({"words": 3}, "not an enrolment")):
-        (saved / "user.json").write_text(json.dumps(card | change))
-        with pytest.raises(AssistantError, match=message):
-            load_user(saved)
-    (saved / "user.json").write_text(json.dumps(card | {"words": {"hum": 3}}))
-    with pytest.raises(AssistantError, match="does not fit"):
-        load_user(saved)
+
+
+BAD_USERS = [
+    ({"kind": "x"}, "kind is 'x'"),
+    ({"words": 3}, "words is 3 and must be an object"),
+    ({"words": {"hum": 0}}, "hum=0 must be 1 or more"),
+    ({"clips": True}, "clips is True and must be an integer"),
+    ({"words": {"hum": 3}}, "the weights do not fit user.json: words is float32"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_USERS, ids=[message[:20] for _, message in BAD_USERS])
+def test_a_user_whose_card_is_wrong_is_refused_in_one_line(one, user, tmp_path, change, message):
+    path = save_user(tmp_path / "me", one, user) / "user.json"
+    seal(path, json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises((CardError, BundleError), match=message) as caught:
+        load_user(tmp_path / "me")
+    assert "\n" not in str(caught.value) and "jaxmeta enroll" in str(caught.value)
+
+
+def test_a_user_with_the_assistant_of_another_is_refused(one, user, tmp_path):
+    folder = save_user(tmp_path / "me", one, user)
+    save_assistant(folder / "assistant", one._replace(unknown=2 * one.unknown))
+    with pytest.raises(BundleError, match=r"assistant/assistant.json: damaged, or changed"):
+        load_user(folder)
 
 
 def unit(vector):
