@@ -54,7 +54,7 @@ class Config:
     """Checkpoints, logs and results; the same command resumes there."""
 
 
-class Preset(NamedTuple):
+class CompressionPreset(NamedTuple):
     """How both networks are trained, and for which forms they are trained again."""
 
     words: words.Preset
@@ -73,11 +73,11 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "quick": Preset(
+    "quick": CompressionPreset(
         words.PRESETS["quick"]["protonet"]._replace(updates=250, batches=((5, 3, 1),)), 60, {"sparse": (0.8,)},
         Training("gru", "tiny", 320, 3e-3, frames_per_batch=8_000, max_frames=400, dropout=0.0), 0, {}, 1,
     ),
-    "full": Preset(
+    "full": CompressionPreset(
         words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500,
         {"sparse": (0.8,), "channels": (0.5,), "bits": (4,), "calibration": 200},
         Training("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 2_000,
@@ -118,7 +118,7 @@ def main(config: Config) -> dict:
     return write_tables(config.workdir, text, rows + times, stamp(config.seed, sys.argv, data))
 
 
-def _preset(config: Config) -> Preset:
+def _preset(config: Config) -> CompressionPreset:
     preset, updates = PRESETS[config.preset], config.updates
     if updates is None:
         return preset
@@ -128,7 +128,7 @@ def _preset(config: Config) -> Preset:
     )  # fmt: skip
 
 
-def _words(config: Config, preset: Preset) -> tuple[WordNetwork, dict[str, str]]:
+def _words(config: Config, preset: CompressionPreset) -> tuple[WordNetwork, dict[str, str]]:
     from jaxmeta.data.word_corpora import find_corpora, find_noise, load_words, noise_features
     from jaxmeta.words.compression import WordNetwork
 
@@ -138,7 +138,7 @@ def _words(config: Config, preset: Preset) -> tuple[WordNetwork, dict[str, str]]
     return WordNetwork(data, noise, preset.words, preset.words_early, directory, config.seed), data.fingerprints
 
 
-def _recogniser(config: Config, preset: Preset) -> tuple[RecogniserNetwork, dict[str, str]]:
+def _recogniser(config: Config, preset: CompressionPreset) -> tuple[RecogniserNetwork, dict[str, str]]:
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.folders import data_folders
     from jaxmeta.recognition.compression import RecogniserNetwork

@@ -65,7 +65,7 @@ class Config:
     """Checkpoints, logs and results, a folder for each target; the same command resumes there."""
 
 
-class Preset(NamedTuple):
+class LanguagePreset(NamedTuple):
     """How a target is trained and tested."""
 
     voices: int
@@ -96,7 +96,7 @@ class Preset(NamedTuple):
     """Stored utterances in a batch."""
 
 
-_QUICK = Preset(
+_QUICK = LanguagePreset(
     voices=2, width=72, dropout=0.0, updates=900, rate=5e-3, batch_size=32, max_frames=240,
     meta=MetaTraining(40, 5e-4, tasks=4, support=10, query=10, steps=3, inner_rate=3e-3, longest=240),
     rates=(3e-3, 1e-2), steps=20, draws=2, queries=60, language_updates=150, stored=20, replayed=8,
@@ -106,7 +106,7 @@ _FULL = _QUICK._replace(
     meta=_QUICK.meta._replace(updates=400, support=20, steps=5, longest=400),
     rates=(1e-3, 3e-3, 1e-2), steps=30, queries=200, language_updates=500, stored=50,
 )  # fmt: skip
-PRESETS: Mapping[tuple[Target, str], Preset] = {
+PRESETS: Mapping[tuple[Target, str], LanguagePreset] = {
     ("transcription", "quick"): _QUICK,
     ("transcription", "full"): _FULL,
     ("translation", "quick"): _QUICK._replace(updates=2_000),
@@ -162,7 +162,7 @@ def main(config: Config) -> dict:
     return write_tables(folder, text, rows, stamp(config.seed, sys.argv, data.fingerprints))
 
 
-def few_shot(config: Config, preset: Preset, data: Languages, folder: Path) -> list[dict]:
+def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Path) -> list[dict]:
     """Rows of the trained and the meta-trained weights, adapted to languages never heard."""
     from jaxmeta import first_order, forward_only, mixed_mode
     from jaxmeta.data.sampling.by_language import language_episodes
@@ -211,7 +211,7 @@ def few_shot(config: Config, preset: Preset, data: Languages, folder: Path) -> l
     return language_table(methods, protocol("test", data.unseen), (0, *SHOTS), count)
 
 
-def sequence(config: Config, preset: Preset, data: Languages, folder: Path) -> tuple[list[dict], list[dict]]:
+def sequence(config: Config, preset: LanguagePreset, data: Languages, folder: Path) -> tuple[list[dict], list[dict]]:
     """Errors of every language after every step, and transfer, of each way to learn languages in turn."""
     from jaxmeta.models.acoustic import Size
     from jaxmeta.models.acoustic_layers import recogniser_layers
@@ -228,7 +228,7 @@ def sequence(config: Config, preset: Preset, data: Languages, folder: Path) -> t
     return learning.run().tables(data.sequence)
 
 
-def learner_and_decoder(config: Config, preset: Preset, data: Languages) -> tuple[Callable, Callable]:
+def learner_and_decoder(config: Config, preset: LanguagePreset, data: Languages) -> tuple[Callable, Callable]:
     """(rate, steps, estimator) -> MAML of the network of the target, and what makes labels of its predictions."""
     from jaxmeta import maml
     from jaxmeta.decoding.greedy import greedy
@@ -253,7 +253,7 @@ def count_edits(data: Languages) -> Callable:
     return character_edits if data.vocabulary.level == "character" else word_edits
 
 
-def _preset(config: Config) -> Preset:
+def _preset(config: Config) -> LanguagePreset:
     preset = PRESETS[config.target, config.preset]
     given = {name: getattr(config, name) for name in ("updates", "language_updates", "draws")}
     return replaced(preset, **given)._replace(meta=replaced(preset.meta, updates=config.meta_updates))

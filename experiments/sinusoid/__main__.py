@@ -217,9 +217,9 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             np.nan_to_num([row[name] for row in own], nan=np.inf, posinf=np.inf)
             for name in ("mse", "ci95", "diverged", "seconds")
         )
-        found = {"mse": np.median(mse), "ci95": np.median(ci95), "lowest": mse.min(), "highest": mse.max()}
-        found |= {"diverged": diverged.mean(), "seconds": np.median(seconds)}
-        summary.append({"steps": steps} | {name: float(value) for name, value in found.items()} | {"seeds": len(own)})
+        scores = {"mse": np.median(mse), "ci95": np.median(ci95), "lowest": mse.min(), "highest": mse.max()}
+        scores |= {"diverged": diverged.mean(), "seconds": np.median(seconds)}
+        summary.append({"steps": steps} | {name: float(value) for name, value in scores.items()} | {"seeds": len(own)})
     return summary
 
 

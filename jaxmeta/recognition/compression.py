@@ -23,7 +23,7 @@ from jaxmeta.decoding.error_rates import error_rate
 from jaxmeta.evaluation.adaptation import AdaptationProtocol, Build, adapt_and_recognise, padded_lengths
 from jaxmeta.evaluation.choosing import ChosenMethod, choose
 from jaxmeta.evaluation.transcripts import Transcripts
-from jaxmeta.models.acoustic import SIZES, recogniser
+from jaxmeta.models.acoustic import recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning
 from jaxmeta.recognition.presets import Training
 from jaxmeta.recognition.training import train_in_stages, train_on_all_speakers
@@ -85,8 +85,7 @@ class RecogniserNetwork:
 
     def build(self, **options: Any) -> Model:
         """The network; options are more arguments of `recogniser`."""
-        encoder = self.training.encoder
-        return recogniser(self.vocabulary.size, encoder, SIZES[encoder][self.training.size], **options)
+        return recogniser(self.vocabulary.size, self.training.encoder, self.training.size, **options)
 
     @cached_property
     def inputs(self) -> Ragged:
