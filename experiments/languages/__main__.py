@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from jaxmeta.recognition.presets import MetaTraining, replaced
+from jaxmeta.recognition.presets import LanguageTraining, MetaTraining, replaced
 
 if TYPE_CHECKING:
     from experiments.languages.data import Languages
@@ -75,10 +75,8 @@ class LanguagePreset(NamedTuple):
     dropout: float
     updates: int
     """Of supervised training on the languages of pretraining."""
-    rate: float
-    batch_size: int
-    max_frames: int
-    """Longer utterances are left out."""
+    each: LanguageTraining
+    """Of each language in the sequence; but for the updates and replay, of pretraining too."""
     meta: MetaTraining
     rates: tuple[float, ...]
     """To choose from on the validation language."""
@@ -88,30 +86,24 @@ class LanguagePreset(NamedTuple):
     """Support sets of each size for a language."""
     queries: int
     """Test utterances of a language."""
-    language_updates: int
-    """Of each language in the sequence."""
-    stored: int
-    """Utterances of each language that replay stores."""
-    replayed: int
-    """Stored utterances in a batch."""
 
 
 _QUICK = LanguagePreset(
-    voices=2, width=72, dropout=0.0, updates=900, rate=5e-3, batch_size=32, max_frames=240,
-    meta=MetaTraining(40, 5e-4, tasks=4, support=10, query=10, steps=3, inner_rate=3e-3, longest=240),
-    rates=(3e-3, 1e-2), steps=20, draws=2, queries=60, language_updates=150, stored=20, replayed=8,
+    2, 72, 0.0, 900, LanguageTraining(150, 5e-3, batch_size=32, max_frames=240, stored=20, replayed=8),
+    MetaTraining(40, 5e-4, tasks=4, support=10, query=10, steps=3, inner_rate=3e-3, longest=240),
+    rates=(3e-3, 1e-2), steps=20, draws=2, queries=60,
 )  # fmt: skip
-_FULL = _QUICK._replace(
-    width=112, dropout=0.1, updates=4_000, rate=3e-3, max_frames=400, draws=3,
-    meta=_QUICK.meta._replace(updates=400, support=20, steps=5, longest=400),
-    rates=(1e-3, 3e-3, 1e-2), steps=30, queries=200, language_updates=500, stored=50,
+_FULL = LanguagePreset(
+    6, 112, 0.1, 4_000, LanguageTraining(500, 3e-3, batch_size=32, max_frames=400, stored=50, replayed=8),
+    MetaTraining(400, 5e-4, tasks=4, support=20, query=10, steps=5, inner_rate=3e-3, longest=400),
+    rates=(1e-3, 3e-3, 1e-2), steps=30, draws=3, queries=200,
 )  # fmt: skip
 PRESETS: Mapping[tuple[Target, str], LanguagePreset] = {
     ("transcription", "quick"): _QUICK,
     ("transcription", "full"): _FULL,
     ("translation", "quick"): _QUICK._replace(updates=2_000),
     ("translation", "full"): _FULL._replace(
-        voices=6, max_frames=240, updates=8_000, meta=_FULL.meta._replace(longest=240)
+        updates=8_000, each=_FULL.each._replace(max_frames=240), meta=_FULL.meta._replace(longest=240)
     ),
 }
 DEPTH, SHOTS, BEAM, LONGEST_TRANSLATION = 2, (5, 10, 20), 4, 12
@@ -175,16 +167,16 @@ def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Pa
     (learner, decode), count, meta = learner_and_decoder(config, preset, data), count_edits(data), preset.meta
     speech = (data.corpus, data.vocabulary, data.pretraining)
     decides = {"width": preset.width, "dropout": preset.dropout, "data": data.fingerprints}
-    numbers = {name: getattr(preset, name) for name in ("updates", "rate", "batch_size", "max_frames")}
+    training = preset.each._replace(updates=preset.updates, stored=0, replayed=0)
     start = train_on_languages(
-        learner(0.0, 0, first_order()), *speech, folder / "pretraining", **numbers, seed=config.seed, config=decides
+        learner(0.0, 0, first_order()), *speech, training, folder / "pretraining", seed=config.seed, config=decides
     )
     params = {"fine-tuning": start}
     for name in config.methods:
         meta_learner = learner(meta.inner_rate, meta.steps, mixed_mode() if name == "maml" else first_order())
         params[name] = meta_train_on_languages(
             meta_learner, *speech, meta, folder / name, params=start, seed=config.seed,
-            config=decides | numbers | {"method": name},
+            config=decides | {"method": name, "pretraining": training._asdict()},
         )  # fmt: skip
 
     def build(rate: float, steps: int) -> MetaLearner:
@@ -193,10 +185,10 @@ def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Pa
     def protocol(split: str, languages: tuple[str, ...]) -> AdaptationProtocol:
         episodes = language_episodes(
             data.corpus, data.vocabulary, languages, split, supports=SHOTS, draws=preset.draws, query=preset.queries,
-            max_frames=preset.max_frames, seed=config.seed,
+            max_frames=preset.each.max_frames, seed=config.seed,
         )  # fmt: skip
         return AdaptationProtocol(
-            episodes, data.vocabulary, folder / split, [preset.max_frames], sizes=SHOTS[:1], decode=decode
+            episodes, data.vocabulary, folder / split, [preset.each.max_frames], sizes=SHOTS[:1], decode=decode
         )
 
     def error(name: str, rate: float, steps: int) -> float:
@@ -215,14 +207,11 @@ def sequence(config: Config, preset: LanguagePreset, data: Languages, folder: Pa
     """Errors of every language after every step, and transfer, of each way to learn languages in turn."""
     from jaxmeta.models.acoustic import Size
     from jaxmeta.models.acoustic_layers import recogniser_layers
-    from jaxmeta.recognition.languages.sequence import LanguageSequence, LanguageTraining
+    from jaxmeta.recognition.languages.sequence import LanguageSequence
 
-    training = LanguageTraining(
-        preset.language_updates, preset.rate, preset.batch_size, preset.max_frames, preset.stored, preset.replayed
-    )
     learning = LanguageSequence(
         recogniser_layers(data.vocabulary.size, Size(preset.width, DEPTH)), data.corpus, data.vocabulary,
-        data.sequence, training, folder / "sequence", count=count_edits(data), seed=config.seed,
+        data.sequence, preset.each, folder / "sequence", count=count_edits(data), seed=config.seed,
         config={"width": preset.width, "data": data.fingerprints},
     )  # fmt: skip
     return learning.run().tables(data.sequence)
@@ -255,8 +244,10 @@ def count_edits(data: Languages) -> Callable:
 
 def _preset(config: Config) -> LanguagePreset:
     preset = PRESETS[config.target, config.preset]
-    given = {name: getattr(config, name) for name in ("updates", "language_updates", "draws")}
-    return replaced(preset, **given)._replace(meta=replaced(preset.meta, updates=config.meta_updates))
+    return replaced(
+        preset, updates=config.updates, draws=config.draws, each=replaced(preset.each, updates=config.language_updates),
+        meta=replaced(preset.meta, updates=config.meta_updates),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

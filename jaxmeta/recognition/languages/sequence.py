@@ -21,27 +21,13 @@ from jaxmeta.evaluation.transfer import Errors, matrix_rows, transfer_rows
 from jaxmeta.learners.newest_column import freeze, newest_column, next_column, thaw
 from jaxmeta.learners.progressive import column_outputs
 from jaxmeta.recognition.adaptation import LOSS
+from jaxmeta.recognition.presets import LanguageTraining
 from jaxmeta.recognition.training import augmentation
 from jaxmeta.recognition.transcription import transcribe_rows
 from jaxmeta.training.fit import fit
 from jaxmeta.types import Episode, Model, PyTree, Ragged
 
 SCRATCH, FINE_TUNING, REPLAY, PROGRESSIVE = "scratch", "fine-tuning", "replay", "progressive"
-
-
-class LanguageTraining(NamedTuple):
-    """How each language of a sequence is trained, whatever the method."""
-
-    updates: int
-    rate: float
-    """Peak, of the outer optimizer."""
-    batch_size: int
-    max_frames: int
-    """Longer utterances are left out, and all others padded to that; a multiple of 8."""
-    stored: int
-    """Utterances of each language that replay stores."""
-    replayed: int
-    """Stored utterances in a batch."""
 
 
 class SequenceErrors(NamedTuple):

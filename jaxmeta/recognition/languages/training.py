@@ -11,7 +11,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.by_language import language_tasks, rows_of_language
 from jaxmeta.data.sampling.replay import batches_of_rows
 from jaxmeta.data.vocabulary import Vocabulary
-from jaxmeta.recognition.presets import MetaTraining
+from jaxmeta.recognition.presets import LanguageTraining, MetaTraining
 from jaxmeta.recognition.training import augmentation
 from jaxmeta.training.fit import fit
 from jaxmeta.types import MetaLearner, PyTree
@@ -22,12 +22,9 @@ def train_on_languages(
     corpus: Corpus,
     vocabulary: Vocabulary,
     languages: Sequence[str],
+    training: LanguageTraining,
     directory: Path,
     *,
-    updates: int,
-    rate: float,
-    batch_size: int,
-    max_frames: int,
     seed: int,
     config: Mapping[str, Any],
 ) -> PyTree:
@@ -38,22 +35,21 @@ def train_on_languages(
       corpus: with the columns `transcription`, `language` and `split`.
       vocabulary: of all languages.
       languages: values of the column.
+      training: how long, and in which batches.
       directory: of the checkpoints and the log.
-      updates, rate: as in `training.fit.fit`.
-      batch_size: utterances of a batch.
-      max_frames: longer utterances are left out, and all others padded to that; a multiple of 8.
       seed: of the initial weights, the order of utterances and the augmentation.
-      config: what decides the result, besides these numbers.
+      config: what decides the result besides `training` and the seed.
     Raises:
       Interrupted: a signal came; the same call resumes.
       ValueError: a language has no utterance; the directory holds a run of another config.
     """
-    rows = np.concatenate([rows_of_language(corpus, language, "train", max_frames) for language in languages])
-    batches = batches_of_rows(corpus, vocabulary, rows, size=batch_size, padded=max_frames, seed=seed)
-    numbers = {"updates": updates, "rate": rate, "batch_size": batch_size, "max_frames": max_frames, "seed": seed}
+    longest = training.max_frames
+    rows = np.concatenate([rows_of_language(corpus, language, "train", longest) for language in languages])
+    batches = batches_of_rows(corpus, vocabulary, rows, size=training.batch_size, padded=longest, seed=seed)
     return fit(
-        learner, batches, updates, rate, directory, augment=augment_episode(augmentation(), on="query"),
-        features=corpus.frames.shape[1], seed=seed, config=numbers | dict(config),
+        learner, batches, training.updates, training.rate, directory,
+        augment=augment_episode(augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
+        config=training._asdict() | {"seed": seed} | dict(config),
     ).params  # fmt: skip
 
 

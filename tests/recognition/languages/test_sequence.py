@@ -8,7 +8,8 @@ from jaxmeta import Ragged
 from jaxmeta.data.sampling.by_language import rows_of_language
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding.error_rates import word_edits
-from jaxmeta.recognition.languages.sequence import LanguageSequence, LanguageTraining
+from jaxmeta.recognition.languages.sequence import LanguageSequence
+from jaxmeta.recognition.presets import LanguageTraining
 from jaxmeta.recognition.transcription import transcribe_rows
 from tests.languages import LONGEST, NAMES, corpus_of_languages
 
