@@ -110,8 +110,8 @@ DEPTH, SHOTS, BEAM, LONGEST_TRANSLATION = 2, (5, 10, 20), 4, 12
 CHOSEN_SHOTS = 10
 """Utterances at which rates are chosen."""
 FEW_SHOT_COLUMNS = {
-    "language": "", "utterances": "d", "method": "", "rate": "g", "steps": "d", "error": ".1f", "low": ".1f",
-    "high": ".1f", "exact": ".1f", "against": "+.1f", "against_low": "+.1f", "against_high": "+.1f",
+    "language": "", "utterances": "d", "method": "", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
+    "exact": ".1f", "against": ("against", "", "+.1f"),
 }  # fmt: skip
 TRANSFER_COLUMNS = {
     "method": "", "language": "", "scratch": ".1f", "learnt": ".1f", "forward": "+.1f", "forward_low": "+.1f",
@@ -128,7 +128,7 @@ def main(config: Config) -> dict:
     from experiments.languages.data import recorded_words, spoken_phrases
     from jaxmeta.evaluation.languages import plot_languages
     from jaxmeta.evaluation.transfer import plot_matrices
-    from jaxmeta.training.report import markdown_table, stamp, write_tables
+    from jaxmeta.training.report import interval_table, markdown_table, stamp, write_tables
 
     preset, translated, folder = _preset(config), config.target == "translation", config.workdir / config.target
     recorded = config.preset == "full" and not translated
@@ -137,10 +137,8 @@ def main(config: Config) -> dict:
     rate, text, rows = f"{data.vocabulary.level} error rate (%)", "", []
     if "few-shot" in config.parts:
         adapted = few_shot(config, preset, data, folder)
-        # With one method there is nothing to compare.
-        columns = {name: spec for name, spec in FEW_SHOT_COLUMNS.items() if any(name in row for row in adapted)}
         text += f"{rate} in languages never heard before; against: points more than fine-tuning\n\n"
-        text += markdown_table(adapted, columns)
+        text += interval_table(adapted, FEW_SHOT_COLUMNS)
         rows += [{"part": "few-shot"} | row for row in adapted]
         plot_languages(folder, adapted, rate)
     if "sequence" in config.parts and not translated:

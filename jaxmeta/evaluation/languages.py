@@ -28,8 +28,8 @@ def language_table(
       shots: numbers of utterances to adapt to.
       count: edits in characters, words or whatever is written.
     Returns:
-      Columns `error`, `low` and `high`: the error rate in percent with its interval over speakers; `exact`: utterances
-      without any error, in percent; `against`: the difference to the first method in points, with its interval.
+      Columns `error`, the error rate in percent; `exact`, utterances without any error, in percent; `against`, the
+      difference to the first method in points. Errors and differences have intervals over speakers.
     """
     rows = []
     for number in shots:
@@ -49,7 +49,7 @@ def plot_languages(folder: Path, rows: Sequence[Mapping[str, Any]], ylabel: str)
         own = [row for row in rows if row["language"] == language]
         plot_error_rates(
             folder / f"utterances_{language}.png", own, "utterances", f"utterances of {language}", y="error",
-            ylabel=ylabel, title="a language never heard before", bounds=("low", "high"),
+            ylabel=ylabel, title="a language never heard before",
         )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def scores(texts: Transcripts, baseline: Transcripts | None, count: Count) -> di
     edits = count(texts.references, texts.hypotheses)
     rate = bootstrap_rate(edits, texts.speakers)
     right = np.mean([said == written for said, written in zip(texts.references, texts.hypotheses, strict=True)])
-    columns = {"error": rate.value, "low": rate.low, "high": rate.high, "exact": 100 * float(right)}
+    columns = rate.columns("error") | {"exact": 100 * float(right)}
     if baseline is not None:
         other = count(baseline.references, baseline.hypotheses)
         columns |= paired_difference(other, edits, texts.speakers).columns("against")
