@@ -73,18 +73,16 @@ def plot_error_rates(
     y: str = "cer",
     ylabel: str = "character error rate (%)",
     title: str = "speakers never heard in training",
-    bounds: tuple[str, str] | None = None,
 ) -> None:
     """Draw a column of rows against another one as a PNG, a curve with its interval for each method.
 
     Args:
       path: of the picture.
-      rows: with the columns `method`, x, y and the bounds of y's interval.
+      rows: with the columns `method`, x, y, and y's name with `_low` and `_high`.
       x, y: names of columns.
       xlabel, ylabel, title: of the picture.
-      bounds: columns of the interval; None: y's name with `_low` and `_high`.
     """
-    low, high = bounds or (f"{y}_low", f"{y}_high")
+    low, high = f"{y}_low", f"{y}_high"
     series = {}
     for method in dict.fromkeys(row["method"] for row in rows):
         own = sorted((row for row in rows if row["method"] == method), key=lambda row: row[x])

@@ -7,6 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.padding import gather
+from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.greedy import greedy
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.types import Ragged
@@ -42,6 +45,32 @@ def transcribe(one: Recogniser, features: Sequence[np.ndarray], search: Search |
             own = labels.values[place, : labels.lengths[place]]
             texts[row] = one.vocabulary.decode(own) if search is None else search(logs[place], frames)
     return texts
+
+
+def transcribe_rows(
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    rows: np.ndarray,
+    padded: int,
+    recognise: Callable[[Ragged], Ragged],
+    size: int = 32,
+) -> list[str]:
+    """The texts of some rows of a corpus, `size` at a time, so that one program does.
+
+    Args:
+      corpus: of the recordings.
+      vocabulary: of the texts.
+      rows: of no more than `padded` frames.
+      padded: frames of a batch.
+      recognise: speech [size, padded, F] -> labels.
+      size: of a batch.
+    """
+    texts: list[str] = []
+    for start in range(0, len(rows), size):
+        # The last batch is filled up with its last utterance.
+        chosen = rows[np.minimum(np.arange(start, start + size), len(rows) - 1)]
+        texts += vocabulary.decode_rows(recognise(gather(corpus, chosen, padded)))
+    return texts[: len(rows)]
 
 
 def _logits(one: Recogniser, params, inputs: Ragged):
