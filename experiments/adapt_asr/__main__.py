@@ -208,8 +208,9 @@ def _compare(
     test: AdaptationProtocol, others: AdaptationProtocol,
 ) -> dict[str, Any]:  # fmt: skip
     """Test the methods, print the tables, and write results.json, results.md and the plots."""
-    from jaxmeta.evaluation.adaptation_curves import plot_error_rates, step_curve, utterance_curve
+    from jaxmeta.evaluation.adaptation_curves import step_curve, utterance_curve
     from jaxmeta.evaluation.forgetting import forgetting
+    from jaxmeta.evaluation.plots import plot_error_rates
     from jaxmeta.recognition.gate_evaluation import evaluate_gate
     from jaxmeta.recognition.searching import search_gain
     from jaxmeta.training.report import interval_table, stamp, write_tables

@@ -209,7 +209,7 @@ def _adapted(
 
 def _write(config: Config, speech: TranscribedSpeech, noise: np.ndarray, rows: list[dict]) -> dict[str, Any]:
     """Print the table and write results.json, results.md and the plots."""
-    from jaxmeta.evaluation.adaptation_curves import plot_error_rates
+    from jaxmeta.evaluation.plots import plot_error_rates
     from jaxmeta.evaluation.result_cache import params_digest
     from jaxmeta.training.report import interval_table, stamp, write_tables
 
