@@ -3,7 +3,7 @@
     python -m experiments.adapt_asr --preset quick                  # 6 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # hours
 
-A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never met each give a few
+A CTC recogniser of characters is trained on many speakers at once. Then speakers who were held out each give a few
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
 biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
 test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
@@ -168,8 +168,8 @@ def _protocols(config: Config, preset: Preset, speech: TranscribedSpeech) -> tup
 
     def episodes(split: str):
         corpus = speech.held_out.select(split=split)
-        found = adaptation_episodes(corpus, speech.vocabulary, supports=(0, *SHOTS), query=10, seed=config.seed)
-        return replace(found, groups=found.groups[: config.speakers])
+        drawn = adaptation_episodes(corpus, speech.vocabulary, supports=(0, *SHOTS), query=10, seed=config.seed)
+        return replace(drawn, groups=drawn.groups[: config.speakers])
 
     val, test = episodes("val"), episodes("test")
     lengths = padded_lengths((val, test), preset.lengths)

@@ -44,7 +44,7 @@ def plot_error_rates(
     *,
     y: str = "cer",
     ylabel: str = "character error rate (%)",
-    title: str = "speakers never heard in training",
+    title: str = "speakers held out of training",
 ) -> None:
     """Draw a column of rows against another one as a PNG, a curve with its interval for each method.
 
