@@ -29,7 +29,8 @@ def train_assistant(
             word in each and who says it: several recordings of each word by each speaker. A column split (of speakers:
             train, val, test) says who is held out; without it a third of the speakers is. Without speakers for
             validation, scores are calibrated on those held out for the test.
-        out: Folder for the assistant, checkpoints, the log and results.
+        out: Folder for the assistant, checkpoints, the log and results. With synthesised words alone it also gets
+            recordings to try it on: folders `voice`, to be enrolled, and `clips`.
         preset: How long to train, how large a network, and on how many synthesised words.
         updates: Instead of the preset's.
         seed: Of everything random.
@@ -55,6 +56,11 @@ def train_assistant(
         raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
     print(f"training on {data.train.describe()}", file=sys.stderr)
     _train(data, val, background, numbers, out, seed)
+    if not manifests:
+        from jaxmeta.words.examples import write_examples
+
+        write_examples(data.test["synthesised"], data.folders["synthesised"], out)
+        print(f"recordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in")
 
 
 def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path, seed: int) -> None:
@@ -81,9 +87,9 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
 
 def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
     """Errors of verification of test speakers, as a table and in results.json and results.md."""
-    from jaxmeta.training.report import write_tables
+    from jaxmeta.training.report import write_titled_tables
     from jaxmeta.verification.protocols.speakers import verify_in_conditions
 
     rows, _ = verify_in_conditions([voices], tested, (1, 5), seed)
-    table = write_tables(out, {"Speakers that it was not trained on": rows}, run)
+    table = write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
     print(f"{table}\nassistant written to {out}")

@@ -86,7 +86,7 @@ def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run:
     return path
 
 
-def write_tables(
+def write_titled_tables(
     directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
 ) -> str:
     """Write results.md (tables and the command) and results.json, whose rows name their table; returns the tables.

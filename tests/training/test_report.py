@@ -20,7 +20,7 @@ from jaxmeta.training.report import (
     source_digest,
     stamp,
     write_results,
-    write_tables,
+    write_titled_tables,
 )
 
 _SERIES = {
@@ -80,7 +80,7 @@ def test_table_aligns_numbers_and_shows_absent_ones_as_a_dash():
 
 def test_intervals_are_shown_with_their_bounds_and_pairs_with_their_half_width(tmp_path):
     rows = [{"error": Interval(5.0, 1.0, 9.5), "change": (0.0, 0.25)}]
-    text = write_tables(tmp_path, {"Errors": rows}, {"argv": ["train", "it"]})
+    text = write_titled_tables(tmp_path, {"Errors": rows}, {"argv": ["train", "it"]})
     assert text.startswith("Errors:\n\n| error") and "| 5 (1 to 9.5) | 0.0 ± 0.2 |" in text
     assert (tmp_path / "results.md").read_text().endswith("\n`train it`\n")
     assert json.loads((tmp_path / "results.json").read_text())["rows"] == [
