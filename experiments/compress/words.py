@@ -28,7 +28,7 @@ from jaxmeta.types import PyTree, Ragged
 
 if TYPE_CHECKING:
     from experiments.compress.variants import Variant
-    from jaxmeta.words.presets import Preset
+    from jaxmeta.words.presets import WordsPreset
 
 BATCH = 50
 Embeddings = Mapping[str, np.ndarray]
@@ -41,7 +41,7 @@ class Words:
     name = "words"
     groups = staticmethod(word_groups)
 
-    def __init__(self, recipe: Preset, early: int, seed: int, workdir: Path, recorded: bool):
+    def __init__(self, recipe: WordsPreset, early: int, seed: int, workdir: Path, recorded: bool):
         """Args:
         recipe: of the second stage.
         early: updates of the first one.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from experiments.verify_and_recognise.data import Speech
     from jaxmeta.verification.assistant import Assistant
-    from jaxmeta.verification.training import System
+    from jaxmeta.verification.training import TrainedNetwork
     from jaxmeta.verification.voices import Voices
 
 CLIPS = (1, 3, 5)
@@ -75,7 +75,7 @@ def main(config: Config) -> dict:
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.building import make_assistant, voices_of
     from jaxmeta.verification.gate import make_gate
-    from jaxmeta.verification.training import Training
+    from jaxmeta.verification.training import AssistantTraining
     from jaxmeta.verification.voices import floor
     from jaxmeta.words.examples import write_examples
 
@@ -83,7 +83,7 @@ def main(config: Config) -> dict:
     preset, width = ASSISTANTS[config.preset].with_updates(config.updates), WIDTH[config.preset]
     seed, workdir = config.seed, config.workdir
     data = (recorded if config.preset == "full" else synthesised)(preset.invented, seed)
-    training = Training(
+    training = AssistantTraining(
         data.words, data.speakers, workdir, noise=data.noise, fingerprints=data.fingerprints, ways=preset.ways,
         shots=preset.shots, clips=preset.clips, updates=preset.updates, rate=preset.rate, seed=seed,
     )  # fmt: skip
@@ -101,8 +101,7 @@ def main(config: Config) -> dict:
     tables = _who(config, data, [*networks, floor()], preset.rate)
     tables["New words by new speakers, 5-way"] = _new_words([words, fused], data, seed)
     tables |= _use(config, data, assistant, fused, networks[1])
-    print(write_titled_tables(workdir, tables, run))
-    return {"rows": [row for rows in tables.values() for row in rows], "run": run}
+    return write_titled_tables(workdir, tables, run)
 
 
 def _who(config: Config, data: Speech, networks: Sequence[Voices], rate: float) -> dict[str, list[dict]]:
@@ -145,7 +144,7 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
     return verify_in_conditions([head], tested, CLIPS, config.seed, folders=data.folders, conditions=conditions)
 
 
-def _new_words(systems: Sequence[System], data: Speech, seed: int) -> list[dict]:
+def _new_words(systems: Sequence[TrainedNetwork], data: Speech, seed: int) -> list[dict]:
     """Accuracy on new words by new speakers, and the change against the first network."""
     from jaxmeta.evaluation.embeddings import compare, embed
 
@@ -156,7 +155,9 @@ def _new_words(systems: Sequence[System], data: Speech, seed: int) -> list[dict]
     return rows
 
 
-def _use(config: Config, data: Speech, assistant: Assistant, fused: System, voices: Voices) -> dict[str, list[dict]]:
+def _use(
+    config: Config, data: Speech, assistant: Assistant, fused: TrainedNetwork, voices: Voices
+) -> dict[str, list[dict]]:
     """What the assistant is in use, by users of each corpus of words; misses and false alarms are plotted, too."""
     from jaxmeta.evaluation.plots import plot_spotting
     from jaxmeta.verification.building import embedded

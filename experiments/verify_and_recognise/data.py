@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.noise.sounds import swelling
 from jaxmeta.data.audio import read_audio
+from jaxmeta.data.augmentation.artificial_sounds import swelling
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import extract
 from jaxmeta.data.word_corpora import CORPORA, FEATURES, load_words
 from jaxmeta.folders import data_folders
@@ -42,7 +42,7 @@ class Speech(NamedTuple):
     """Those of `test` that say words which are not in training."""
     noise: np.ndarray
     """Log-mels of noise for training [M, L, F]."""
-    conditions: dict[str, Transform | None]
+    conditions: dict[str, WaveformTransform | None]
     """What test recordings are mixed with; none of it is in training."""
     background: list[np.ndarray]
     """Log-mels [T, F] of long stretches without any of the words, none of it in training."""

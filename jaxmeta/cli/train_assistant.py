@@ -68,10 +68,10 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
     from jaxmeta.training.report import stamp
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.building import make_assistant, voices_of
-    from jaxmeta.verification.training import Training, speaker_stretches
+    from jaxmeta.verification.training import AssistantTraining, speaker_stretches
 
     speakers = speaker_stretches(data.train.with_column("pool", data.train.columns["corpus"]))
-    training = Training(
+    training = AssistantTraining(
         data.train, speakers, out, noise=noise, fingerprints=data.fingerprints, ways=numbers.ways,
         shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
     )  # fmt: skip
@@ -91,5 +91,5 @@ def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
     from jaxmeta.verification.protocols.speakers import verify_in_conditions
 
     rows, _ = verify_in_conditions([voices], tested, (1, 5), seed)
-    table = write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
-    print(f"{table}\nassistant written to {out}")
+    write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
+    print(f"assistant written to {out}")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.recognition.meta_training import replaced
-from jaxmeta.recognition.presets import PRESETS, Training
+from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
@@ -52,7 +51,7 @@ def train_recogniser(
     from jaxmeta.recognition.training import train_recogniser
     from jaxmeta.training.runtime import begin
 
-    training = replaced(PRESETS[preset], None, updates=updates, encoder=encoder, size=size)
+    training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     _check(manifests, out, training, synthesised)
     begin()
     with stages(4) as seconds:
@@ -68,7 +67,7 @@ def train_recogniser(
         _test_and_write(recogniser, speech, out, seed, seconds)
 
 
-def _check(manifests: tuple[Path, ...], out: Path, training: Training, synthesised: bool) -> None:
+def _check(manifests: tuple[Path, ...], out: Path, training: RecogniserPreset, synthesised: bool) -> None:
     if synthesised == bool(manifests):
         raise ValueError("name one or more folders of recordings, or give --synthesised instead; not both, not none.")
     if training.updates < 1:
@@ -79,7 +78,7 @@ def _check(manifests: tuple[Path, ...], out: Path, training: Training, synthesis
         raise ValueError(f"--out {out} exists and holds no interrupted training; name a new folder, or delete it.")
 
 
-def _describe(speech: TranscribedSpeech, training: Training) -> None:
+def _describe(speech: TranscribedSpeech, training: RecogniserPreset) -> None:
     """Say on standard error what is trained on and what is held out."""
     left_out = int((speech.train.length > training.max_frames).sum())
     print(

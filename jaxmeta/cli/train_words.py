@@ -6,14 +6,14 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.words.presets import PRESETS, Name
+from jaxmeta.words.presets import PRESETS, LearnerName
 
 
 def train_words(
     manifests: Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    learner: Name = "protonet",
+    learner: LearnerName = "protonet",
     preset: Literal["quick", "full"] = "quick",
     ways: int = 5,
     shots: tuple[int, ...] = (1, 5),

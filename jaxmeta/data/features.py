@@ -59,6 +59,10 @@ class FeatureConfig:
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "n_mfcc"):
             value = getattr(self, name)
             _need(isinstance(value, int) and value >= 1, name, value, "is an integer of at least 1")
+        _need(self.n_fft <= 65_536, "n_fft", self.n_fft, "is at most 65,536")
+        _need(self.sample_rate <= 1_000_000, "sample_rate", self.sample_rate, "is at most 1,000,000 Hz")
+        bins = self.n_fft // 2 + 1
+        _need(self.n_mels <= bins, "n_mels", self.n_mels, f"is at most the bins of the transform, {bins}")
         _need(self.win_length <= self.n_fft, "win_length", self.win_length, f"is at most n_fft={self.n_fft}")
         _need(self.n_mfcc <= self.n_mels, "n_mfcc", self.n_mfcc, f"is at most n_mels={self.n_mels}")
         _need(self.deltas in (0, 1, 2), "deltas", self.deltas, "is 0, 1 or 2")

@@ -4,10 +4,10 @@ import hashlib
 import json
 import os
 import time
-import uuid
 from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.durable import replacing
 from jaxmeta.folders import cache_home
 from jaxmeta.progress import progress_bar
 
@@ -58,9 +58,5 @@ def _read_index(path: Path) -> dict[str, list]:
 
 def _write_index(path: Path, known: dict[str, list]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(json.dumps(known))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, flush=False) as draft:
+        draft.write_text(json.dumps(known))

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 import jaxmeta
-from jaxmeta.metrics import Interval
-from jaxmeta.training.durable import write_json
+from jaxmeta.durable import write_json
+from jaxmeta.metrics import Interval, interval_text
 from jaxmeta.versions import versions
 
 _log = logging.getLogger("jaxmeta")
@@ -70,6 +70,21 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | M
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def interval_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str | tuple[str, str, str]]) -> str:
+    """Rows with intervals as a Markdown table, see `markdown_table`.
+
+    Args:
+      rows: dicts from column to value, with intervals as `Interval.columns` makes them.
+      columns: name -> format specification; or, for an interval, the name that the rows have, the unit and the format
+        specification.
+    """
+    texts = [
+        {name: row.get(name) if isinstance(spec, str) else interval_text(row, *spec) for name, spec in columns.items()}
+        for row in rows
+    ]
+    return markdown_table(texts, {name: spec if isinstance(spec, str) else "" for name, spec in columns.items()})
+
+
 def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> Path:
     """Write `directory/results.json` at once: {"rows": rows, "run": run}.
 
@@ -86,21 +101,32 @@ def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run:
     return path
 
 
-def write_titled_tables(
-    directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
-) -> str:
-    """Write results.md (tables and the command) and results.json, whose rows name their table; returns the tables.
+def write_tables(directory: str | Path, tables: str, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> dict:
+    """Print tables, write them with the command as results.md, and write results.json; returns what that holds.
 
     Args:
       directory: created if missing.
-      tables: title -> rows, each a dict from column to value; columns stand in the order of the first row.
-      run: the stamp.
+      tables: as `markdown_table` gives them.
+      rows, run: as in `write_results`.
     """
-    text = "\n".join(f"{title}:\n\n{markdown_table(rows, list(rows[0]))}" for title, rows in tables.items())
-    rows = [{"table": title, **row} for title, each in tables.items() for row in each]
+    print(tables)
     path = write_results(directory, rows, run).with_suffix(".md")
-    path.write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    return text
+    path.write_text(f"{tables}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
+    return {"rows": list(rows), "run": dict(run)}
+
+
+def write_titled_tables(
+    directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
+) -> dict:
+    """`write_tables` of several tables; rows name theirs under "table", and columns stand in the order of the first row.
+
+    Args:
+      directory, run: as in `write_tables`.
+      tables: title -> rows, each a dict from column to value.
+    """
+    texts = [f"{title}:\n\n{markdown_table(rows, list(rows[0]))}" for title, rows in tables.items()]
+    rows = [{"table": title, **row} for title, each in tables.items() for row in each]
+    return write_tables(directory, "\n".join(texts), rows, run)
 
 
 def plot_curves(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxmeta.data.augmentation.waveform import heard_in
+from jaxmeta.data.augmentation.waveform import in_condition
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.metrics import Trials
 from jaxmeta.verification.trials import enrolments, summary, trials
 from jaxmeta.verification.voices import Voices
@@ -21,7 +21,7 @@ def verify_in_conditions(
     seed: int,
     *,
     folders: Mapping[str, Path] | None = None,
-    conditions: Mapping[str, Transform | None] | None = None,
+    conditions: Mapping[str, WaveformTransform | None] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Trials]]]:
     """Errors of every network, corpus, condition and number of clips that enrol a voice.
 
@@ -40,7 +40,7 @@ def verify_in_conditions(
     conditions = {"clean": None} if conditions is None else conditions
     for name, corpus in corpora.items():
         speakers = corpus.columns["speaker"]
-        sounding = {key: heard_in(corpus, (folders or {}).get(name, ""), each) for key, each in conditions.items()}
+        sounding = {key: in_condition(corpus, (folders or {}).get(name, ""), each) for key, each in conditions.items()}
         sets = {count: enrolments(speakers, count, seed) for count in clips}
         sets = {count: each for count, each in sets.items() if len(np.unique(each.speakers)) > 1}
         for network in networks:

@@ -35,10 +35,12 @@ def babble(
     def voice() -> np.ndarray:
         parts: list[np.ndarray] = []
         while sum(map(len, parts)) < size:
-            parts.append(read_audio(files[rng.integers(len(files))], sample_rate))
+            parts.append(read_audio(files[int(rng.integers(len(files)))], sample_rate))
         return unit_power(np.concatenate(parts)[:size])
 
-    return np.stack([unit_power(sum(voice() for _ in range(voices))) for _ in range(count)]).astype(np.float32)
+    return np.stack([unit_power(np.sum([voice() for _ in range(voices)], axis=0)) for _ in range(count)]).astype(
+        np.float32
+    )
 
 
 def swelling(noise: np.ndarray, sample_rate: int = 16_000, *, strength: float = 1.0, seed: int = 0) -> np.ndarray:

@@ -5,6 +5,7 @@ import fcntl
 import json
 import math
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,38 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+    """A draft to write in the place of a file, which it replaces at once when the block ends without an error.
+
+    A reader, or a crash, sees the old file or the new one. Several processes may write the same file.
+    Args:
+      path: of the file; its folder must exist.
+      flush: put the draft on the disk first, so that it is whole after a loss of power too.
+    Raises:
+      OSError: the disk is full or the folder missing; the old file is untouched.
+    """
+    draft = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield draft
+        if flush:
+            sync(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    if flush:
+        sync(path.parent)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file by new text at once, as `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file by new content at once: a reader, or a crash, sees the old file or the new one.
-
-    Raises:
-      OSError: the disk is full or the folder missing; the old file is untouched.
-    """
-    draft = path.with_name(f".{path.name}.draft")
-    try:
+    """Replace a file by new content at once, as `replacing`."""
+    with replacing(path) as draft:
         draft.write_bytes(content)
-        sync(draft)
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
