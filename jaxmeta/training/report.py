@@ -118,7 +118,7 @@ def write_tables(directory: str | Path, tables: str, rows: Sequence[Mapping[str,
 def write_titled_tables(
     directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
 ) -> dict:
-    """`write_tables` of several tables; rows name theirs under "table", and columns stand in the order of the first row.
+    """Several tables by `write_tables`: rows name theirs under "table", and columns stand as in the first row.
 
     Args:
       directory, run: as in `write_tables`.
