@@ -13,7 +13,7 @@ def train_assistant(
     manifests: Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    preset: Literal["quick", "full"] = "quick",
+    preset: Literal["brief", "quick", "full"] | None = None,
     updates: int | None = None,
     seed: int = 0,
     synthesised: bool = False,
@@ -31,7 +31,8 @@ def train_assistant(
             validation, scores are calibrated on those held out for the test.
         out: Folder for the assistant, checkpoints, the log and results. With synthesised words alone it also gets
             recordings to try it on: folders `voice`, to be enrolled, and `clips`.
-        preset: How long to train, how large a network, and on how many synthesised words.
+        preset: How long to train, how large a network, and on how many synthesised words; None: quick, or brief for
+            synthesised words alone.
         updates: Instead of the preset's.
         seed: Of everything random.
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
@@ -47,7 +48,7 @@ def train_assistant(
     from jaxmeta.verification.building import SILENCE, check_speakers
 
     begin()
-    numbers = ASSISTANTS[preset].with_updates(updates)
+    numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
     data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
     val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
     check_speakers(data.train, val, val)

@@ -14,7 +14,7 @@ def train_words(
     *,
     out: Path,
     learner: LearnerName = "protonet",
-    preset: Literal["quick", "full"] = "quick",
+    preset: Literal["brief", "quick", "full"] | None = None,
     ways: int = 5,
     shots: tuple[int, ...] = (1, 5),
     queries: int = 15,
@@ -37,7 +37,7 @@ def train_words(
         out: Folder for checkpoints, logs and results: one of the learner, and one of the classifier, which is shared
             by the learners that are trained into the same folder.
         learner: What is meta-trained.
-        preset: How long to train, and on how many synthesised words.
+        preset: How long to train, and on how many synthesised words; None: quick, or brief for synthesised words alone.
         ways: Words of a test episode.
         shots: Recordings of each word to adapt to, in test episodes.
         queries: Recordings of each word to recognise, in test episodes.
@@ -61,7 +61,7 @@ def train_words(
     from jaxmeta.words.training import train_words as train
 
     begin()
-    chosen = PRESETS[preset][learner].with_updates(updates)
+    chosen = PRESETS[preset or ("quick" if manifests else "brief")][learner].with_updates(updates)
     protocol = Protocol(ways, queries, episodes, seed + 1, "layer")
     with stages(5) as seconds:
         with stage("preparing the speech"):
