@@ -43,7 +43,7 @@ def train_assistant(
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
     if updates is not None and updates < 1:
         raise ValueError(f"--updates must be 1 or more, got {updates}.")
-    from jaxmeta.data.word_corpora import load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
@@ -56,11 +56,13 @@ def train_assistant(
     if len(background) < 2 * SILENCE:
         raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
     print(f"training on {data.train.describe()}", file=sys.stderr)
+    if synthesised:
+        print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
     _train(data, val, background, numbers, out, seed)
     if not manifests:
         from jaxmeta.words.examples import write_examples
 
-        write_examples(data.test["synthesised"], data.folders["synthesised"], out)
+        write_examples(data.test[SYNTHESISED], data.folders[SYNTHESISED], out)
         print(f"recordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in")
 
 

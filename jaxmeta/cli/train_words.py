@@ -53,7 +53,7 @@ def train_words(
     for name, value, least in (("ways", ways, 2), ("episodes", episodes, 1), ("updates", updates, 1)):
         if value is not None and value < least:
             raise ValueError(f"--{name} must be {least} or more, got {value}.")
-    from jaxmeta.data.word_corpora import load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
     from jaxmeta.training.report import stamp
@@ -69,6 +69,8 @@ def train_words(
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
         print(f"training on {data.train.describe()}", file=sys.stderr)
+        if synthesised:
+            print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
         methods = train(
             data.train, out, preset=chosen, noise=background, fingerprints=data.fingerprints, learner=learner,
             ways=ways, steps=steps, seed=seed,
