@@ -14,7 +14,7 @@ from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.spectral import mix_noise
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.augmentation.waveform import Noises, noisy, reverberant
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.types import Array, Episode, Key
 
 
@@ -25,7 +25,7 @@ class Condition(NamedTuple):
     """"clean", "room", or a group of noises."""
     snr: float | None
     """Decibels; None without noise."""
-    transform: Transform | None
+    transform: WaveformTransform | None
     """Of the waveform; None: there is none."""
 
     @property
@@ -54,7 +54,8 @@ def noise_conditions(
 def artificial_conditions(voices: Sequence[Path], snrs: Sequence[float], seed: int) -> tuple[Condition, ...]:
     """Conditions that need no recordings of noise, none of which is in `coloured_noise(..., seed=seed)`.
 
-    So a recogniser may be trained in that. Groups of noises are "seen", steady noise from white to brown, and "unseen", babble and noise that swells.
+    So a recogniser may be trained in that. Groups of noises are "seen", steady noise from white to brown, and "unseen",
+    babble and noise that swells.
     Args:
       voices: recordings of speech, for the babble.
       snrs, seed: as in `noise_conditions`; the seed is that of everything.
