@@ -33,7 +33,7 @@ class BundleError(ValueError):
     """A folder holds nothing of the kind, or is damaged, or its parts do not fit; the message says what to do."""
 
 
-class Kind(NamedTuple):
+class BundleKind(NamedTuple):
     """What some folders have in common."""
 
     name: str
@@ -83,7 +83,7 @@ class Bundle(NamedTuple, Generic[T]):
 
 def save_bundle(
     folder: str | Path,
-    kind: Kind,
+    kind: BundleKind,
     card: Mapping[str, Any],
     weights: PyTree,
     files: Mapping[str, Callable[[Path], object]] | None = None,
@@ -119,7 +119,7 @@ def save_bundle(
     return folder
 
 
-def open_bundle(folder: str | Path, kind: Kind, card: Callable[..., T]) -> Bundle[T]:
+def open_bundle(folder: str | Path, kind: BundleKind, card: Callable[..., T]) -> Bundle[T]:
     """Read the card of a folder, and check that every file is what was written.
 
     Args:
@@ -147,7 +147,7 @@ def open_bundle(folder: str | Path, kind: Kind, card: Callable[..., T]) -> Bundl
     return Bundle(folder, built, place, _forms(folder / WEIGHTS, kind.remedy))
 
 
-def _hashes(card: dict[str, Any], place: Place, kind: Kind) -> dict[str, str]:
+def _hashes(card: dict[str, Any], place: Place, kind: BundleKind) -> dict[str, str]:
     """The hashes that a card holds, taken out of it."""
     place = place.at("sha256")
     if "sha256" not in card:
@@ -161,7 +161,7 @@ def _hashes(card: dict[str, Any], place: Place, kind: Kind) -> dict[str, str]:
     return hashes
 
 
-def _check_unchanged(folder: Path, kind: Kind, hashes: dict[str, str]) -> None:
+def _check_unchanged(folder: Path, kind: BundleKind, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         path = folder / name
         if not path.is_file():

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jaxmeta.recognition.presets import MetaTraining, Training, replaced
+from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.evaluation.adaptation import AdaptationProtocol
@@ -61,7 +61,7 @@ class Config:
 class Preset(NamedTuple):
     """How the recogniser is trained, meta-trained and tested."""
 
-    training: Training
+    training: RecogniserPreset
     read_aloud_updates: int
     """Before, on the recordings and their transcripts read by artificial voices."""
     meta: MetaTraining
@@ -71,11 +71,11 @@ class Preset(NamedTuple):
 
 PRESETS = {
     "quick": Preset(
-        Training("gru", "tiny", 600, 3e-3, frames_per_batch=8_000, max_frames=400, dropout=0.0), 0,
+        RecogniserPreset("gru", "tiny", 600, 3e-3, frames_per_batch=8_000, max_frames=400, dropout=0.0), 0,
         MetaTraining(30, 3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.1, longest=300), 1,
     ),
     "full": Preset(
-        Training("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 2_000,
+        RecogniserPreset("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 2_000,
         MetaTraining(150, 3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.03, longest=500), 2,
     ),
 }  # fmt: skip
@@ -143,7 +143,7 @@ def _train(config: Config, preset: Preset, speech: TranscribedSpeech) -> Recogni
     """The recogniser that is trained on all speakers at once, in one stage or two."""
     from jaxmeta.models.acoustic import SIZES, recogniser
     from jaxmeta.recognition.corpora import FEATURES, with_read_aloud
-    from jaxmeta.recognition.recogniser import Card, Recogniser
+    from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard
     from jaxmeta.recognition.training import train_in_stages
     from jaxmeta.training.report import stamp
 
@@ -158,7 +158,7 @@ def _train(config: Config, preset: Preset, speech: TranscribedSpeech) -> Recogni
         speech.held_out.select(split="val"), vocabulary, training, config.workdir, seed=config.seed,
     )  # fmt: skip
     origin = stamp(config.seed, sys.argv, speech.fingerprints)
-    return Recogniser(Card(training.encoder, size._asdict(), FEATURES, origin=origin), vocabulary, params)
+    return Recogniser(RecogniserCard(training.encoder, size._asdict(), FEATURES, origin=origin), vocabulary, params)
 
 
 def _protocols(config: Config, preset: Preset, speech: TranscribedSpeech) -> tuple[AdaptationProtocol, ...]:

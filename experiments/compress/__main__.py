@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jaxmeta.recognition.presets import Training
+from jaxmeta.recognition.presets import RecogniserPreset
 from jaxmeta.words import presets as words
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ class Config:
 class CompressionPreset(NamedTuple):
     """How both networks are trained, and for which forms they are trained again."""
 
-    words: words.Preset
+    words: words.WordsPreset
     """Of the second stage."""
     words_early: int
     """Updates of the first stage, to whose end pruned networks are rewound."""
     words_again: Mapping[str, Any]
     """As `compress.variants.variants` takes it."""
-    speech: Training
+    speech: RecogniserPreset
     """Of the second stage."""
     speech_early: int
     """Updates of the first stage, on transcripts read by artificial voices too; 0: there is none."""
@@ -75,12 +75,12 @@ class CompressionPreset(NamedTuple):
 PRESETS = {
     "quick": CompressionPreset(
         words.PRESETS["quick"]["protonet"]._replace(updates=250, batches=((5, 3, 1),)), 60, {"sparse": (0.8,)},
-        Training("gru", "tiny", 320, 3e-3, frames_per_batch=8_000, max_frames=400, dropout=0.0), 0, {}, 1,
+        RecogniserPreset("gru", "tiny", 320, 3e-3, frames_per_batch=8_000, max_frames=400, dropout=0.0), 0, {}, 1,
     ),
     "full": CompressionPreset(
         words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500,
         {"sparse": (0.8,), "channels": (0.5,), "bits": (4,), "calibration": 200},
-        Training("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 2_000,
+        RecogniserPreset("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 2_000,
         {"sparse": (0.8,), "channels": (0.5,), "calibration": 64}, 2,
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jaxmeta.recognition.presets import MetaTraining, Training, replaced
+from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ class Config:
 class Preset(NamedTuple):
     """How the recogniser is trained in noise, meta-trained and tested."""
 
-    training: Training
+    training: RecogniserPreset
     buckets: int
     """Padded lengths in training, each of which compiles the update again."""
     meta: MetaTraining
@@ -75,12 +75,12 @@ class Preset(NamedTuple):
 METHODS = ("fine-tune all", "maml", "test time", "test time, each")
 PRESETS = {
     "quick": Preset(
-        Training("gru", "tiny", 500, 3e-3, frames_per_batch=8_000, max_frames=360, dropout=0.0), 2,
+        RecogniserPreset("gru", "tiny", 500, 3e-3, frames_per_batch=8_000, max_frames=360, dropout=0.0), 2,
         MetaTraining(30, 3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.1, longest=360),
         speakers=10, rates=(0.01, 0.03, 0.1), steps=(2, 10), methods=METHODS[:3],
     ),
     "full": Preset(
-        Training("gru", "small", 5_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 3,
+        RecogniserPreset("gru", "small", 5_000, 3e-3, frames_per_batch=12_000, max_frames=800, dropout=0.1), 3,
         MetaTraining(150, 3e-4, tasks=4, support=5, query=5, steps=3, inner_rate=0.03, longest=500),
         speakers=20, rates=(0.003, 0.01, 0.03, 0.1, 0.3), steps=(1, 5, 20), methods=METHODS,
     ),

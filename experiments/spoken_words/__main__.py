@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jaxmeta.words.presets import PRESETS, Name
+from jaxmeta.words.presets import PRESETS, LearnerName
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
@@ -35,7 +35,7 @@ class Config:
 
     preset: Literal["quick", "full"] = "quick"
     """How long to train, and on how many synthesised words."""
-    learner: Name = "protonet"
+    learner: LearnerName = "protonet"
     """What is meta-trained."""
     estimator: Literal["unrolled", "first_order", "mixed_mode"] | None = None
     """How the meta-gradient passes through the inner steps; None: exactly (mixed_mode) where the learner allows it."""

@@ -11,15 +11,14 @@ from jaxmeta.data.augmentation.artificial_sounds import swelling
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import extract
 from jaxmeta.data.word_corpora import CORPORA, FEATURES, load_words
 from jaxmeta.folders import data_folders
 from jaxmeta.verification.training import speaker_stretches
 
-SENTENCES, COMMANDS, SOUNDS, LONG = (
-    "en_nonnative_sentences", "en_speech_commands_sample", "noise_esc10", "noise_long",
-)  # fmt: skip
+SENTENCES, COMMANDS = "en_nonnative_sentences", "en_speech_commands_sample"
+SOUNDS, LONG = "noise_esc10", "noise_long"
 SNR = 5.0
 """Decibels of signal over noise, in tests in noise."""
 _TRAIN_FOLDS, _TEST_FOLDS = ("1", "2", "3"), ("4", "5")  # Of noise_esc10: no source of a sound is in two of them.
@@ -43,7 +42,7 @@ class Speech(NamedTuple):
     """Those of `test` that say words which are not in training."""
     noise: np.ndarray
     """Log-mels of noise for training [M, L, F]."""
-    conditions: dict[str, Transform | None]
+    conditions: dict[str, WaveformTransform | None]
     """What test recordings are mixed with; none of it is in training."""
     background: list[np.ndarray]
     """Log-mels [T, F] of long stretches without any of the words, none of it in training."""
@@ -64,8 +63,7 @@ def recorded(invented: int, seed: int) -> Speech:
     folders = {folder.name: folder for folder in recordings}
     words = load_words([folders[name] for name in CORPORA], invented=invented, seed=seed)
     whole = {name: load_corpus(folder, FEATURES).with_column("corpus", name) for name, folder in folders.items()}
-    own = words.train.columns["corpus"]
-    parts = [words.train.select(own == name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
+    parts = [words.train.select(corpus=name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
     parts += [whole[SENTENCES].select(split="train").with_column("pool", SENTENCES)]
     parts += [whole[COMMANDS].with_column("pool", COMMANDS)]
     val, test = ({name: whole[name].select(split=split) for name in (*CORPORA, SENTENCES)} for split in ("val", "test"))

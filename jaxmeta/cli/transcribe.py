@@ -35,11 +35,13 @@ def transcribe(
 
     if not files:
         raise ValueError("no files to transcribe; name one or more after the checkpoint.")
-    one = load_recogniser(checkpoint)
+    recogniser = load_recogniser(checkpoint)
     search = (
-        None if lm is None else word_search(one.vocabulary, lm, beam=beam, lm_weight=lm_weight, word_score=word_score)
+        None
+        if lm is None
+        else word_search(recogniser.vocabulary, lm, beam=beam, lm_weight=lm_weight, word_score=word_score)
     )
-    features = read_features(one.card.features, files, resample=resample)
-    for file, frames, text in zip(files, features, transcribe(one, features, search), strict=True):
-        row = {"file": str(file), "text": text, "seconds": round(len(frames) / one.card.features.frame_rate, 2)}
+    features = read_features(recogniser.card.features, files, resample=resample)
+    for file, frames, text in zip(files, features, transcribe(recogniser, features, search), strict=True):
+        row = {"file": str(file), "text": text, "seconds": round(len(frames) / recogniser.card.features.frame_rate, 2)}
         print(json_lines.dumps(row, ensure_ascii=False) if json else f"{file}\t{text}")

@@ -9,7 +9,7 @@ import optax
 from jax import numpy as jnp
 
 from jaxmeta import Model
-from jaxmeta.compress.channels import Group, channel_masks, shrink
+from jaxmeta.compress.channels import ChannelGroup, channel_masks, shrink
 from jaxmeta.compress.integer import as_trained, aware, calibrated, integer
 from jaxmeta.compress.prune import hold, magnitude, masked
 from jaxmeta.compress.quantize import dequantise_params, quantise_params, stored_bytes
@@ -50,7 +50,7 @@ class TwoStageNetwork(Protocol):
     def build(self, **options: Any) -> Model:
         """The network; options are `widths` and `wrap` of this package's networks."""
 
-    def groups(self, params: PyTree) -> list[Group]:
+    def groups(self, params: PyTree) -> list[ChannelGroup]:
         """Its channels."""
 
     def train(

@@ -27,7 +27,7 @@ def read_features(
     Raises:
       AudioError: a file cannot be used, or has another sample rate; names it.
     """
-    rate, found = config.sample_rate, []
+    rate, features = config.sample_rate, []
     for index, file in enumerate(files):
         place = f"{file}" if where is None else f"{where(index)}: {file}"
         try:
@@ -35,7 +35,7 @@ def read_features(
             own = soundfile.info(file).samplerate
             if own != rate and not resample:
                 raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
-            found.append(extract(waveform, config))
+            features.append(extract(waveform, config))
         except ValueError as error:
             raise AudioError(f"{place}: {error}") from error
-    return found
+    return features

@@ -168,6 +168,6 @@ def _discounts(grams: Mapping[Gram, int]) -> tuple[float, ...]:
     if not all(of[count] for count in (1, 2, 3)):
         return (0.0, *_FALLBACK)
     y = of[1] / (of[1] + 2 * of[2])
-    found = tuple(count - (count + 1) * y * of[count + 1] / of[count] for count in (1, 2, 3))
-    in_range = all(0 < discount < count for count, discount in enumerate(found, start=1))
-    return (0.0, *(found if in_range else _FALLBACK))
+    discounts = tuple(count - (count + 1) * y * of[count + 1] / of[count] for count in (1, 2, 3))
+    in_range = all(0 < discount < count for count, discount in enumerate(discounts, start=1))
+    return (0.0, *(discounts if in_range else _FALLBACK))

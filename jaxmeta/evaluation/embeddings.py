@@ -61,11 +61,11 @@ def compare(
 
 def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:
     """Embeddings of all recordings [R, D], in batches of one form."""
-    longest, found = int(round_up(corpus.length.max())), []
+    longest, batches = int(round_up(corpus.length.max())), []
     for start in range(0, len(corpus), size):
         rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
-        found.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
-    return np.concatenate(found)[: len(corpus)]
+        batches.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
+    return np.concatenate(batches)[: len(corpus)]
 
 
 @partial(jax.jit, static_argnames="model")
@@ -78,13 +78,13 @@ def _classify(support: jax.Array, query: jax.Array) -> jax.Array:
     """Accuracies [B] of tasks with embeddings [B, N, D], ordered by class."""
     learner = protonet(Model(lambda key, inputs: ({}, {}), _identity), cross_entropy, WAYS)
 
-    def one(support, query):
+    def of_task(support, query):
         labels, answers = (jnp.repeat(jnp.arange(WAYS), len(some) // WAYS) for some in (support, query))
         fast, _ = learner.adapt({}, {}, Batch(support, labels, jnp.ones(len(support))), jax.random.key(0))
-        kept = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
-        return accuracy(learner.predict({}, {}, kept, query, jax.random.key(0), False)[0], answers).mean()
+        stored = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
+        return accuracy(learner.predict({}, {}, stored, query, jax.random.key(0), False)[0], answers).mean()
 
-    return jax.vmap(one)(support, query)
+    return jax.vmap(of_task)(support, query)
 
 
 def _identity(params, state, inputs, key, train):

@@ -25,7 +25,7 @@ from jaxmeta.evaluation.choosing import ChosenMethod, choose
 from jaxmeta.evaluation.transcripts import Transcripts
 from jaxmeta.models.acoustic import recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning
-from jaxmeta.recognition.presets import Training
+from jaxmeta.recognition.presets import RecogniserPreset
 from jaxmeta.recognition.training import train_in_stages, train_on_all_speakers
 from jaxmeta.types import PyTree
 
@@ -50,7 +50,7 @@ class RecogniserNetwork:
         val: Corpus,
         test: Corpus,
         vocabulary: Vocabulary,
-        training: Training,
+        training: RecogniserPreset,
         directory: Path,
         *,
         trained: Path | None = None,

@@ -169,11 +169,11 @@ def _vocabulary(manifests: list[Manifest], splits: list[np.ndarray]) -> Vocabula
 
 
 def _check_alignable(manifest: Manifest, corpus: Corpus, vocabulary: Vocabulary) -> None:
-    found = infeasible(corpus, vocabulary, output_lengths)
-    if found:
-        row = found[0].row
+    failures = infeasible(corpus, vocabulary, output_lengths)
+    if failures:
+        row = failures[0].row
         text, seconds = str(corpus.columns["transcription"][row]), corpus.length[row] / FEATURES.frame_rate
         raise ManifestError(
-            f"{manifest.where(row)}: {text!r} is too long for {seconds:.2f} s of sound, as are {len(found):,} in all; "
-            "is it the transcript of another recording? Correct it, remove the row, or give --drop-infeasible."
+            f"{manifest.where(row)}: {text!r} is too long for {seconds:.2f} s of sound, as are {len(failures):,} in "
+            "all; is it the transcript of another recording? Correct it, remove the row, or give --drop-infeasible."
         )

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 Preset = TypeVar("Preset", bound=Any)
 
 
-class Training(NamedTuple):
+class RecogniserPreset(NamedTuple):
     """A network, and how long it is trained."""
 
     encoder: Literal["dnn", "gru", "lstm", "conformer"]
@@ -58,9 +58,9 @@ class LanguageTraining(NamedTuple):
     """Stored utterances in a batch."""
 
 
-PRESETS: Mapping[str, Training] = {
-    "quick": Training("gru", "tiny", 300, 3e-3, frames_per_batch=6_000, max_frames=1_000, dropout=0.0),
-    "full": Training("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=1_600, dropout=0.1),
+PRESETS: Mapping[str, RecogniserPreset] = {
+    "quick": RecogniserPreset("gru", "tiny", 300, 3e-3, frames_per_batch=6_000, max_frames=1_000, dropout=0.0),
+    "full": RecogniserPreset("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=1_600, dropout=0.1),
 }
 
 

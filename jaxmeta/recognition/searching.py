@@ -47,8 +47,8 @@ def word_search(vocabulary: Vocabulary, arpa: str | os.PathLike[str], **options:
     search = ctc_beam(vocabulary.units, arpa=arpa, lexicon={word: word for word in words}, **options)
 
     def best(logs: np.ndarray, frames: int) -> str:
-        found = search(logs, frames)
-        return " ".join(found[0].words) if found else ""
+        hypotheses = search(logs, frames)
+        return " ".join(hypotheses[0].words) if hypotheses else ""
 
     return best
 

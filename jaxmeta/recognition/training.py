@@ -22,8 +22,8 @@ from jaxmeta.learners.averaging import uniform
 from jaxmeta.models.acoustic import SIZES, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.corpora import FEATURES, TranscribedSpeech
-from jaxmeta.recognition.presets import MetaTraining, Training
-from jaxmeta.recognition.recogniser import Card, Recogniser, load_recogniser
+from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -48,7 +48,7 @@ def train_recogniser(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
-    training: Training,
+    training: RecogniserPreset,
     directory: Path,
     *,
     seed: int,
@@ -73,7 +73,7 @@ def train_recogniser(
     params = train_on_all_speakers(
         model, corpus, _some(held_out, 100), vocabulary, training, directory, seed=seed, config=config
     )
-    return Recogniser(Card(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
+    return Recogniser(RecogniserCard(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
 
 
 def train_on_all_speakers(
@@ -81,7 +81,7 @@ def train_on_all_speakers(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
-    training: Training,
+    training: RecogniserPreset,
     directory: Path,
     *,
     seed: int,
@@ -123,7 +123,7 @@ def train_in_stages(
     stages: Mapping[str, tuple[Corpus, int]],
     held_out: Corpus,
     vocabulary: Vocabulary,
-    training: Training,
+    training: RecogniserPreset,
     directory: Path,
     *,
     seed: int,
@@ -148,7 +148,7 @@ def train_in_stages(
     return params
 
 
-def weights_to_go_on_from(folder: Path, training: Training, speech: TranscribedSpeech) -> PyTree:
+def weights_to_go_on_from(folder: Path, training: RecogniserPreset, speech: TranscribedSpeech) -> PyTree:
     """Weights of a recogniser in a folder, from which training goes on.
 
     Args:

@@ -19,31 +19,31 @@ Search = Callable[[np.ndarray, int], str]
 _ROWS = 8
 
 
-def transcribe(one: Recogniser, features: Sequence[np.ndarray], search: Search | None = None) -> list[str]:
+def transcribe(recogniser: Recogniser, features: Sequence[np.ndarray], search: Search | None = None) -> list[str]:
     """The text of each recording, in the order given.
 
     Args:
-      one: the recogniser.
+      recogniser: recognises.
       features: log-mels [T, F] of each recording, T at least 1.
       search: how logits become text; None: the best path.
     """
-    run = jax.jit(lambda params, inputs: _logits(one, params, inputs))
+    run = jax.jit(lambda params, inputs: _logits(recogniser, params, inputs))
     texts = [""] * len(features)
     # Recordings of about the same length together, padded to powers of two: few programs, little padding.
     order = sorted(range(len(features)), key=lambda row: len(features[row]))
     for start in range(0, len(order), _ROWS):
         rows = order[start : start + _ROWS]
         longest = 2 ** max(6, math.ceil(math.log2(len(features[rows[-1]]))))
-        values: Any = np.zeros((_ROWS, longest, one.card.features.size), np.float32)
+        values: Any = np.zeros((_ROWS, longest, recogniser.card.features.size), np.float32)
         lengths: Any = np.zeros(_ROWS, np.int32)
         for place, row in enumerate(rows):
             values[place, : len(features[row])] = features[row]
             lengths[place] = len(features[row])
-        logs, labels = jax.tree.map(np.asarray, run(one.params, Ragged(values, lengths)))
+        logs, labels = jax.tree.map(np.asarray, run(recogniser.params, Ragged(values, lengths)))
         for place, row in enumerate(rows):
-            frames = int(one.card.output_lengths(lengths[place]))
+            frames = int(recogniser.card.output_lengths(lengths[place]))
             own = labels.values[place, : labels.lengths[place]]
-            texts[row] = one.vocabulary.decode(own) if search is None else search(logs[place], frames)
+            texts[row] = recogniser.vocabulary.decode(own) if search is None else search(logs[place], frames)
     return texts
 
 
@@ -73,6 +73,6 @@ def transcribe_rows(
     return texts[: len(rows)]
 
 
-def _logits(one: Recogniser, params, inputs: Ragged):
-    outputs, _ = one.model.apply(params, {}, inputs, jax.random.key(0), False)
+def _logits(recogniser: Recogniser, params, inputs: Ragged):
+    outputs, _ = recogniser.model.apply(params, {}, inputs, jax.random.key(0), False)
     return jax.nn.log_softmax(outputs.values), greedy(outputs)

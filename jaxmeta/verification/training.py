@@ -25,14 +25,14 @@ from jaxmeta.verification.voices import SECOND, Voices, with_cohort
 
 MARGIN, SCALE, EMBEDDING = 0.2, 30.0, 128
 """Of the margin softmax, and numbers in a voice's embedding."""
-Kind = Literal["words", "speakers", "fused"]
+NetworkKind = Literal["words", "speakers", "fused"]
 """Networks: for words, for speakers, for both."""
 
 
-class System(NamedTuple):
+class TrainedNetwork(NamedTuple):
     """A trained network; what it cannot tell is None."""
 
-    name: Kind
+    name: NetworkKind
     params: PyTree
     words: Model | None
     """To embeddings of words."""
@@ -45,7 +45,7 @@ class System(NamedTuple):
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
 
-class Training:
+class AssistantTraining:
     """The trainings of one folder, from the same batches; each loads what was trained before.
 
     Words are learnt from episodes, as a prototypical network; speakers by margin softmax over all those of training;
@@ -81,15 +81,15 @@ class Training:
             SPEAKER: augment_episode(speaker_augmentation(noise), on="query"),
         }
 
-    def words(self, width: int) -> System:
+    def words(self, width: int) -> TrainedNetwork:
         """The network for words, with a trunk of this width."""
         model = residual(width=width)
         params = self._train(
             "words", self._of_words(model), self.tasks, self.augments[WORD], {"width": width} | self._words
         )
-        return System("words", params, model, None)
+        return TrainedNetwork("words", params, model, None)
 
-    def speakers(self, width: int) -> System:
+    def speakers(self, width: int) -> TrainedNetwork:
         """The network for speakers."""
 
         def network(outputs: int | None) -> Model:
@@ -98,9 +98,9 @@ class Training:
         learner = self._of_speakers(network(len(self.clips.names)))
         decides = {"width": width} | self._speakers
         params = self._train("speakers", learner, self.clips, self.augments[SPEAKER], decides)
-        return System("speakers", _without_head(params), None, network(None))
+        return TrainedNetwork("speakers", _without_head(params), None, network(None))
 
-    def fused(self, width: int) -> System:
+    def fused(self, width: int) -> TrainedNetwork:
         """The network for both."""
 
         def network(outputs: int | None) -> Model:
@@ -113,7 +113,7 @@ class Training:
             {"width": width} | self._words | self._speakers,
         )  # fmt: skip
         model = network(None)
-        return System("fused", _without_head(params), part(model, WORD), part(model, SPEAKER))
+        return TrainedNetwork("fused", _without_head(params), part(model, WORD), part(model, SPEAKER))
 
     @property
     def _words(self) -> dict[str, Any]:
@@ -136,7 +136,12 @@ class Training:
         }
 
     def _train(
-        self, name: Kind, learner: MetaLearner, sampler: Callable[[int], Any], augment: Augment, decides: dict[str, Any]
+        self,
+        name: NetworkKind,
+        learner: MetaLearner,
+        sampler: Callable[[int], Any],
+        augment: Augment,
+        decides: dict[str, Any],
     ) -> PyTree:
         shared = {"network": name, "updates": self.updates, "rate": self.rate, "seed": self.seed}
         return fit(

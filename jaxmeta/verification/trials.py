@@ -68,15 +68,15 @@ def trials(
     return Trials(scores[tested], enrolled.speakers[which], speakers[recording])
 
 
-def summary(found: Trials, seed: int) -> dict[str, Interval | int]:
+def summary(of_trials: Trials, seed: int) -> dict[str, Interval | int]:
     """Equal error rate in percent and the minimum detection cost, each with its interval over speakers."""
 
     def percent(curve):
         return 100 * equal_error_rate(curve)
 
     return {
-        "EER %": bootstrap_speakers(found, percent, seed=seed),
-        "minDCF": bootstrap_speakers(found, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
-        "trials": len(found.scores),
-        "speakers": len(np.unique(found.spoken)),
+        "EER %": bootstrap_speakers(of_trials, percent, seed=seed),
+        "minDCF": bootstrap_speakers(of_trials, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
+        "trials": len(of_trials.scores),
+        "speakers": len(np.unique(of_trials.spoken)),
     }

@@ -24,7 +24,7 @@ from jaxmeta.metrics import mean_interval
 from jaxmeta.models.words import residual
 from jaxmeta.training.fit import fit
 from jaxmeta.types import PyTree, Ragged
-from jaxmeta.words.presets import Preset
+from jaxmeta.words.presets import WordsPreset
 
 BATCH = 50
 
@@ -34,7 +34,7 @@ class WordNetwork:
 
     groups = staticmethod(word_groups)
 
-    def __init__(self, data: Words, noise: np.ndarray, preset: Preset, early: int, directory: Path, seed: int):
+    def __init__(self, data: Words, noise: np.ndarray, preset: WordsPreset, early: int, directory: Path, seed: int):
         """Args:
         data: training and test words.
         noise: features of background noise [M, L, F], for augmentation.

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxmeta import Model
-from jaxmeta.compress.channels import Group, Part
+from jaxmeta.compress.channels import ChannelGroup, Part
 from jaxmeta.compress.latency import time_in_turns
 from jaxmeta.compress.variants import compare, variants
 
@@ -28,7 +28,7 @@ class Chain:
 
     def groups(self, params):
         parts = Part("first", 1, np.arange(4)[:, None]), Part("second", 0, np.arange(4)[:, None])
-        return [Group("hidden", parts)]
+        return [ChannelGroup("hidden", parts)]
 
     def train(self, name, start=None, update_transform=None, options=None, config=None):
         self.trained[name] = start

@@ -129,7 +129,7 @@ def test_a_saved_vocabulary_comes_back(tmp_path, level):
     assert load_vocabulary(path) == vocabulary
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content == {"format": 1, "level": level, "units": list(vocabulary.units)}
-    assert [found.name for found in tmp_path.iterdir()] == ["vocabulary.json"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["vocabulary.json"]
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from jaxmeta import Model, Ragged
 from jaxmeta.cards import CardError
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
-from jaxmeta.recognition.recogniser import Card, Recogniser, load_recogniser, save_recogniser
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
 
 
 def strided(classes, stride):
@@ -26,7 +26,7 @@ def strided(classes, stride):
     return Model(init, apply)
 
 
-CARD = Card("strided", {"stride": 3}, FeatureConfig(n_mels=16, normalize="none"), subsampling=3)
+CARD = RecogniserCard("strided", {"stride": 3}, FeatureConfig(n_mels=16, normalize="none"), subsampling=3)
 VOCABULARY = build_vocabulary(["ab"])
 MINE = Recogniser(CARD, VOCABULARY, {"head": {"kernel": np.ones((16, 3), np.float32)}}, strided)
 

@@ -137,12 +137,12 @@ def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     assert read.card == whole.card and read.card.options == {"width": 16, "depth": 1}
 
 
-def test_training_goes_on_from_a_recogniser_of_the_same_network_and_speech_alone(one, tmp_path):
-    card = replace(one.card, origin={"data": {"own": "speech"}})
-    save_recogniser(tmp_path, one._replace(card=card))
-    speech = TranscribedSpeech(None, None, one.vocabulary, {"a folder": "speech"}, "")
+def test_training_goes_on_from_a_recogniser_of_the_same_network_and_speech_alone(recogniser, tmp_path):
+    card = replace(recogniser.card, origin={"data": {"own": "speech"}})
+    save_recogniser(tmp_path, recogniser._replace(card=card))
+    speech = TranscribedSpeech(None, None, recogniser.vocabulary, {"a folder": "speech"}, "")
     params = weights_to_go_on_from(tmp_path, TINY, speech)
-    jax.tree.map(np.testing.assert_array_equal, params, one.params)
+    jax.tree.map(np.testing.assert_array_equal, params, recogniser.params)
     with pytest.raises(ValueError, match=r"has the network dnn .*encoder='gru'.* needs another one"):
         weights_to_go_on_from(tmp_path, TINY._replace(encoder="gru"), speech)
     with pytest.raises(ValueError, match=r"writes .*, not \('x',\)"):
@@ -168,12 +168,12 @@ def test_each_stage_starts_where_the_one_before_ended_and_depends_on_it(tmp_path
     assert calls[1] == (tmp_path / "recorded", 3, "synthesised", done | {"recorded": [3, "b"]})
 
 
-def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, one, monkeypatch):
+def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, recogniser, monkeypatch):
     splits = ["train", "train", "val", "val", "val", "test"]
     held_out = read_corpora([write_speakers(tmp_path / "speech", split=splits)]).held_out
     texts = ["bab", "a", "b", "ba b"]
     monkeypatch.setattr("jaxmeta.recognition.validation.transcribe", lambda *arguments: texts)
-    val, test = held_out_errors(one, held_out)
+    val, test = held_out_errors(recogniser, held_out)
     edits = character_edits(SAID[2:5], texts[:3])
     expected = bootstrap_rate(edits, SPEAKERS[2:5])
     assert (val["split"], val["recordings"], val["speakers"]) == ("val", 3, 3)

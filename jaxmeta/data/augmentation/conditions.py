@@ -14,7 +14,7 @@ from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.spectral import mix_noise
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.augmentation.waveform import Noises, noisy, reverberant
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.types import Array, Episode, Key
 
 
@@ -25,7 +25,7 @@ class Condition(NamedTuple):
     """"clean", "room", or a group of noises."""
     snr: float | None
     """Decibels; None without noise."""
-    transform: Transform | None
+    transform: WaveformTransform | None
     """Of the waveform; None: there is none."""
 
     @property

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.metrics import mean_interval
-from jaxmeta.verification.assistant import Assistant, Heard
-from jaxmeta.verification.building import Embedded
+from jaxmeta.verification.assistant import Assistant, Embeddings
+from jaxmeta.verification.building import EmbeddedRecordings
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.protocols.users import draw_users, nearest_words
 from jaxmeta.verification.user import User, absorb, enroll
@@ -30,7 +30,7 @@ class Stream(NamedTuple):
     """The user's recordings that are recognised in the end."""
 
 
-def streams(recordings: Embedded, users: int, seed: int) -> Iterator[Stream]:
+def streams(recordings: EmbeddedRecordings, users: int, seed: int) -> Iterator[Stream]:
     """Users, two thirds of whose later recordings they adapt to, with strangers among them."""
     rng = np.random.default_rng(seed)
     for drawn in draw_users(recordings, 1, users, rng):
@@ -42,7 +42,9 @@ def streams(recordings: Embedded, users: int, seed: int) -> Iterator[Stream]:
         yield Stream(enroll(recordings.at(enrolled), drawn.words.tolist()), enrolled, own, strangers, query)
 
 
-def gated_adaptation(assistant: Assistant, recordings: Embedded, gate: Gate, users: int, seed: int) -> list[dict]:
+def gated_adaptation(
+    assistant: Assistant, recordings: EmbeddedRecordings, gate: Gate, users: int, seed: int
+) -> list[dict]:
     """Rows: the word error in percent after streams without and with strangers, without and with the gate.
 
     One recording of each word enrols the words and the voice. Those that come later have no labels: each counts for
@@ -75,7 +77,7 @@ def gated_adaptation(assistant: Assistant, recordings: Embedded, gate: Gate, use
     ]
 
 
-def gated_use(assistant: Assistant, recordings: Embedded, gate: Gate, users: int, seed: int) -> list[dict]:
+def gated_use(assistant: Assistant, recordings: EmbeddedRecordings, gate: Gate, users: int, seed: int) -> list[dict]:
     """Rows: what becomes of a user's commands and of those of strangers who say the same words, in percent.
 
     "right" is accepted and the right word, "wrong" accepted and another word. Arguments are those of
@@ -103,6 +105,6 @@ def gated_use(assistant: Assistant, recordings: Embedded, gate: Gate, users: int
     ]
 
 
-def _adapted(assistant: Assistant, user: User, recordings: Heard, gate: Gate) -> User:
+def _adapted(assistant: Assistant, user: User, recordings: Embeddings, gate: Gate) -> User:
     """The user after recordings without labels."""
     return absorb(assistant, user, recordings, nearest_words(user, recordings.words).tolist(), gate)[0]

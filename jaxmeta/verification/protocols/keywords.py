@@ -7,8 +7,8 @@ import numpy as np
 
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.metrics import mean_interval
-from jaxmeta.verification.assistant import Assistant, listen
-from jaxmeta.verification.building import Embedded
+from jaxmeta.verification.assistant import Assistant, embed_recordings
+from jaxmeta.verification.building import EmbeddedRecordings
 from jaxmeta.verification.open_set import classify, word_odds
 from jaxmeta.verification.protocols.users import WAYS, draw_users
 from jaxmeta.verification.spotting import peaks, stretches
@@ -47,12 +47,12 @@ def embed_background(assistant: Assistant, recordings: Sequence[np.ndarray]) -> 
     """Embeddings of all stretches of long recordings, given their log-mels [T, F]."""
     searched = [stretches(recording, FEATURES.frame_rate) for recording in recordings]
     places = [each for each, _ in searched]
-    embeddings = listen(assistant, [clip for _, clips in searched for clip in clips]).words
+    embeddings = embed_recordings(assistant, [clip for _, clips in searched for clip in clips]).words
     hours = sum(map(len, recordings)) / FEATURES.frame_rate / 3600
     return Background(places, np.split(embeddings, np.cumsum([len(each) for each in places])[:-1]), hours)
 
 
-def shots_to_enrol(recordings: Embedded) -> list[int]:
+def shots_to_enrol(recordings: EmbeddedRecordings) -> list[int]:
     """Numbers of recordings that enrol a word: 1 and 5, as far as every word has more of each speaker."""
     keys = np.char.add(np.char.add(recordings.speakers, " "), recordings.labels)
     fewest = np.unique(keys, return_counts=True)[1].min()
@@ -60,7 +60,7 @@ def shots_to_enrol(recordings: Embedded) -> list[int]:
 
 
 def open_set_accuracy(
-    assistant: Assistant, recordings: Embedded, background: Background, shots: int, users: int, seed: int
+    assistant: Assistant, recordings: EmbeddedRecordings, background: Background, shots: int, users: int, seed: int
 ) -> dict:
     """Accuracies in percent over words, `unknown` and `silence`: of all, and of each of the three kinds.
 
@@ -74,7 +74,7 @@ def open_set_accuracy(
       seed: of the draws.
     """
     rng, noise, scores = np.random.default_rng(seed), np.concatenate(background.embeddings), []
-    words = recordings.heard.words
+    words = recordings.embeddings.words
     for user in draw_users(recordings, shots, users, rng):
         own = recordings.speakers == user.speaker
         others = rng.choice(np.flatnonzero(own & ~np.isin(recordings.labels, user.words)), QUERIES)
@@ -82,7 +82,9 @@ def open_set_accuracy(
         clips.append(noise[rng.choice(len(noise), QUERIES)])
         prototypes = words[user.enrolled].mean(axis=1)
         odds = word_odds(np.concatenate(clips), prototypes, assistant.unknown, assistant.silence)
-        classes = classify(assistant.card.words(odds.words), assistant.card.background(odds.silence))
+        classes = classify(
+            assistant.card.word_calibration(odds.words), assistant.card.background_calibration(odds.silence)
+        )
         right = classes == np.repeat(np.arange(WAYS + 2), [*map(len, clips)])
         kinds = np.split(right, np.cumsum([sum(map(len, clips[:WAYS])), QUERIES]))
         each = [float(part.mean()) for part in kinds]
@@ -92,17 +94,17 @@ def open_set_accuracy(
 
 
 def false_alarms(
-    assistant: Assistant, recordings: Embedded, background: Background, shots: int, users: int, seed: int
+    assistant: Assistant, recordings: EmbeddedRecordings, background: Background, shots: int, users: int, seed: int
 ) -> Spotting:
     """Words that are spotted in background where there are none, beside enrolled words that are not, over all users.
 
     Arguments are those of `open_set_accuracy`.
     """
     rng, alarms, spoken = np.random.default_rng(seed), [], []
-    words = recordings.heard.words
+    words = recordings.embeddings.words
 
     def ratios(clips: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
-        return assistant.card.words(word_odds(clips, prototypes, assistant.unknown, assistant.silence).words)
+        return assistant.card.word_calibration(word_odds(clips, prototypes, assistant.unknown, assistant.silence).words)
 
     for user in draw_users(recordings, shots, users, rng):
         prototypes = words[user.enrolled].mean(axis=1)

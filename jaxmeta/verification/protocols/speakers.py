@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmeta.data.augmentation.waveform import in_condition
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.metrics import Trials
 from jaxmeta.verification.trials import enrolments, summary, trials
 from jaxmeta.verification.voices import Voices
@@ -21,7 +21,7 @@ def verify_in_conditions(
     seed: int,
     *,
     folders: Mapping[str, Path] | None = None,
-    conditions: Mapping[str, Transform | None] | None = None,
+    conditions: Mapping[str, WaveformTransform | None] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Trials]]]:
     """Errors of every network, corpus, condition and number of clips that enrol a voice.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmeta.verification.building import Embedded, personal
+from jaxmeta.verification.building import EmbeddedRecordings, enrolment_split
 from jaxmeta.verification.user import User
 
 WAYS = 5
@@ -24,7 +24,7 @@ class DrawnUser(NamedTuple):
     """Rows of each word that are left, in random order."""
 
 
-def draw_users(recordings: Embedded, shots: int, count: int, rng: np.random.Generator) -> Iterator[DrawnUser]:
+def draw_users(recordings: EmbeddedRecordings, shots: int, count: int, rng: np.random.Generator) -> Iterator[DrawnUser]:
     """One test speaker after another, each with `WAYS` words.
 
     Args:
@@ -37,7 +37,7 @@ def draw_users(recordings: Embedded, shots: int, count: int, rng: np.random.Gene
     for number in range(count):
         speaker = speakers[number % len(speakers)]
         words = rng.choice(np.unique(recordings.labels[recordings.speakers == speaker]), WAYS, replace=False)
-        yield DrawnUser(speaker, words, *personal(recordings, speaker, words, shots, rng))
+        yield DrawnUser(speaker, words, *enrolment_split(recordings, speaker, words, shots, rng))
 
 
 def nearest_words(user: User, embeddings: np.ndarray) -> np.ndarray:
