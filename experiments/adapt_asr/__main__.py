@@ -3,7 +3,7 @@
     python -m experiments.adapt_asr --preset quick                  # 6 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # hours
 
-A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never met each give a few
+A CTC recogniser of characters is trained on many speakers at once. Then speakers who were held out each give a few
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
 biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
 test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
@@ -168,8 +168,8 @@ def _protocols(config: Config, preset: Preset, speech: TranscribedSpeech) -> tup
 
     def episodes(split: str):
         corpus = speech.held_out.select(split=split)
-        found = adaptation_episodes(corpus, speech.vocabulary, supports=(0, *SHOTS), query=10, seed=config.seed)
-        return replace(found, groups=found.groups[: config.speakers])
+        drawn = adaptation_episodes(corpus, speech.vocabulary, supports=(0, *SHOTS), query=10, seed=config.seed)
+        return replace(drawn, groups=drawn.groups[: config.speakers])
 
     val, test = episodes("val"), episodes("test")
     lengths = padded_lengths((val, test), preset.lengths)
@@ -208,8 +208,9 @@ def _compare(
     test: AdaptationProtocol, others: AdaptationProtocol,
 ) -> dict[str, Any]:  # fmt: skip
     """Test the methods, print the tables, and write results.json, results.md and the plots."""
-    from jaxmeta.evaluation.adaptation_curves import plot_error_rates, step_curve, utterance_curve
+    from jaxmeta.evaluation.adaptation_curves import step_curve, utterance_curve
     from jaxmeta.evaluation.forgetting import forgetting
+    from jaxmeta.evaluation.plots import plot_error_rates
     from jaxmeta.recognition.gate_evaluation import evaluate_gate
     from jaxmeta.recognition.searching import search_gain
     from jaxmeta.training.report import interval_table, stamp, write_tables

@@ -3,7 +3,7 @@
     python -m experiments.noise --preset quick                  # 5 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.noise --preset full  # hours
 
-A CTC recogniser of characters is trained on many speakers in noise of some types. Then speakers that it never met are
+A CTC recogniser of characters is trained on many speakers in noise of some types. Then speakers who were held out are
 recognised in silence, in noise of seen and unseen types at 20, 10, 5 and 0 dB, and in rooms; unadapted, adapted to five
 transcribed utterances in the same condition (by fine-tuning, and by MAML whose tasks were speakers in conditions), and
 adapted at test time to the sound of what is to be recognised, without transcripts. The utterances are the same in every
@@ -209,7 +209,7 @@ def _adapted(
 
 def _write(config: Config, speech: TranscribedSpeech, noise: np.ndarray, rows: list[dict]) -> dict[str, Any]:
     """Print the table and write results.json, results.md and the plots."""
-    from jaxmeta.evaluation.adaptation_curves import plot_error_rates
+    from jaxmeta.evaluation.plots import plot_error_rates
     from jaxmeta.evaluation.result_cache import params_digest
     from jaxmeta.training.report import interval_table, stamp, write_tables
 

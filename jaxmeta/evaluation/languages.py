@@ -9,8 +9,9 @@ import numpy as np
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
 from jaxmeta.decoding.error_rates import Edits
 from jaxmeta.evaluation.adaptation import AdaptationProtocol
-from jaxmeta.evaluation.adaptation_curves import plot_error_rates, transcribe
+from jaxmeta.evaluation.adaptation_curves import transcribe
 from jaxmeta.evaluation.choosing import ChosenMethod
+from jaxmeta.evaluation.plots import plot_error_rates
 from jaxmeta.evaluation.transcripts import Transcripts
 
 Count = Callable[[list[str], list[str]], Edits]

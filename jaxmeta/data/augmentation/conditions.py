@@ -1,4 +1,4 @@
-"""Conditions that speech is heard in: clean, noise of several kinds and levels, rooms; and noise of a whole task."""
+"""Acoustic conditions of speech: clean, noise of several kinds and levels, rooms; and noise that a task shares."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from jaxmeta.types import Array, Episode, Key
 
 
 class Condition(NamedTuple):
-    """What speech is heard in."""
+    """An acoustic condition of speech."""
 
     kind: str
     """"clean", "room", or a group of noises."""
@@ -52,9 +52,9 @@ def noise_conditions(
 
 
 def artificial_conditions(voices: Sequence[Path], snrs: Sequence[float], seed: int) -> tuple[Condition, ...]:
-    """Conditions that need no recordings of noise; `coloured_noise` of the same seed is free to train in.
+    """Conditions that need no recordings of noise, none of which is in `coloured_noise(..., seed=seed)`.
 
-    Groups of noises are "seen", steady noise from white to brown, and "unseen", babble and noise that swells.
+    So a recogniser may be trained in that. Groups of noises are "seen", steady noise from white to brown, and "unseen", babble and noise that swells.
     Args:
       voices: recordings of speech, for the babble.
       snrs, seed: as in `noise_conditions`; the seed is that of everything.
@@ -72,7 +72,7 @@ def same_noise(
     snrs: Sequence[float],
     augmentation: Callable[[rows.Transform], rows.Transform],
 ) -> Callable[[Key, Episode], Episode]:
-    """(key, episode) -> episode, all of whose utterances are heard in the same noise at the same level, or in none.
+    """(key, episode) -> episode, all of whose utterances are in the same noise at the same level, or in none.
 
     Args:
       bank: log-mels of noise [M, L, F].
