@@ -43,7 +43,7 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_transcribed(
     checkpoint,
-    voice_folder,
+    voice_folder,  # noqa: F811
     tmp_path,
     capsys,
 ):
