@@ -126,6 +126,7 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
     """Rows and trials of a head on a recogniser's trunk; the recogniser writes what it wrote before."""
     from experiments.verify_and_recognise.data import SENTENCES
     from jaxmeta.data.corpus import load_corpus
+    from jaxmeta.models.acoustic import Size
     from jaxmeta.models.speaker import text_and_speaker
     from jaxmeta.recognition.recogniser import load_recogniser
     from jaxmeta.verification.protocols.speakers import verify_in_conditions
@@ -133,9 +134,10 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
 
     recogniser = load_recogniser(folder)
     card, classes = recogniser.card, recogniser.vocabulary.size
+    size = Size(card.options["width"], card.options["depth"])
     corpus = load_corpus(data.folders[SENTENCES], card.features).with_column("pool", SENTENCES)
     head = train_speaker_head(
-        lambda outputs: text_and_speaker(classes, card.encoder, card.size, outputs=outputs, embedding=EMBEDDING),
+        lambda outputs: text_and_speaker(classes, card.builder, size, outputs=outputs, embedding=EMBEDDING),
         recogniser.params, corpus.select(split="train"), config.workdir / "sentences", name="head on the recogniser",
         stretch=SENTENCE, clips=HEAD_CLIPS, updates=config.updates or HEAD_UPDATES, rate=rate, seed=config.seed,
         config={"origin": card.origin},

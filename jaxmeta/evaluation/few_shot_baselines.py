@@ -1,4 +1,4 @@
-"""What a few-shot learner stands beside: the same network fine-tuned, and a floor that needs no training."""
+"""Baselines of few-shot learners: the same network fine-tuned, and a floor that needs no training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A recogniser as a file for devices, and the check that it does there what it does here."""
+"""Exports a recogniser to a file for devices, and compares the outputs of the file with the recogniser's."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""One network for words and voices, kept as a folder with all that is needed to use it, which checks its parts."""
+"""An assistant: one network for words and voices, and all that its use needs, as a folder that checks itself."""
 
 import dataclasses
 import functools

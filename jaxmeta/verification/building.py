@@ -1,4 +1,4 @@
-"""A fused network as an assistant: with others to compare with, and scores calibrated on validation speakers."""
+"""Makes an assistant of a trained network: adds what scores are compared with, and calibrates them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
