@@ -87,7 +87,8 @@ def main(config: Config) -> dict:
         data.words, data.speakers, workdir, noise=data.noise, fingerprints=data.fingerprints, ways=preset.ways,
         shots=preset.shots, clips=preset.clips, updates=preset.updates, rate=preset.rate, seed=seed,
     )  # fmt: skip
-    words, speakers, fused = training.words(width), training.speakers(width), training.fused(preset.width)
+    words, speakers = training.train_words(width), training.train_speakers(width)
+    fused = training.train_fused(preset.width)
     first = next(iter(data.new_words))
     write_examples(data.new_words[first], data.folders[first], workdir)
     run = stamp(seed, sys.argv, data.fingerprints)
@@ -152,7 +153,9 @@ def _new_words(systems: Sequence[TrainedNetwork], data: Speech, seed: int) -> li
 
     weights, rows = {system.name: {"weights": system.weights} for system in systems}, []
     for name, corpus in data.new_words.items():
-        clips = {each.name: embed(each.words, each.params, corpus) for each in systems if each.words is not None}
+        clips = {
+            each.name: embed(each.word_model, each.params, corpus) for each in systems if each.word_model is not None
+        }
         rows += [{"corpus": name} | row | weights[row["network"]] for row in compare(corpus, clips, (1, 5), seed + 1)]
     return rows
 
