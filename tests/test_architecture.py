@@ -21,7 +21,7 @@ LAYERS = [
         "jaxmeta.progress",
         "jaxmeta.versions",
     },
-    {"jaxmeta.metrics"},
+    {"jaxmeta.padding", "jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
@@ -35,7 +35,14 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.cards", "jaxmeta.durable", "jaxmeta.folders", "jaxmeta.progress"},
+    "jaxmeta.data": {
+        "jaxmeta.types",
+        "jaxmeta.cards",
+        "jaxmeta.durable",
+        "jaxmeta.folders",
+        "jaxmeta.padding",
+        "jaxmeta.progress",
+    },
     "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""

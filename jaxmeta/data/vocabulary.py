@@ -11,13 +11,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from jaxmeta.cards import read_card
 from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.durable import write_text
+from jaxmeta.padding import pad_rows
 from jaxmeta.types import Ragged
 
 Level = Literal["character", "word"]
@@ -83,11 +84,7 @@ class Vocabulary:
                 raise ValueError(f"{where(row)}: {error}") from None
             if not rows[-1].size:
                 raise ValueError(f"{where(row)}: the text is empty; write it, or leave the row out.")
-        lengths: Any = np.array([len(row) for row in rows], np.int32)
-        values: Any = np.zeros((len(rows), int(round_up(lengths.max(initial=1)))), np.int32)
-        for padded, labels in zip(values, rows, strict=True):
-            padded[: len(labels)] = labels
-        return Ragged(values, lengths)
+        return pad_rows(rows, int(round_up(max(map(len, rows)))))
 
     def decode(self, labels: Sequence[int] | np.ndarray) -> str:
         """The text of classes [L], the inverse of `encode`.

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +10,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.padding import gather
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.greedy import greedy
+from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.types import Ragged
 
@@ -31,17 +31,14 @@ def transcribe(recogniser: Recogniser, features: Sequence[np.ndarray], search: S
     texts = [""] * len(features)
     # Recordings of about the same length together, padded to powers of two: few programs, little padding.
     order = sorted(range(len(features)), key=lambda row: len(features[row]))
+    empty = np.zeros((0, recogniser.card.features.size), np.float32)  # fills the last batch up
     for start in range(0, len(order), _ROWS):
         rows = order[start : start + _ROWS]
         longest = 2 ** max(6, math.ceil(math.log2(len(features[rows[-1]]))))
-        values: Any = np.zeros((_ROWS, longest, recogniser.card.features.size), np.float32)
-        lengths: Any = np.zeros(_ROWS, np.int32)
+        speech = pad_rows([*(features[row] for row in rows), *[empty] * (_ROWS - len(rows))], longest)
+        logs, labels = jax.tree.map(np.asarray, run(recogniser.params, speech))
         for place, row in enumerate(rows):
-            values[place, : len(features[row])] = features[row]
-            lengths[place] = len(features[row])
-        logs, labels = jax.tree.map(np.asarray, run(recogniser.params, Ragged(values, lengths)))
-        for place, row in enumerate(rows):
-            frames = int(recogniser.card.output_lengths(lengths[place]))
+            frames = int(recogniser.card.output_lengths(speech.lengths[place]))
             own = labels.values[place, : labels.lengths[place]]
             texts[row] = recogniser.vocabulary.decode(own) if search is None else search(logs[place], frames)
     return texts

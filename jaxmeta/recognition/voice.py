@@ -9,9 +9,10 @@ import numpy as np
 from jaxmeta.data.manifest import ManifestError, read_manifest
 from jaxmeta.data.recordings import read_features
 from jaxmeta.data.sampling.padding import round_up
+from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.sequence_losses import ctc_feasible
-from jaxmeta.types import Batch, Ragged
+from jaxmeta.types import Batch
 
 
 class VoiceRecordings(NamedTuple):
@@ -46,18 +47,14 @@ def read_voice(recogniser: Recogniser, manifest: str | os.PathLike[str], *, resa
     except ValueError as error:
         raise ManifestError(str(error)) from error
     features = read_features(recogniser.card.features, read.paths(), read.where, resample=resample)
-    longest = int(round_up(max(map(len, features))))
-    values: Any = np.zeros((len(features), longest, recogniser.card.features.size), np.float32)
-    for row, frames in zip(values, features, strict=True):
-        row[: len(frames)] = frames
-    lengths: Any = np.array([len(frames) for frames in features], np.int32)
+    speech = pad_rows(features, int(round_up(max(map(len, features)))))
     weight: Any = np.ones(len(texts), np.float32)
-    fits = np.asarray(ctc_feasible(recogniser.card.output_lengths(lengths), jax.tree.map(np.asarray, labels)))
+    fits = np.asarray(ctc_feasible(recogniser.card.output_lengths(speech.lengths), jax.tree.map(np.asarray, labels)))
     if not fits.all():
         first = int(np.flatnonzero(~fits)[0])
-        seconds = lengths[first] / recogniser.card.features.frame_rate
+        seconds = speech.lengths[first] / recogniser.card.features.frame_rate
         raise ManifestError(
             f"{read.where(first)}: {texts[first]!r} is too long for {seconds:.2f} s of sound; is it the transcript of "
             "another recording?"
         )
-    return VoiceRecordings(Batch(Ragged(values, lengths), labels, weight), texts)
+    return VoiceRecordings(Batch(speech, labels, weight), texts)

@@ -18,7 +18,8 @@ from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.windows import starts
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.speaker import SPEAKER, WORD, word_and_speaker
-from jaxmeta.types import Model, PyTree, Ragged
+from jaxmeta.padding import pad_rows
+from jaxmeta.types import Model, PyTree
 from jaxmeta.verification.calibration import Calibration
 from jaxmeta.verification.scoring import adaptive_s_norm, mean_direction
 
@@ -161,15 +162,12 @@ def _shapes(card: AssistantCard) -> dict[str, PyTree]:
 def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What the network gives for recordings, in batches of one form."""
     longest, batches = int(round_up(max(map(len, features)))), []
+    blank = np.zeros((1, assistant.card.features.size), np.float32)  # fills the last batch up
     for start in range(0, len(features), _ROWS):
         rows = features[start : start + _ROWS]
-        values = np.zeros((_ROWS, longest, assistant.card.features.size), np.float32)
-        lengths = np.ones(_ROWS, np.int32)
-        for place, frames in enumerate(rows):
-            values[place, : len(frames)], lengths[place] = frames, len(frames)
-        outputs = jax.tree.map(
-            np.asarray, _program(assistant.card.width, assistant.card.embedding)(assistant.params, values, lengths)
-        )
+        speech = pad_rows([*rows, *[blank] * (_ROWS - len(rows))], longest)
+        program = _program(assistant.card.width, assistant.card.embedding)
+        outputs = jax.tree.map(np.asarray, program(assistant.params, speech))
         batches.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
     return {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
 
@@ -177,6 +175,4 @@ def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np
 @functools.lru_cache(maxsize=4)
 def _program(width: int, embedding: int) -> Callable[..., dict[str, jax.Array]]:
     model = network(width, embedding)
-    return jax.jit(
-        lambda params, values, lengths: model.apply(params, {}, Ragged(values, lengths), jax.random.key(0), False)[0]
-    )
+    return jax.jit(lambda params, speech: model.apply(params, {}, speech, jax.random.key(0), False)[0])

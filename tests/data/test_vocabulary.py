@@ -151,7 +151,7 @@ def fail(_):
         (None, "cannot be read"),
         ('{"format": 1, "lev', "not JSON"),
         ("\udcff", "not JSON"),
-        ("[]", '"format": 1'),
+        ("[]", "must be an object"),
         ('{"format": 2}', '"format": 1'),
         ('{"format": 1, "level": "character", "units": "abc"}', '"units" must be a list'),
         ('{"format": 1, "level": "character", "units": [1]}', '"units" must be a list'),
