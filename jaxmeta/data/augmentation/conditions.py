@@ -54,7 +54,8 @@ def noise_conditions(
 def artificial_conditions(voices: Sequence[Path], snrs: Sequence[float], seed: int) -> tuple[Condition, ...]:
     """Conditions that need no recordings of noise, none of which is in `coloured_noise(..., seed=seed)`.
 
-    So a recogniser may be trained in that. Groups of noises are "seen", steady noise from white to brown, and "unseen", babble and noise that swells.
+    So a recogniser may be trained in that. Groups of noises are "seen", steady noise from white to brown, and "unseen",
+    babble and noise that swells.
     Args:
       voices: recordings of speech, for the babble.
       snrs, seed: as in `noise_conditions`; the seed is that of everything.
