@@ -56,6 +56,15 @@ class Bundle(NamedTuple, Generic[T]):
     forms: dict[str, jax.ShapeDtypeStruct]
     """Shape and type of each array of the weights, by its path."""
 
+    def check_size(self, place: Place, size: int) -> None:
+        """Refuse a size of a network, such as its width, that its weights cannot have, before it is built.
+
+        Raises:
+          CardError: it is larger than the file of the weights, of which a number takes a byte at least.
+        """
+        if size > (most := (self.folder / WEIGHTS).stat().st_size):
+            raise place.wrong(size, f"at most {most:,}, for {WEIGHTS} has so many bytes")
+
     def weights(self, like: PyTree) -> PyTree:
         """Read the weights.
 
