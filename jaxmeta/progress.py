@@ -196,6 +196,20 @@ class _Loop:
         return f"{self._done:,} of {self._total:,}{self._unit}"
 
 
+@contextmanager
+def progress_callback(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A `progress_bar` as a function of the units that are done so far, and of their number."""
+    with progress_bar(label, total) as advance:
+        before = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        yield report
+
+
 def seconds_left(gaps: "deque[tuple[float, int]]", units: int) -> float | None:
     """Seconds that so many units will take at the pace of these reports (seconds, units); None: not known yet.
 

@@ -4,10 +4,10 @@
     JAXMETA_DATA=DIR python -m experiments.verify_and_recognise --preset full  # two hours on two cores
 
 A network for words (prototypical), one for speakers (margin softmax over all training speakers) and a fused one, whose
-two heads share a trunk, are trained on the same batches. Speakers that none of them heard then enrol with 1, 3 or 5
-clips and are verified, in silence and in noise, and across languages; words that none of them heard are recognised.
-The fused network becomes an assistant with calibrated scores: its gate lets words be recognised and adapted to only
-for the voice that is enrolled, and it looks for enrolled words among others, and in background where there are none.
+two heads share a trunk, are trained on the same batches. Other speakers then enrol with 1, 3 or 5 clips and are
+verified, in silence, in noise and across languages; other words by them are recognised. The fused network becomes an
+assistant: its gate lets words be recognised and adapted to only for the voice that is enrolled, and it looks for
+enrolled words among others, and in background where there are none.
 
 The quick preset synthesises speech; the full one reads recordings under JAXMETA_DATA. `--recogniser` adds a CTC
 recogniser whose frozen trunk tells speakers apart. Writes results.json, results.md, plots, the assistant for
@@ -101,8 +101,7 @@ def main(config: Config) -> dict:
     tables = _who(config, data, [*networks, floor()], preset.rate)
     tables["New words by new speakers, 5-way"] = _new_words([words, fused], data, seed)
     tables |= _use(config, data, assistant, fused, networks[1])
-    print(write_titled_tables(workdir, tables, run))
-    return {"rows": [row for rows in tables.values() for row in rows], "run": run}
+    return write_titled_tables(workdir, tables, run)
 
 
 def _who(config: Config, data: Speech, networks: Sequence[Voices], rate: float) -> dict[str, list[dict]]:
@@ -118,7 +117,7 @@ def _who(config: Config, data: Speech, networks: Sequence[Voices], rate: float) 
         more, curves = _frozen_trunk(config, config.recogniser, data, rate)
         rows, drawn = rows + more, {title: each | curves.get(title, {}) for title, each in drawn.items()}
     plot_verification(config.workdir, drawn, max(CLIPS))
-    title = f"Speakers that no network heard; minDCF at a prior of {PRIOR:g} and equal costs"
+    title = f"Speakers that no network was trained on; minDCF at a prior of {PRIOR:g} and equal costs"
     crossed = verify_across_languages(networks[:-1], data.test, max(CLIPS), config.seed)
     return {title: rows} | ({"Enrolled in one language, verified in another": crossed} if crossed else {})
 
@@ -179,8 +178,7 @@ def _use(
         curves[f"{name}, {shots} recordings of a word"] = (errors.alarms, errors.missed)
         for limit in ALARMS:
             missed, threshold = errors.at(limit)
-            row = {"false alarms an hour": limit, "missed %": 100 * missed, "threshold": threshold}
-            spotting.append(where | row)
+            spotting.append(where | {"false alarms an hour": limit, "missed %": 100 * missed, "threshold": threshold})
     plot_spotting(config.workdir / "keywords.png", curves, background.hours)
     users = f"{USERS} users, five words"
     return {

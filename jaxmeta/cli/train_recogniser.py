@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
     from jaxmeta.recognition.recogniser import Recogniser
 
+VOICE = 20
+"""Recordings to try a recogniser of synthesised speech on."""
+
 
 def train_recogniser(
     manifests: Positional[tuple[Path, ...]] = (),
@@ -42,7 +45,8 @@ def train_recogniser(
         encoder: Kind of network, instead of the preset's.
         size: Of the network, instead of the preset's; from 0.2 to 5 million weights.
         seed: Of everything random.
-        synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth".
+        synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
+            then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
@@ -64,7 +68,11 @@ def train_recogniser(
                 speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
                 config={"data": sorted(speech.fingerprints.values())},
             )  # fmt: skip
+        if synthesised:
+            _write_voice(speech, folders[0], out / "voice")
         _test_and_write(recogniser, speech, out, seed, seconds)
+        if synthesised:
+            print(f"recordings of a voice to try it on: {out / 'voice'}")
 
 
 def _check(manifests: tuple[Path, ...], out: Path, training: RecogniserPreset, synthesised: bool) -> None:
@@ -87,6 +95,15 @@ def _describe(speech: TranscribedSpeech, training: RecogniserPreset) -> None:
         + (f"; {left_out:,} recordings longer than {training.max_frames / 100:g} s are left out" if left_out else ""),
         file=sys.stderr,
     )
+
+
+def _write_voice(speech: TranscribedSpeech, folder: Path, out: Path) -> None:
+    """Copy `VOICE` recordings of a speaker who was held out."""
+    from jaxmeta.data.manifest import copy_recordings
+
+    columns = speech.held_out.select(split="test").columns
+    own = columns["speaker"] == columns["speaker"][0]
+    copy_recordings(folder, out, {name: columns[name][own][:VOICE] for name in ("file_name", "transcription")})
 
 
 def _test_and_write(

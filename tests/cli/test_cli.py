@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_transcribed(
     checkpoint,
     voice_folder,
     tmp_path,
-    capsys,  # noqa: F811
+    capsys,
 ):
     good, bad = [str(voice_folder / "audio" / f"{index}.wav") for index in (0, 1)], tmp_path / "bad.wav"
     bad.write_text("no audio")
