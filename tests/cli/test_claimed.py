@@ -27,10 +27,8 @@ def test_work_that_fails_leaves_nothing(tmp_path, file, error):
 
 
 def test_a_disk_that_is_full_is_said_with_the_place_and_status_74(tmp_path):
-    with (
-        pytest.raises(WritingError, match="out: cannot be written .No space left") as caught,
-        claimed(tmp_path / "out"),
-    ):
+    out = tmp_path / "out"
+    with pytest.raises(WritingError, match=r"out: cannot be written \(No space left") as caught, claimed(out):
         raise OSError(errno.ENOSPC, "No space left on device", str(out / "weights"))
     assert status_of(caught.value) == 74 and not out.exists()
 

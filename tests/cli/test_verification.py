@@ -30,7 +30,7 @@ def test_enroll_keeps_a_voice_and_its_words_and_no_audio(assistant_folder, voice
     main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant_folder, "--json"])
     row = json.loads(capsys.readouterr().out)
     assert row == {
-        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [],
+        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [], "copies": 0,
     }  # fmt: skip
     assert not list(out.rglob("*.wav"))
     kept = tmp_path / "kept"
