@@ -133,7 +133,11 @@ def progress_bar(
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "40 s", "3 min 5 s", "2 h 7 min"."""
+    """Seconds as a person says them: "40 s", "3 min 5 s", "2 h 7 min".
+
+    >>> duration(40), duration(185), duration(7620)
+    ('40 s', '3 min 5 s', '2 h 7 min')
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -216,6 +216,8 @@ def test_every_learner_is_held_to_the_contract():
         for path in LEARNER_FILES
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and getattr(node.returns, "id", "") == "MetaLearner"
+        # A learner has the name of its file; other functions there change a learner that they are given.
+        if node.name == path.stem
     }
     assert factories == LEARNERS.keys() <= set(jaxmeta.__all__)
 

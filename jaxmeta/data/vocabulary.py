@@ -129,6 +129,10 @@ def build_vocabulary(transcripts: Iterable[str], *, level: Level = "character") 
     A combining mark that no precomposed character has (an Arabic vowel sign, say) is a unit of its own.
     Raises:
       ValueError: the texts hold no characters, or another level.
+
+    >>> vocabulary = build_vocabulary(["on off"])
+    >>> vocabulary.units, vocabulary.encode("no").tolist(), vocabulary.decode([3, 4])
+    ((' ', 'f', 'n', 'o'), [3, 4], 'no')
     """
     units = sorted({unit for text in transcripts for unit in _split(normalise(str(text)), level)})
     return Vocabulary(tuple(units), level)
@@ -154,7 +158,11 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
 
 
 def normalise(text: str) -> str:
-    """The text in Unicode NFC, with single spaces for runs of white space, and none at the ends. Case stays."""
+    """The text in Unicode NFC, with single spaces for runs of white space, and none at the ends. Case stays.
+
+    >>> normalise("  light   on ")
+    'light on'
+    """
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

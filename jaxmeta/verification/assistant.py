@@ -169,7 +169,14 @@ def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np
         program = _program(assistant.card.width, assistant.card.embedding)
         outputs = jax.tree.map(np.asarray, program(assistant.params, speech))
         batches.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
-    return {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
+    embedded = {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
+    for leaf in embedded.values():
+        if not (finite := np.isfinite(leaf).all(axis=1)).all():
+            raise ValueError(
+                f"the network makes numbers of recording {int(np.argmin(finite))} that are not finite; train it again, "
+                "or leave that recording out."
+            )
+    return embedded
 
 
 @functools.lru_cache(maxsize=4)

@@ -41,6 +41,16 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
     assert [row["text"] for row in rows] == [line.split("\t")[1] for line in lines]
 
 
+def test_unreadable_files_are_named_and_others_transcribed(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    good, bad = [str(voice_folder / "audio" / f"{index}.wav") for index in (0, 1)], tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    with pytest.raises(SystemExit) as stop:
+        main(["transcribe", checkpoint, good[0], str(bad), good[1]])
+    said = capsys.readouterr()
+    assert stop.value.code == 3 and [line.split("\t")[0] for line in said.out.splitlines()] == good
+    assert str(bad) in said.err and "1 of 3 files could not be read" in said.err
+
+
 def test_a_language_model_makes_words_of_its_own_alone(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     arpa = tmp_path / "words.arpa"
     write_arpa(train_ngram([["ab", "ba"], ["ab"]], 2), arpa)
