@@ -33,7 +33,7 @@ class BundleError(ValueError):
     """A folder holds nothing of the kind, or is damaged, or its parts do not fit; the message says what to do."""
 
 
-class Kind(NamedTuple):
+class BundleKind(NamedTuple):
     """What some folders have in common."""
 
     name: str
@@ -55,6 +55,15 @@ class Bundle(NamedTuple, Generic[T]):
     """Of the card, for errors about what it says."""
     forms: dict[str, jax.ShapeDtypeStruct]
     """Shape and type of each array of the weights, by its path."""
+
+    def check_size(self, place: Place, size: int) -> None:
+        """Refuse a size of a network, such as its width, that its weights cannot have, before it is built.
+
+        Raises:
+          CardError: it is larger than the file of the weights, of which a number takes a byte at least.
+        """
+        if size > (most := (self.folder / WEIGHTS).stat().st_size):
+            raise place.wrong(size, f"at most {most:,}, for {WEIGHTS} has so many bytes")
 
     def weights(self, like: PyTree) -> PyTree:
         """Read the weights.
@@ -83,7 +92,7 @@ class Bundle(NamedTuple, Generic[T]):
 
 def save_bundle(
     folder: str | Path,
-    kind: Kind,
+    kind: BundleKind,
     card: Mapping[str, Any],
     weights: PyTree,
     files: Mapping[str, Callable[[Path], object]] | None = None,
@@ -101,8 +110,7 @@ def save_bundle(
       OSError: it could not be written.
     """
     arrays = {name: np.asarray(leaf) for name, leaf in named(weights).items()}
-    if bad := _not_finite(arrays):
-        raise ValueError(f"{folder}: {bad}, so that nothing is written; train or adapt again with a lower rate.")
+    check_finite(folder, arrays)
     if odd := [f"{name} is {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "biuf"]:
         raise ValueError(f"{folder}: {odd[0]}, which numpy has no type for; convert it to float32 first.")
     folder = Path(folder)
@@ -119,7 +127,7 @@ def save_bundle(
     return folder
 
 
-def open_bundle(folder: str | Path, kind: Kind, card: Callable[..., T]) -> Bundle[T]:
+def open_bundle(folder: str | Path, kind: BundleKind, card: Callable[..., T]) -> Bundle[T]:
     """Read the card of a folder, and check that every file is what was written.
 
     Args:
@@ -147,7 +155,24 @@ def open_bundle(folder: str | Path, kind: Kind, card: Callable[..., T]) -> Bundl
     return Bundle(folder, built, place, _forms(folder / WEIGHTS, kind.remedy))
 
 
-def _hashes(card: dict[str, Any], place: Place, kind: Kind) -> dict[str, str]:
+def check_finite(place: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse to write weights that hold NaN or infinity.
+
+    Args:
+      place: where they would be written, for the message.
+      arrays: by their paths.
+    Raises:
+      ValueError: some are not finite; names the array.
+
+    >>> check_finite("mine", {"head/bias": np.array([1.0, np.nan])})
+    Traceback (most recent call last):
+    ValueError: mine: 1 of the 2 weights head/bias are not finite, so that nothing is written; train or adapt again ...
+    """
+    if bad := _not_finite(arrays):
+        raise ValueError(f"{place}: {bad}, so that nothing is written; train or adapt again with a lower rate.")
+
+
+def _hashes(card: dict[str, Any], place: Place, kind: BundleKind) -> dict[str, str]:
     """The hashes that a card holds, taken out of it."""
     place = place.at("sha256")
     if "sha256" not in card:
@@ -161,7 +186,7 @@ def _hashes(card: dict[str, Any], place: Place, kind: Kind) -> dict[str, str]:
     return hashes
 
 
-def _check_unchanged(folder: Path, kind: Kind, hashes: dict[str, str]) -> None:
+def _check_unchanged(folder: Path, kind: BundleKind, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         path = folder / name
         if not path.is_file():

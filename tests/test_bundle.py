@@ -11,19 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.bundle import BundleError, Kind, open_bundle, save_bundle
+from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
 from jaxmeta.cards import CardError
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.models.layers import speech_form
-from jaxmeta.recognition.recogniser import Card, Recogniser, load_recogniser, network, save_recogniser
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, network, save_recogniser
 
 FEATURES = FeatureConfig(n_mels=16, hop_length=160, normalize="none")
 
 
 def tiny():
     """A recogniser whose weights are zeros: nothing is compiled."""
-    card, vocabulary = Card("dnn", {"width": 16, "depth": 1, "widths": {}}, FEATURES), build_vocabulary(["ab"])
+    card, vocabulary = (
+        RecogniserCard("dnn", {"width": 16, "depth": 1, "widths": {}}, FEATURES),
+        build_vocabulary(["ab"]),
+    )
     params, _ = jax.eval_shape(network(card, vocabulary).init, jax.random.key(0), speech_form(1, 8, 16))
     return Recogniser(card, vocabulary, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), params))
 
@@ -72,7 +75,7 @@ def drop(*keys):
 
 HOSTILE = [
     # what is done to the card, what the message names
-    (put("kind", "something else"), "kind is 'something else' and must be 'ctc recogniser'"),
+    (put("kind", "something else"), "kind is 'something else' and must be 'recogniser'"),
     (put("kind", 7), "kind is 7"),
     (put("kind", None), "kind is None"),
     (drop("kind"), "kind is missing"),
@@ -95,7 +98,7 @@ HOSTILE = [
     (put("options", "width", -4), "width=-4 must be 1 or more"),
     (put("options", "width", 0), "width=0 must be 1 or more"),
     (put("options", "width", 24), "the weights do not fit card.json"),
-    (put("options", "depth", 10**9), "options.depth is 1000000000 and must be at most"),
+    (put("options", "depth", 10**9), "depth=1000000000 must be at most 100"),
     (put("options", "depth", True), "options.depth is True"),
     (put("options", "depth", 2), "the weights do not fit card.json: encoder/Dense_1/bias is missing"),
     (drop("options", "depth"), "options.depth is missing"),
@@ -202,7 +205,7 @@ class Empty:
     """A card that says nothing."""
 
 
-KIND = Kind("test", "test.json", 1, (), "make it again")
+KIND = BundleKind("test", "test.json", 1, (), "make it again")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -37,7 +37,9 @@ def _run(arguments: Sequence[str] | None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given == ["--version"]:
         print(
-            "\n".join(f"{name} {found}" for name, found in (versions() | {"python": platform.python_version()}).items())
+            "\n".join(
+                f"{name} {number}" for name, number in (versions() | {"python": platform.python_version()}).items()
+            )
         )
         return
     group = given[0] if given and given[0] in GROUPS else ""

@@ -73,7 +73,7 @@ class OnnxModel:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, *arrays: jax.Array) -> list[np.ndarray]:
-        names = [one.name for one in self._session.get_inputs()]
+        names = [entry.name for entry in self._session.get_inputs()]
         return self._session.run(None, dict(zip(names, map(np.asarray, arrays), strict=True)))
 
 

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.audio import AudioError
-from jaxmeta.data.extraction import Chunk, Transform, extract_chunks, read_chunk
+from jaxmeta.data.extraction import Chunk, WaveformTransform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.manifest import Manifest
 from jaxmeta.durable import sync
+from jaxmeta.folders import cache_home
 
 _ATTEMPTS = 3
 _log = logging.getLogger("jaxmeta")
@@ -43,7 +43,7 @@ def cached_features(
     hashes: Sequence[str],
     config: FeatureConfig,
     *,
-    transform: Transform | None = None,
+    transform: WaveformTransform | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Features:
@@ -63,9 +63,9 @@ def cached_features(
     entry = cache_home() / "features" / key
     partial = entry.with_name(f"{key}.partial")
     for _ in range(_ATTEMPTS):
-        found = _open(entry)
-        if found is not None:
-            return found
+        features = _open(entry)
+        if features is not None:
+            return features
         if entry.exists():
             _log.warning("%s: damaged cache entry; computing the features again.", entry)
         try:
@@ -80,7 +80,7 @@ def cached_features(
     raise OSError(f"{entry}: written {_ATTEMPTS} times, and missing or damaged each time; check the disk.")
 
 
-def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: Transform | None = None) -> str:
+def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: WaveformTransform | None = None) -> str:
     """SHA-256 (hex) of all that the features depend on: contents in order, config, transform, version of the code."""
     change = None if transform is None else [transform.name, transform.copies, transform.seed]
     parts = {"version": VERSION, "config": asdict(config), "transform": change, "audio": list(hashes)}

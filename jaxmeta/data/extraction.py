@@ -25,7 +25,7 @@ _WORTH_A_PROCESS = 1024
 """Recordings for each process below which starting it takes longer than the work."""
 
 
-class Transform(NamedTuple):
+class WaveformTransform(NamedTuple):
     """A change to waveforms before their features are taken, such as augmentation done once."""
 
     name: str
@@ -54,7 +54,7 @@ class _Task(NamedTuple):
     rows: list[tuple[str, str, str]]
     """Audio file, its SHA-256, and its place in the manifest."""
     config: FeatureConfig
-    transform: Transform | None
+    transform: WaveformTransform | None
 
 
 def extract_chunks(
@@ -62,7 +62,7 @@ def extract_chunks(
     manifest: Manifest,
     hashes: Sequence[str],
     config: FeatureConfig,
-    transform: Transform | None,
+    transform: WaveformTransform | None,
     workers: int | None,
     progress: bool,
 ) -> list[Path]:

@@ -8,19 +8,13 @@ from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
 from jaxmeta.durable import replacing
+from jaxmeta.folders import cache_home
 from jaxmeta.progress import progress_bar
 
 _SETTLED = 2.0
 """Seconds: a file changed more recently may change again within the resolution of its time stamps."""
 _BLOCK = 64
 """Files between two reports of progress."""
-
-
-def cache_home() -> Path:
-    """The cache folder: $JAXMETA_HOME, else $XDG_CACHE_HOME/jaxmeta, else ~/.cache/jaxmeta."""
-    if home := os.environ.get("JAXMETA_HOME"):
-        return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxmeta"
 
 
 def content_hashes(manifest: Manifest, *, progress: bool = True) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import jax
 
-from jaxmeta.bundle import Bundle, Kind, open_bundle, save_bundle
+from jaxmeta.bundle import Bundle, BundleKind, open_bundle, save_bundle
 from jaxmeta.cards import build
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import Vocabulary, load_vocabulary
@@ -20,8 +20,8 @@ from jaxmeta.recognition.adaptation import Adaptation
 from jaxmeta.types import Model, PyTree
 
 VOCABULARY = "vocabulary.json"
-RECOGNISER = Kind(
-    "ctc recogniser", "card.json", 2, (VOCABULARY,),
+RECOGNISER = BundleKind(
+    "recogniser", "card.json", 2, (VOCABULARY,),
     "give a folder that `jaxmeta train recogniser` or `jaxmeta adapt` of this version wrote",
 )  # fmt: skip
 Builder = Callable[..., Model]
@@ -30,7 +30,7 @@ NO_BUILDERS: Mapping[str, Builder] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Card:
+class RecogniserCard:
     """What a recogniser is, besides its weights and its vocabulary. Raises ValueError for numbers out of range."""
 
     builder: str
@@ -65,7 +65,7 @@ class Card:
 
 @dataclass(frozen=True)
 class AcousticOptions:
-    """Of the library's networks. Raises ValueError where a number is below 1."""
+    """Of the library's networks. Raises ValueError where a number is out of range."""
 
     width: int
     depth: int
@@ -76,12 +76,14 @@ class AcousticOptions:
         for name, value in {"width": self.width, "depth": self.depth, **self.widths}.items():
             if value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more.")
+        if self.depth > 100:
+            raise ValueError(f"depth={self.depth} must be at most 100.")
 
 
 class Recogniser(NamedTuple):
     """A network, what its classes mean, and its weights."""
 
-    card: Card
+    card: RecogniserCard
     vocabulary: Vocabulary
     params: PyTree
     builder: Builder | None = None
@@ -97,7 +99,7 @@ class Recogniser(NamedTuple):
         return {"upper": str.upper, "lower": str.lower}.get(self.card.case, str)(text)
 
 
-def network(card: Card, vocabulary: Vocabulary, builder: Builder | None = None) -> Model:
+def network(card: RecogniserCard, vocabulary: Vocabulary, builder: Builder | None = None) -> Model:
     """The model that a card describes.
 
     Raises:
@@ -135,7 +137,7 @@ def load_recogniser(folder: str | Path, builders: Mapping[str, Builder] = NO_BUI
     """
     if taken := sorted(builders.keys() & SIZES.keys()):
         raise ValueError(f"builders has {taken[0]!r}, which is a network of the library; call yours something else.")
-    bundle = open_bundle(folder, RECOGNISER, Card)
+    bundle = open_bundle(folder, RECOGNISER, RecogniserCard)
     card, builder = bundle.card, builders.get(bundle.card.builder)
     _check_options(bundle, builder)
     vocabulary = load_vocabulary(bundle.folder / VOCABULARY)
@@ -147,7 +149,7 @@ def load_recogniser(folder: str | Path, builders: Mapping[str, Builder] = NO_BUI
     return Recogniser(card, vocabulary, bundle.weights(shapes), builder)
 
 
-def _check_options(bundle: Bundle[Card], builder: Builder | None) -> None:
+def _check_options(bundle: Bundle[RecogniserCard], builder: Builder | None) -> None:
     """Refuse sizes that cannot be those of the weights, before a network of such a size is looked at."""
     card, place = bundle.card, bundle.place
     if builder is not None:
@@ -157,17 +159,16 @@ def _check_options(bundle: Bundle[Card], builder: Builder | None) -> None:
             card.builder, f"one of {', '.join(SIZES)}, or a name in builders of load_recogniser(folder, builders)"
         )
     options = build(AcousticOptions, {"widths": {}} | card.options, place.at("options"))
-    numbers = sum(math.prod(form.shape) for form in bundle.forms.values())
-    limits = {"width": (options.width, numbers), "depth": (options.depth, len(bundle.forms))}
-    limits |= {f"widths.{name}": (value, numbers) for name, value in options.widths.items()}
-    for name, (value, most) in limits.items():
-        if value > most:
-            raise place.at("options").at(name).wrong(value, f"at most {most:,}, for the weights are no more")
+    bundle.check_size(place.at("options.width"), options.width)
+    for name, value in options.widths.items():
+        bundle.check_size(place.at("options.widths").at(name), value)
+    if options.depth > len(bundle.forms):
+        raise place.at("options.depth").wrong(options.depth, f"at most {len(bundle.forms)}, the number of arrays")
     if card.subsampling != SUBSAMPLING:
         raise place.at("subsampling").wrong(card.subsampling, f"{SUBSAMPLING} for this network")
 
 
-def _shapes(model: Model, card: Card, vocabulary: Vocabulary) -> PyTree:
+def _shapes(model: Model, card: RecogniserCard, vocabulary: Vocabulary) -> PyTree:
     """The form of the weights; checks that of the logits. Computes and allocates nothing."""
     frames = 8 * card.subsampling
     speech = speech_form(1, frames, card.features.size)

@@ -23,7 +23,7 @@ _LEAST = 120
 
 
 def speaker_embedding() -> Model:
-    """Ragged mel power [N, T, 40] (`data.embedding_features.speaker_mels`) -> embeddings [N, 256] of length 1.
+    """Ragged mel power [N, T, 40], as `speaker_mels` gives it, -> embeddings [N, 256] of length 1.
 
     Stretches of 1.6 s are embedded on their own, and their embeddings averaged.
     """

@@ -24,7 +24,7 @@ _POOLS = {2: (2, 2), 6: (1, 2), 10: (2, 2), 14: (1, 2), 18: (2, 2)}
 
 
 def word_embedding() -> Model:
-    """Ragged log-mels [N, T, 32] (`data.embedding_features.word_mels`) -> Ragged embeddings [N, (T - 76) // 8 + 1, 96].
+    """Ragged log-mels [N, T, 32], as `word_mels` gives them, -> Ragged embeddings [N, (T - 76) // 8 + 1, 96].
 
     Raises:
       ValueError: at trace time, fewer than 76 frames or other than 32 bands.
