@@ -93,6 +93,9 @@ def whisper_features(n_mels: int = 80) -> FeatureConfig:
 
     A recording of S samples has S // 160 frames. Those of a recording that is padded to 30 seconds are what
     transformers' WhisperFeatureExtractor gives.
+
+    >>> extract(np.zeros(16_000), whisper_features()).shape
+    (100, 80)
     """
     return FeatureConfig("whisper", n_fft=400, hop_length=160, n_mels=n_mels, fmin=0.0, fmax=8_000.0, floor=1e-10,
                          normalize="none")  # fmt: skip

@@ -24,6 +24,10 @@ def frozen(model: Model, base: PyTree, learns: Callable[[str], bool]) -> Model:
       model draws them if they are not there.
     Raises:
       ValueError: at init, no leaf learns; one that does not is missing from `base`; shapes differ.
+
+    >>> with_head = frozen(model, model.init(key, None)[0], lambda path: path.startswith("head"))
+    >>> list(with_head.init(key, None)[0])
+    ['head']
     """
 
     def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:

@@ -59,7 +59,11 @@ class Wav2Vec2Config:
     max_bucket_distance: int = 800
 
     def frames(self, samples: Any) -> Any:
-        """Frames that a waveform of so many samples gives, a number or an array."""
+        """Frames of a waveform of so many samples, a number or an array.
+
+        >>> Wav2Vec2Config().frames(16_000)
+        49
+        """
         for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
             samples = (samples - kernel) // stride + 1
         return samples
