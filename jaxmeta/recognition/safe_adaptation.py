@@ -12,11 +12,15 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rate_intervals import Interval, paired_difference
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy
+from jaxmeta.models.chunks import in_chunks
 from jaxmeta.models.low_rank import merged
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.recognition.voice import VoiceRecordings
 from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
+
+CHUNK = 16
+"""Recordings that are recognised, or whose gradient is computed, at once."""
 
 
 class Verdict(NamedTuple):
@@ -157,7 +161,8 @@ def adapt_to_voice(
       always: adapt whatever the verdict.
     """
     card = recogniser.card
-    learner = fine_tuning(recogniser.model, card.adaptation, card.rate, card.steps)
+    # By chunks of recordings: all of five hundred at once would take gigabytes.
+    learner = fine_tuning(in_chunks(recogniser.model, CHUNK), card.adaptation, card.rate, card.steps)
     params = starting_point(card.adaptation, recogniser.params, jax.random.key(0))
     folds = min(folds, len(set(voice.original)))
     verdict = cross_validate(
