@@ -99,15 +99,16 @@ def main(config: Config) -> dict:
     """Train, adapt, and write the results; returns what results.json holds.
 
     Raises:
-      ValueError: no data, an unknown method, or a working directory that holds another run.
+      ValueError: no data, too few speakers, an unknown method, or a working directory that holds another run.
     """
-    from jaxmeta.data.manifest import copy_recordings
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.folders import data_folders
-    from jaxmeta.recognition.corpora import read_corpora
+    from jaxmeta.recognition.corpora import copy_voice, read_corpora
     from jaxmeta.recognition.methods import adaptation_methods, ready_to_adapt, select_methods
     from jaxmeta.recognition.recogniser import save_recogniser
 
+    if config.speakers is not None and config.speakers < 2:
+        raise ValueError(f"speakers={config.speakers} must be 2 or more, for intervals resample speakers.")
     quick, preset = config.preset == "quick", _preset(config)
     (folder,) = [accented_sentences(config.seed)] if quick else data_folders("en_nonnative_sentences")
     speech = read_corpora([folder], seed=config.seed, drop=True)
@@ -124,10 +125,7 @@ def main(config: Config) -> dict:
         best = min(able, key=lambda name: chosen[name].error)
         save_recogniser(config.workdir / "recogniser", ready_to_adapt(recogniser, methods[best], chosen[best]))
     if quick:
-        voice = speech.held_out.select(split="test").columns
-        own = voice["speaker"] == voice["speaker"][0]
-        columns = {name: voice[name][own][:20] for name in ("file_name", "transcription")}
-        copy_recordings(folder, config.workdir / "voice", columns)
+        copy_voice(speech.held_out.select(split="test"), folder, config.workdir / "voice")
     return _compare(config, speech, recogniser, list(chosen.values()), test, others)
 
 

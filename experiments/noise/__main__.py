@@ -102,12 +102,14 @@ def main(config: Config) -> dict:
     """Train, adapt, and write the results; returns what results.json holds.
 
     Raises:
-      ValueError: no data, an unknown method, or a working directory that holds another run.
+      ValueError: no data, too few speakers, an unknown method, or a working directory that holds another run.
     """
     from jaxmeta.evaluation.choosing import ChosenMethod
     from jaxmeta.evaluation.conditions import condition_protocols, condition_table
     from jaxmeta.recognition.methods import adaptation_methods, for_each_utterance, select_methods
 
+    if config.speakers is not None and config.speakers < 2:
+        raise ValueError(f"speakers={config.speakers} must be 2 or more, for intervals resample speakers.")
     preset = _preset(config)
     folder, speech, noise, conditions = _data(config)
     known = dict(adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size))

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
     from jaxmeta.recognition.recogniser import Recogniser
 
-VOICE = 20
-"""Recordings to try a recogniser of synthesised speech on."""
-
 
 def train_recogniser(
     manifests: Positional[tuple[Path, ...]] = (),
@@ -51,7 +48,7 @@ def train_recogniser(
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
-    from jaxmeta.recognition.corpora import read_corpora
+    from jaxmeta.recognition.corpora import copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
     from jaxmeta.training.runtime import begin
 
@@ -69,7 +66,7 @@ def train_recogniser(
                 config={"data": sorted(speech.fingerprints.values())},
             )  # fmt: skip
         if synthesised:
-            _write_voice(speech, folders[0], out / "voice")
+            copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
         _test_and_write(recogniser, speech, out, seed, seconds)
         if synthesised:
             print(f"recordings of a voice to try it on: {out / 'voice'}")
@@ -95,15 +92,6 @@ def _describe(speech: TranscribedSpeech, training: RecogniserPreset) -> None:
         + (f"; {left_out:,} recordings longer than {training.max_frames / 100:g} s are left out" if left_out else ""),
         file=sys.stderr,
     )
-
-
-def _write_voice(speech: TranscribedSpeech, folder: Path, out: Path) -> None:
-    """Copy `VOICE` recordings of a speaker who was held out."""
-    from jaxmeta.data.manifest import copy_recordings
-
-    columns = speech.held_out.select(split="test").columns
-    own = columns["speaker"] == columns["speaker"][0]
-    copy_recordings(folder, out, {name: columns[name][own][:VOICE] for name in ("file_name", "transcription")})
 
 
 def _test_and_write(

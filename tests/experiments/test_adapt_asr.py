@@ -17,7 +17,9 @@ def test_methods_that_are_named_exist():
     assert set(QUICK_METHODS) <= set(known)
 
 
-def test_missing_data_is_said(tmp_path, monkeypatch):
+def test_missing_data_and_too_few_speakers_are_said(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="speakers=1 must be 2 or more"):
+        main(Config(speakers=1, workdir=tmp_path))
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
     with pytest.raises(ValueError, match="lacks en_nonnative_sentences"):
         main(Config(preset="full", workdir=tmp_path))

@@ -14,7 +14,7 @@ from jaxmeta.decoding.error_rates import character_edits, error_rate
 from jaxmeta.interrupts import Interrupted
 from jaxmeta.models.acoustic import SIZES, Size
 from jaxmeta.recognition import training
-from jaxmeta.recognition.corpora import TranscribedSpeech, read_corpora
+from jaxmeta.recognition.corpora import TranscribedSpeech, copy_voice, read_corpora
 from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
 from jaxmeta.recognition.training import train_in_stages, train_recogniser, weights_to_go_on_from
@@ -78,6 +78,16 @@ def test_recordings_that_are_too_short_are_left_out_if_asked_to(tmp_path):
         read_corpora([folder])
     speech = read_corpora([folder], drop=True)
     assert len(speech.train) + len(speech.held_out) == 5
+
+
+def test_a_voice_is_copied_with_its_transcripts(tmp_path):
+    folder = write_speakers(tmp_path / "speech")
+    corpus = read_corpora([folder], seed=0, share=0.5).held_out
+    own = corpus.columns["speaker"] == corpus.columns["speaker"][0]
+    voice = read_manifest(copy_voice(corpus, folder, tmp_path / "voice", most=1))
+    assert voice.columns["transcription"].tolist() == corpus.columns["transcription"][own][:1].tolist()
+    source = folder / corpus.columns["file_name"][own][0]
+    assert (tmp_path / "voice" / "01.wav").read_bytes() == source.read_bytes()
 
 
 BAD = {
