@@ -57,7 +57,7 @@ class Config:
 class CompressionPreset(NamedTuple):
     """How both networks are trained, and for which forms they are trained again."""
 
-    words: words.Preset
+    words: words.WordsPreset
     """Of the second stage."""
     words_early: int
     """Updates of the first stage, to whose end pruned networks are rewound."""

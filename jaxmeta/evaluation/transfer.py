@@ -17,6 +17,9 @@ Errors = Mapping[tuple[int, int], Edits]
 def backward_transfer(errors: np.ndarray) -> float:
     """Mean change of the languages learnt before the last one, from just after each was learnt to the end.
 
+    >>> backward_transfer(np.array([[10.0, 90.0], [40.0, 30.0]]))
+    -30.0
+
     Args:
       errors: [n, n], error rate of language j in column j after learning language i in row i, n of 2 or more; only
         the diagonal and the last row are read.
@@ -31,6 +34,9 @@ def backward_transfer(errors: np.ndarray) -> float:
 
 def forward_transfer(errors: np.ndarray, scratch: np.ndarray) -> float:
     """Mean advantage of languages after the first over learning each from scratch with the same budget.
+
+    >>> forward_transfer(np.array([[10.0, 90.0], [40.0, 30.0]]), np.array([10.0, 45.0]))
+    15.0
 
     Args:
       errors: as in `backward_transfer`; only the diagonal is read.

@@ -1,6 +1,7 @@
 """Training of CTC recognisers: on all speakers at once, and meta-training on tasks of one speaker each."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.spectral import equalise, time_warp
 from jaxmeta.data.augmentation.transforms import augment_episode, chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.sampling.utterances import UtteranceSampler, batch_sampler, utterance_sampler
 from jaxmeta.data.vocabulary import Vocabulary
@@ -24,6 +25,7 @@ from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.corpora import FEATURES, TranscribedSpeech
 from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser
+from jaxmeta.recognition.transcription import transcribe_rows
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -183,11 +185,9 @@ def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Ca
         return greedy(model.apply(params, {}, inputs, jax.random.key(0), False)[0])
 
     def score(train: TrainState) -> float:
-        texts: list[str] = []
-        for start in range(0, len(said), _ROWS):
-            rows = np.minimum(np.arange(start, start + _ROWS), len(said) - 1)  # filled up, so that one program does
-            texts += vocabulary.decode_rows(recognise(train.params, gather(corpus, rows, longest)))
-        return -error_rate(character_edits(said, texts[: len(said)]))
+        rows = np.arange(len(corpus))
+        texts = transcribe_rows(corpus, vocabulary, rows, longest, partial(recognise, train.params), _ROWS)
+        return -error_rate(character_edits(said, texts))
 
     return score
 
