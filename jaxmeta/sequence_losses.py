@@ -101,7 +101,7 @@ def per_label(loss: Loss) -> Loss:
 
 
 def confidence(weight: float = 0.3, temperature: float = 2.5) -> Loss:
-    """How unsure a recogniser is of what it hears, a loss without labels: for adaptation at test time.
+    """How unsure a recogniser is of its output: a loss without labels, for adaptation at test time.
 
     weight times the mean entropy, in nats, of the frames whose likeliest class is not the blank, plus 1 - weight times
     the mean share of each class's probability that goes with other classes in the same frames.

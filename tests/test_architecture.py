@@ -102,6 +102,8 @@ def test_the_rule_notices_a_wrong_import():
     assert not allowed("jaxmeta.learners", "jaxmeta.models")
     assert not allowed("jaxmeta.data", "jaxmeta.tree")
     assert not allowed("jaxmeta.progress", "jaxmeta.types") and not allowed("jaxmeta.models", "jaxmeta.progress")
+    assert not allowed("jaxmeta.durable", "jaxmeta.types") and not allowed("jaxmeta.data", "jaxmeta.bundle")
+    assert allowed("jaxmeta.data", "jaxmeta.padding") and allowed("jaxmeta.recognition", "jaxmeta.bundle")
     assert allowed("experiments", "jaxmeta.data") and allowed("jaxmeta.training", "jaxmeta.tree")
 
 

@@ -87,7 +87,8 @@ def main(config: Config) -> dict:
         data.words, data.speakers, workdir, noise=data.noise, fingerprints=data.fingerprints, ways=preset.ways,
         shots=preset.shots, clips=preset.clips, updates=preset.updates, rate=preset.rate, seed=seed,
     )  # fmt: skip
-    words, speakers, fused = training.words(width), training.speakers(width), training.fused(preset.width)
+    words, speakers = training.train_words(width), training.train_speakers(width)
+    fused = training.train_fused(preset.width)
     first = next(iter(data.new_words))
     write_examples(data.new_words[first], data.folders[first], workdir)
     run = stamp(seed, sys.argv, data.fingerprints)
@@ -126,6 +127,7 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
     """Rows and trials of a head on a recogniser's trunk; the recogniser writes what it wrote before."""
     from experiments.verify_and_recognise.data import SENTENCES
     from jaxmeta.data.corpus import load_corpus
+    from jaxmeta.models.acoustic import Size
     from jaxmeta.models.speaker import text_and_speaker
     from jaxmeta.recognition.recogniser import load_recogniser
     from jaxmeta.verification.protocols.speakers import verify_in_conditions
@@ -133,9 +135,10 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
 
     recogniser = load_recogniser(folder)
     card, classes = recogniser.card, recogniser.vocabulary.size
+    size = Size(card.options["width"], card.options["depth"])
     corpus = load_corpus(data.folders[SENTENCES], card.features).with_column("pool", SENTENCES)
     head = train_speaker_head(
-        lambda outputs: text_and_speaker(classes, card.encoder, card.size, outputs=outputs, embedding=EMBEDDING),
+        lambda outputs: text_and_speaker(classes, card.builder, size, outputs=outputs, embedding=EMBEDDING),
         recogniser.params, corpus.select(split="train"), config.workdir / "sentences", name="head on the recogniser",
         stretch=SENTENCE, clips=HEAD_CLIPS, updates=config.updates or HEAD_UPDATES, rate=rate, seed=config.seed,
         config={"origin": card.origin},
@@ -150,7 +153,9 @@ def _new_words(systems: Sequence[TrainedNetwork], data: Speech, seed: int) -> li
 
     weights, rows = {system.name: {"weights": system.weights} for system in systems}, []
     for name, corpus in data.new_words.items():
-        clips = {each.name: embed(each.words, each.params, corpus) for each in systems if each.words is not None}
+        clips = {
+            each.name: embed(each.word_model, each.params, corpus) for each in systems if each.word_model is not None
+        }
         rows += [{"corpus": name} | row | weights[row["network"]] for row in compare(corpus, clips, (1, 5), seed + 1)]
     return rows
 

@@ -78,7 +78,7 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
         data.train, speakers, out, noise=noise, fingerprints=data.fingerprints, ways=numbers.ways,
         shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
     )  # fmt: skip
-    fused = training.fused(numbers.width)
+    fused = training.train_fused(numbers.width)
     voices, run = voices_of(fused, speakers, seed), stamp(seed, sys.argv, data.fingerprints)
     assistant = make_assistant(
         fused, voices, words=data.train, val=val, val_words=val, noise=noise, width=numbers.width, seed=seed,

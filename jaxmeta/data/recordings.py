@@ -1,4 +1,4 @@
-"""Audio files that somebody gives, as features of a network that was trained on others."""
+"""Features of audio files that a user gives, as a trained network expects them."""
 
 import hashlib
 from collections.abc import Callable, Sequence

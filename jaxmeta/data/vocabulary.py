@@ -1,7 +1,7 @@
-"""What a recogniser writes: the characters or words of its transcripts, as classes.
+"""The vocabulary of a recogniser: the characters or words of transcripts, numbered as classes.
 
-Class 0 is nobody's: the blank of CTC, and in an attention decoder the start and the end of a sentence. Unit i is class
-i + 1. Case is kept as it is: a script that wants one case folds its transcripts itself, before it builds or encodes.
+Class 0 is no unit: it is the blank of CTC, and in an attention decoder the start and the end of a sentence. Unit i is
+class i + 1. Case stays as it is: a script that wants one case folds its transcripts before it builds or encodes.
 """
 
 import functools

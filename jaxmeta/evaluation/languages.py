@@ -38,9 +38,9 @@ def language_table(
         for method, own in zip(methods, texts, strict=True):
             named = {"utterances": number, "method": method.name, "rate": method.rate}
             named |= {"steps": method.steps if number else 0}
-            for language, found in own.items():
+            for language, transcripts in own.items():
                 baseline = texts[0][language] if method is not methods[0] else None
-                rows.append({"language": language} | named | scores(found, baseline, count))
+                rows.append({"language": language} | named | scores(transcripts, baseline, count))
     return sorted(rows, key=lambda row: row["language"])
 
 

@@ -1,8 +1,7 @@
-"""One network for words and voices, kept as a folder with all that is needed to use it, which checks its parts."""
+"""An assistant: one network for words and voices, and all that its use needs, as a folder that checks itself."""
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,10 +138,8 @@ def load_assistant(folder: str | Path) -> Assistant:
     """
     bundle = open_bundle(folder, ASSISTANT, AssistantCard)
     card = bundle.card
-    numbers = sum(math.prod(form.shape) for form in bundle.forms.values())
     for name in ("width", "embedding"):
-        if (value := getattr(card, name)) > numbers:
-            raise bundle.place.at(name).wrong(value, f"at most {numbers:,}, for the weights are no more")
+        bundle.check_size(bundle.place.at(name), getattr(card, name))
     weights = bundle.weights(_shapes(card))
     arrays = {name: np.asarray(weights[name]) for name in ("cohort", "unknown", "silence")}
     return Assistant(card, weights["params"], **arrays)

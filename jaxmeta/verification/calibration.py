@@ -1,4 +1,4 @@
-"""Scores as log-likelihood ratios, by a line that is fitted to trials of other speakers."""
+"""Calibration: a line, fitted to trials of other speakers, turns scores into log-likelihood ratios."""
 
 from typing import NamedTuple
 

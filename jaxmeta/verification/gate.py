@@ -1,4 +1,4 @@
-"""What is done on the word of a speaker: nothing of a user's model moves unless the speaker is accepted."""
+"""The gate: recordings change the model of a user only if their speaker is accepted as that user."""
 
 import math
 from typing import Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""Which of the enrolled words, or none of them: words beside everything else that might be heard.
+"""Tells enrolled words from other words and from background noise: open-set recognition of keywords.
 
 N enrolled words and M background classes (other words, kinds of noise) are classes of one prototypical network; the
 chances of the background classes are summed.

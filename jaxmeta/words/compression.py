@@ -16,12 +16,12 @@ from jaxmeta.data.augmentation.recipes import word_augmentation
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.data.sampling.padding import gather, round_up
-from jaxmeta.data.sampling.words import most_ways, task_sampler
+from jaxmeta.data.sampling.word_tasks import most_ways, task_sampler
 from jaxmeta.data.word_corpora import Words
 from jaxmeta.evaluation.embeddings import QUERIES, SHOTS, WAYS, accuracies, embed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import mean_interval
-from jaxmeta.models.words import residual
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.training.fit import fit
 from jaxmeta.types import PyTree, Ragged
 from jaxmeta.words.presets import WordsPreset

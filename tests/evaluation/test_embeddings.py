@@ -9,7 +9,7 @@ from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.evaluation.embeddings import SHOTS, WAYS, accuracies, embed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import accuracy
-from jaxmeta.models.words import residual
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.training import make_evaluate
 
 
