@@ -52,3 +52,5 @@ PRESETS: dict[str, dict[str, WordsPreset]] = {
     | dict.fromkeys(("matching", "r2d2"), WordsPreset(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
     | dict.fromkeys(GRADIENT, WordsPreset(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
 }
+EPISODES = {"brief": 200, "quick": 600, "full": 600}
+"""Test episodes behind each row of results."""
