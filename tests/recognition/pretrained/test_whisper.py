@@ -11,7 +11,7 @@ import pytest
 from jaxmeta.data.audio import read_audio
 from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.pretrained.whisper import load_whisper
-from tests.data.pretrained.test_tokenizer import write as write_tokenizer
+from tests.data.pretrained.small_tokenizer import write as write_tokenizer
 from tests.models.pretrained.checkpoints import WHISPER, random_whisper
 
 pytestmark = pytest.mark.slow
