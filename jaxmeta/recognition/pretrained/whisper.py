@@ -55,7 +55,7 @@ class WhisperRecogniser:
         return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
 
     def transcribe(
-        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float = 10.0
+        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float = 30.0
     ) -> list[str]:
         """The text of each recording, a waveform [S] at 16 kHz, all in one batch.
 
@@ -63,9 +63,9 @@ class WhisperRecogniser:
           waveforms: of up to 30 seconds each.
           language: ISO 639-1 code.
           length: most tokens of a transcript.
-          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30; 10 are as good, in a
-            quarter of the time. The decoder of a network that has not been adapted to short recordings writes the
-            same words again and again without such padding.
+          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30. Fewer take less time, but
+            a decoder that has not been adapted to short recordings then writes the same words again and again for
+            some of them, and for most without padding.
         """
         least = int(seconds * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]

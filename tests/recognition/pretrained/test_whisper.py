@@ -51,7 +51,7 @@ def test_public_weights_write_what_transformers_does():
     with (SENTENCES / "metadata.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     waveforms = [read_audio(SENTENCES / row["file_name"]) for row in rows[:300:100]]
-    assert load_whisper(PUBLIC).transcribe(waveforms, length=60, seconds=30) == [
+    assert load_whisper(PUBLIC).transcribe(waveforms, length=60) == [
         "And here, next one.",
         "This password will go ahead, pick up. Use our app again.",
         "but they were just the thoughts.",
