@@ -63,9 +63,9 @@ class WhisperRecogniser:
           waveforms: of up to 30 seconds each.
           language: ISO 639-1 code.
           length: most tokens of a transcript.
-          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30. Fewer take less time, but
-            a decoder that has not been adapted to short recordings then writes the same words again and again for
-            some of them, and for most without padding.
+          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30. Fewer take less time,
+            but a decoder that has not been adapted to short recordings then writes the same words again and again for
+            some of them, and for half of them without padding.
         """
         least = int(seconds * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
