@@ -135,11 +135,11 @@ def _write_chunk(task: _Task) -> int:
     parts, mixed = [], 0
     for path, digest, place in task.rows:
         try:
-            waveform, channels = decode(path, task.config.sample_rate)
-            parts += [extract(copy, task.config) for copy in _copies(waveform, digest, task)]
-        except ValueError as error:
+            recording = decode(path, task.config.sample_rate)
+            parts += [extract(copy, task.config) for copy in _copies(recording.waveform, digest, task)]
+        except (ValueError, MemoryError) as error:
             raise AudioError(f"{place}: {error if path in str(error) else f'{path}: {error}'}") from error
-        mixed += channels > 1
+        mixed += recording.channels > 1
     lengths = np.array([len(part) for part in parts], dtype=np.int32)
     partial = task.path.with_name(f"{task.path.name}.{uuid.uuid4().hex}")
     task.path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract
@@ -29,13 +28,12 @@ def read_features(
     """
     rate, found = config.sample_rate, []
     for index, file in enumerate(files):
-        place = f"{file}" if where is None else f"{where(index)}: {file}"
         try:
-            waveform, _ = decode(file, rate)
-            own = soundfile.info(file).samplerate
-            if own != rate and not resample:
+            recording = decode(file, rate)
+            if (own := recording.sample_rate) != rate and not resample:
                 raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
-            found.append(extract(waveform, config))
-        except ValueError as error:
-            raise AudioError(f"{place}: {error}") from error
+            found.append(extract(recording.waveform, config))
+        except (ValueError, MemoryError) as error:
+            said = f"{error}" if str(file) in str(error) else f"{file}: {error}"
+            raise AudioError(said if where is None else f"{where(index)}: {said}") from error
     return found
