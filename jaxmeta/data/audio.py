@@ -55,15 +55,18 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int = 16_000) -> np.nd
 
 def decode(path: str | os.PathLike[str], sample_rate: int = 16_000) -> Recording:
     """Like `read_audio`, but returns what the file was like instead of logging that channels were mixed down."""
-    path = on_disk(path)
     try:
-        if not os.path.isfile(path):
-            raise ContainerError("no such file")
         recordings = [_decode_part(path, part, sample_rate) for part in parts(path)]
     except ContainerError as error:
         raise AudioError(f"{path}: {error}.") from error
     except MemoryError as error:
         raise AudioError(f"{path}: too long for the memory of this machine; cut it into pieces.") from error
+    except FileNotFoundError as error:
+        if (other := on_disk(path)) != os.fspath(path):
+            return decode(other, sample_rate)
+        raise AudioError(f"{path}: no such file.") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error}).") from error
     waveforms = [recording.waveform for recording in recordings]
     waveform = waveforms[0] if len(waveforms) == 1 else np.concatenate(waveforms)
     if not len(waveform):

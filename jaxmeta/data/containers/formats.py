@@ -1,9 +1,11 @@
 """Which kind of file something is, by its first bytes, and whether that kind is read."""
 
 import os
+import stat
 from collections.abc import Callable
 
 from jaxmeta.data.containers import flac, mp3, ogg, riff
+from jaxmeta.data.containers.id3 import tags_end
 from jaxmeta.data.containers.parts import ContainerError, Part
 
 OFFERED = "WAV, FLAC, Ogg, Opus or MP3"
@@ -28,17 +30,19 @@ def parts(path: str | os.PathLike[str]) -> list[Part]:
     """The recordings in a file, one behind the other, after its container has been checked.
 
     Raises:
-      ContainerError: the file is empty, cut, damaged, or of a kind that is not read.
+      ContainerError: it is no file, empty, cut, damaged, or of a kind that is not read.
+      OSError: it is missing or cannot be read.
     """
-    size = os.path.getsize(path)
-    if size == 0:
+    info = os.stat(path)
+    if not stat.S_ISREG(info.st_mode):  # Opening a pipe would wait for a writer.
+        raise ContainerError("is a folder, a pipe or a device, and no file")
+    if info.st_size == 0:
         raise ContainerError("empty file (0 bytes)")
-    with open(path, "rb") as file:
-        head = file.read(16)
-        if head[:4] in riff.MAGIC and head[8:12] == b"WAVE":
-            return riff.parts(file, size)
-        file.seek(0)
-        return _compressed(head)(file.read())
+    with open(path, "rb", buffering=0) as file:
+        view = riff.View(file, info.st_size)
+        if view.head[:4] in riff.MAGIC and view.head[8:12] == b"WAVE":
+            return riff.parts(view)
+        return _compressed(view.head)(view.everything())
 
 
 def _compressed(head: bytes) -> Callable[[bytes], list[Part]]:
@@ -60,4 +64,4 @@ def _compressed(head: bytes) -> Callable[[bytes], list[Part]]:
 
 def _tagged(data: bytes) -> list[Part]:
     """FLAC or MP3 behind an ID3 tag."""
-    return (flac if data[mp3.tags_end(data) :][:4] == flac.MAGIC else mp3).parts(data)
+    return (flac if data[tags_end(data) :][:4] == flac.MAGIC else mp3).parts(data)

@@ -5,9 +5,11 @@ an encoder. So every recording whose tag has no right checksum gets one from her
 Source: ISO/IEC 11172-3, section 2.4.1.3; the tag of encoders: gabriel.mp3-tech.org/mp3infotag.html.
 """
 
+import functools
 import struct
 from typing import NamedTuple
 
+from jaxmeta.data.containers.id3 import tags_end
 from jaxmeta.data.containers.mp3_tag import check_tag
 from jaxmeta.data.containers.parts import ContainerError, Part
 
@@ -22,20 +24,19 @@ _LATE = 529
 """Samples by which every decoder is late, and which libsndfile leaves out."""
 
 
-class _Frame(NamedTuple):
-    start: int
-    length: int
-    form: tuple[int, int, bool, int]
-    """Version, sample rate, whether it is mono, and whether it has a checksum: alike in all frames of a recording."""
+Form = tuple[int, int, bool, int]
+"""Version, sample rate, whether it is mono, and whether it has no checksum: alike in all frames of a recording."""
 
-    @property
-    def samples(self) -> int:
-        return 1152 if self.form[0] == 3 else 576
+
+class _Recording(NamedTuple):
+    form: Form
+    starts: list[int]
+    """Of its frames."""
 
 
 def is_frame(head: bytes) -> bool:
     """Whether some bytes begin like an MP3 frame."""
-    return _frame(head, 0) is not None
+    return _frame(head[:4]) is not None
 
 
 def parts(data: bytes) -> list[Part]:
@@ -45,57 +46,56 @@ def parts(data: bytes) -> list[Part]:
       ContainerError: something between frames is neither frame nor tag, the last frame is cut, or frames that an
         encoder counted are missing.
     """
-    recordings: list[list[_Frame]] = []
+    recordings: list[_Recording] = []
     at, begins = tags_end(data), True
-    while (frame := _frame(data, at)) is not None:
-        if begins or _tag(data, frame) is not None:
-            recordings.append([])
-        elif frame.form != recordings[-1][0].form:
+    while (frame := _frame(data[at : at + 4])) is not None:
+        length, form = frame
+        # The frame of a tag is silent: what follows its header is zeros.
+        if begins or data[at + 4 : at + 6] == b"\0\0" and _has_tag(data, at, form):
+            recordings.append(_Recording(form, []))
+        elif form != recordings[-1].form:
             raise ContainerError(f"damaged: the MP3 frame at byte {at} is of another form than those before it")
-        recordings[-1].append(frame)
-        end = frame.start + frame.length
-        at = end + 128 * (data[end : end + 3] == b"TAG" and end + 128 < len(data))
-        at = tags_end(data, at)
-        begins = at > end
+        recordings[-1].starts.append(at)
+        at, begins = at + length, False
+        if data[at : at + 3] in (b"TAG", b"ID3"):
+            at, begins = _between(data, at), True
     if at > len(data):
         raise ContainerError("truncated: the MP3 file ends in the middle of a frame")
     _check_rest(data, at, bool(recordings))
-    return [_part(data, frames) for frames in recordings]
+    ends = [each.starts[0] for each in recordings[1:]] + [at]
+    return [_part(data, each, end) for each, end in zip(recordings, ends, strict=True)]
 
 
-def tags_end(data: bytes, at: int = 0) -> int:
-    """The byte after the ID3v2 tags that begin at a byte; that byte itself where there are none."""
-    while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
-        size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 127
-        at += 10 + size + 10 * bool(data[at + 5] & 16)
-    return at
-
-
-def _frame(data: bytes, at: int) -> _Frame | None:
-    """The frame whose header lies at a byte; None where there is none. It may be longer than the data."""
-    if len(data) < at + 4 or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:  # Eleven bits set, layer III.
+@functools.lru_cache(maxsize=1024)
+def _frame(header: bytes) -> tuple[int, Form] | None:
+    """Bytes and form of the frame with this header of 4 bytes; None where it is none."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:  # Eleven bits set, layer III.
         return None
-    version, bitrate, rate = data[at + 1] >> 3 & 3, data[at + 2] >> 4, data[at + 2] >> 2 & 3
+    version, bitrate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
     if version == 1 or bitrate in (0, 15) or rate == 3:
         return None
     hertz = _RATES[version][rate]
     factor = 144 if version == 3 else 72
-    length = factor * _BITRATES[version == 3][bitrate] * 1000 // hertz + (data[at + 2] >> 1 & 1)
-    return _Frame(at, length, (version, hertz, data[at + 3] >> 6 == 3, data[at + 1] & 1))
+    length = factor * _BITRATES[version == 3][bitrate] * 1000 // hertz + (header[2] >> 1 & 1)
+    return length, (version, hertz, header[3] >> 6 == 3, header[1] & 1)
 
 
-def _tag_offset(form: tuple[int, int, bool, int]) -> int:
+def _between(data: bytes, at: int) -> int:
+    """The byte after tags that lie between two files; where the old kind of tag ends the file, that byte itself."""
+    if data[at : at + 3] == b"TAG":
+        return tags_end(data, at + 128) if at + 128 < len(data) else at
+    return tags_end(data, at)
+
+
+def _tag_offset(form: Form) -> int:
     """Bytes from the start of a frame to the tag of an encoder: its header and what a decoder needs beside it."""
     version, _, mono, _ = form
     return 4 + (17 if mono == (version == 3) else 32 if version == 3 else 9)
 
 
-def _tag(data: bytes, frame: _Frame) -> int | None:
-    """Where the tag "Xing" or "Info" of an encoder lies in a frame of silence, or None."""
-    at = frame.start + _tag_offset(frame.form)
-    return at if data[at : at + 4] in (b"Xing", b"Info") else None
+def _has_tag(data: bytes, at: int, form: Form) -> bool:
+    at += _tag_offset(form)
+    return data[at : at + 4] in (b"Xing", b"Info")
 
 
 def _check_rest(data: bytes, at: int, any_frame: bool) -> None:
@@ -107,27 +107,26 @@ def _check_rest(data: bytes, at: int, any_frame: bool) -> None:
     )
 
 
-def _part(data: bytes, frames: list[_Frame]) -> Part:
+def _part(data: bytes, recording: _Recording, end: int) -> Part:
     """A recording; its encoder's tag says how many frames it has, and how many samples at its ends are none."""
-    end, first = frames[-1].start + frames[-1].length, frames[0]
-    tag = _tag(data, first)
-    sound = frames[tag is not None :]
-    if not sound:
-        return Part(_silence(first.form, data[first.start : first.start + 4], 0), 0)
-    start, total = sound[0].start, len(sound) * first.samples
-    if tag is not None:
-        trimmed = check_tag(data[first.start : start], tag - first.start, len(sound), data[start:end])
+    form, starts = recording
+    tagged = _has_tag(data, starts[0], form)
+    count = len(starts) - tagged
+    samples = (1152 if form[0] == 3 else 576) * count
+    header = data[starts[0] : starts[0] + 4]
+    if not count:
+        return Part(_silence(form, header, 0), 0)
+    if tagged:
+        trimmed = check_tag(data[starts[0] : starts[1]], _tag_offset(form), count)
         if trimmed is not None:
-            return Part(data[first.start : end], total - trimmed)
-    header = data[start : start + 4]
-    return Part(_silence(first.form, header, len(sound)) + data[start:end], total - _LATE)
+            whole = starts[0] == 0 and end == len(data)
+            return Part(None if whole else data[starts[0] : end], samples - trimmed)
+    return Part(_silence(form, header, count) + data[starts[tagged] : end], samples - _LATE)
 
 
-def _silence(form: tuple[int, int, bool, int], header: bytes, count: int) -> bytes:
+def _silence(form: Form, header: bytes, count: int) -> bytes:
     """A frame of silence with the tag "Xing" that declares a number of frames."""
     # At the highest bit rate, so that there is room for the tag, and without a checksum.
     header = bytes([header[0], header[1] | 1, header[2] & 0x0D | 0xE0, header[3]])
-    frame = _frame(header, 0)
-    at = _tag_offset(form)
-    content = header.ljust(at, b"\0") + b"Xing" + struct.pack(">II", 1, count)
-    return content.ljust(frame.length if frame else 0, b"\0")
+    length, _ = _frame(header) or (0, form)
+    return (header.ljust(_tag_offset(form), b"\0") + b"Xing" + struct.pack(">II", 1, count)).ljust(length, b"\0")

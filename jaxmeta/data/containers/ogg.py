@@ -38,9 +38,9 @@ def parts(data: bytes) -> list[Part]:
     while start < len(data) and (start == 0 or data[start : start + 3] != b"TAG" and data[start:].strip(b"\0")):
         pages = _stream(data, start)
         end = pages[-1].end
-        found.append(_part(data[start:end], pages))
+        found.append(_part(data, start, pages))
         start = end
-    return found
+    return [found[0]._replace(content=None)] if len(found) == 1 and start == len(data) else found
 
 
 def _stream(data: bytes, start: int) -> list[_Page]:
@@ -92,13 +92,13 @@ def _checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _part(content: bytes, pages: list[_Page]) -> Part:
-    body = _HEADER.size + content[26]
-    codec = next((name for name in _CODECS if content[body : body + len(name)] == name), None)
+def _part(data: bytes, start: int, pages: list[_Page]) -> Part:
+    body = start + _HEADER.size + data[start + 26]
+    codec = next((name for name in _CODECS if data.startswith(name, body)), None)
     if codec is None:
         raise ContainerError("is Ogg without Vorbis or Opus in it, which is not read; convert it, as by ffmpeg")
     reached = [page.position for page in pages if page.position > 0]
     if any(after < before for before, after in zip(reached, reached[1:], strict=False)):
         raise ContainerError("damaged: the positions in the Ogg file go backwards")
     # A stream may be a piece of a longer one, whose positions begin anywhere: what its first page adds is not counted.
-    return Part(content, reached[-1] - reached[0] if reached else 0, clock=_CODECS[codec])
+    return Part(data[start : pages[-1].end], reached[-1] - reached[0] if reached else 0, clock=_CODECS[codec])

@@ -16,7 +16,5 @@ class Part(NamedTuple):
     """Least number of samples of a channel that its container promises."""
     clock: int | None = None
     """Hz that `frames` are counted at; None: the sample rate of the recording."""
-    md5: bytes | None = None
-    """Of the samples as FLAC counts it; None where there is none."""
     closed: bool = True
     """False where the writer never filled in the length, so that nobody can say whether the end is missing."""

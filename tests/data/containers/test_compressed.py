@@ -76,7 +76,7 @@ def test_flac_of_an_encoder_that_could_not_go_back_is_read_to_its_end(tmp_path):
     refused(tmp_path / "a.flac", blank[:-100], "in the middle of a frame")
 
 
-@pytest.mark.parametrize("place", [18, 19, 23, 25, 26, 41])
+@pytest.mark.parametrize("place", [18, 19, 20, 22, 23, 25])
 def test_a_flac_header_that_its_frames_contradict_is_refused(tmp_path, place):
     data = bytearray(FLAC)
     data[place] ^= 16
@@ -118,12 +118,6 @@ def test_mp3_frames_that_are_missing_are_noticed(tmp_path, lost):
     whole = frames(MP3)
     refused(tmp_path / "a.mp3", b"".join(whole[:-lost]), "truncated: the MP3 file declares")
     refused(tmp_path / "a.mp3", b"".join(whole[:5] + whole[5 + lost :]), "truncated: the MP3 file declares")
-
-
-def test_mp3_frames_whose_encoder_left_a_checksum_are_held_against_it(tmp_path):
-    data = bytearray(MP3)
-    data[-200] ^= 1
-    refused(tmp_path / "a.mp3", data, "other")
 
 
 def test_an_mp3_frame_of_another_form_amid_the_others_is_damage(tmp_path):
