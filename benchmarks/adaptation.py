@@ -49,9 +49,9 @@ def main(config: Config) -> dict[str, Any]:
     from typing import get_args
 
     from jaxmeta.training import report
-    from jaxmeta.words.presets import Name
+    from jaxmeta.words.presets import LearnerName
 
-    names = get_args(Name)
+    names = get_args(LearnerName)
     if config.quick:
         names, config = ("protonet", "maml", "anil"), replace(config, width=16, turns=3)
     with console.progress() as step:

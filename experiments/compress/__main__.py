@@ -90,7 +90,9 @@ def _plan(config: Config) -> Plan:
         return plan
     return plan._replace(
         words=plan.words._replace(updates=updates), words_early=updates,
-        speech=plan.speech._replace(updates=updates, wide_updates=min(updates, plan.speech.wide_updates)),
+        speech=plan.speech._replace(
+            training=plan.speech.training._replace(updates=updates), early=min(updates, plan.speech.early)
+        ),
     )  # fmt: skip
 
 
@@ -112,8 +114,9 @@ def _write(config: Config, rows: list[dict], times: list[dict], data: dict[str, 
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.compress", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

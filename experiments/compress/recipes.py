@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from experiments.adapt_asr import recipes as speech
+from jaxmeta.recognition import presets as speech
 from jaxmeta.words import presets as words
 
 CUT = (0.5, 0.8, 0.9)
@@ -27,27 +27,38 @@ class Training(NamedTuple):
     """Recordings that ranges of activations are taken from; 0: from each row when it comes."""
 
 
+class Speech(NamedTuple):
+    """How the recogniser is trained and tested."""
+
+    training: speech.RecogniserPreset
+    """On the recordings."""
+    early: int
+    """Updates before, on the recordings and their transcripts read aloud."""
+    lengths: int
+    """That speakers of testing are padded to."""
+
+
 class Plan(NamedTuple):
     """What a preset means."""
 
-    words: words.Preset
+    words: words.WordsPreset
     """Of the second stage of training."""
     words_early: int
     """Updates of the first stage, whose end pruned networks go back to."""
     words_again: Training
-    speech: speech.Recipe
-    """Its wide stage is the first; a network that is not trained again needs none."""
+    speech: Speech
     speech_again: Training
 
 
 PLANS = {
     "quick": Plan(
         words.PRESETS["quick"]["protonet"]._replace(updates=250, batches=((5, 3, 1),)), 60, Training((0.8,)),
-        speech.PRESETS["quick"]._replace(updates=320), Training(),
+        Speech(speech.RecogniserPreset("gru", "tiny", 320, 3e-3, 8_000, 400, 0.0), 0, 1), Training(),
     ),
     "full": Plan(
         words.PRESETS["full"]["protonet"]._replace(updates=4_500), 500, Training((0.8,), (0.5,), (4,), 200),
-        speech.PRESETS["full"], Training((0.8,), (0.5,), (), 64),
+        Speech(speech.RecogniserPreset("gru", "small", 3_000, 3e-3, 12_000, 800, 0.1), 2_000, 2),
+        Training((0.8,), (0.5,), (), 64),
     ),
 }  # fmt: skip
 UTTERANCES = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import repeat
@@ -13,11 +12,6 @@ import jax
 import numpy as np
 import optax
 
-from experiments.adapt_asr.data import recorded_sentences, synthesised_sentences, widened
-from experiments.adapt_asr.protocol import Build, Heard, Protocol, adapt_and_recognise, padded_lengths
-from experiments.adapt_asr.recipes import CHOSEN_STEPS, STEPS
-from experiments.adapt_asr.training import network as speech_network
-from experiments.adapt_asr.training import train_stage
 from experiments.compress.recipes import UTTERANCES
 from experiments.compress.variants import restored
 from jaxmeta import MetaLearner, Model, Ragged, maml
@@ -25,22 +19,27 @@ from jaxmeta.compress.coupled import recogniser_groups
 from jaxmeta.compress.user_deltas import differences, user_bytes
 from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
-from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
+from jaxmeta.data.synthesis.sentences import accented_sentences
+from jaxmeta.decoding.error_rate_intervals import bootstrap_rate
 from jaxmeta.decoding.error_rates import error_rate
-from jaxmeta.models.acoustic import Size, recogniser
+from jaxmeta.evaluation.adaptation import AdaptationProtocol, Build, adapt_and_recognise, padded_lengths
+from jaxmeta.evaluation.choosing import choose
+from jaxmeta.evaluation.transcripts import Transcripts
+from jaxmeta.folders import data_folders
+from jaxmeta.models.acoustic import recogniser
 from jaxmeta.recognition.adaptation import LOSS, fine_tuning
+from jaxmeta.recognition.corpora import read_corpora, with_read_aloud
+from jaxmeta.recognition.training import train_in_stages, train_on_all_speakers
 from jaxmeta.types import PyTree
 
 if TYPE_CHECKING:
-    from experiments.adapt_asr.recipes import Recipe
+    from experiments.compress.recipes import Speech as Recipe
     from experiments.compress.variants import Compress, Variant
 
-RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+RATES, STEPS, CHOSEN_STEPS = (0.003, 0.01, 0.03, 0.1, 0.3), (1, 2, 5, 10, 20), 5
 SMALL = "norms"
 """What adapts on a device: scales and biases, float beside frozen matrices of any kind."""
 BATCH = 16
-FOLDERS = {"early": "wide", "dense": "plain"}
-"""As `adapt_asr` calls them, whose trained recogniser is taken where there is one."""
 
 
 class Speech:
@@ -51,34 +50,34 @@ class Speech:
 
     def __init__(self, recipe: Recipe, seed: int, workdir: Path, trained: Path | None, recorded: bool):
         """Args:
-        recipe: of `adapt_asr`; its stage "wide" is the first one here.
+        recipe: how it is trained and tested.
         seed: of everything random.
         workdir: for a folder of each training, and for what is recognised.
         trained: a working directory of `adapt_asr` that holds both stages; None: they are in `workdir`.
         recorded: whether the recordings under JAXMETA_DATA are used, or synthesised speech.
         """
         self.recipe, self.seed, self.workdir, self.trained = recipe, seed, workdir, trained or workdir
-        data = widened(recorded_sentences(), seed) if recorded else synthesised_sentences(seed)
-        self.data = data if data.wide is not None else data._replace(wide=data.train)
+        folder = data_folders("en_nonnative_sentences")[0] if recorded else accented_sentences(seed)
+        self.data = data = read_corpora([folder], seed=seed, drop=True)
         self.fingerprints = self.data.fingerprints
+        val, test = (data.held_out.select(split=split) for split in ("val", "test"))
         self._builds: dict[Any, Build] = {}
         self._found: dict[str, tuple[float, int]] = {}
         self._weights: dict[str, list[PyTree]] = {}
         episodes = [
             adaptation_episodes(corpus, data.vocabulary, supports=(0, UTTERANCES), query=10, seed=seed)
-            for corpus in (data.val, data.test)
+            for corpus in (val, test)
         ]
-        lengths = padded_lengths(episodes, recipe.padded)
+        lengths = padded_lengths(episodes, recipe.lengths)
         self.val, self.test = (
-            Protocol(some, data.vocabulary, workdir / name, lengths)
+            AdaptationProtocol(some, data.vocabulary, workdir / name, lengths)
             for some, name in zip(episodes, ("val", "test"), strict=True)
         )
 
     def build(self, **network: Any) -> Model:
         """The network; arguments are more ones of `recogniser`."""
-        return recogniser(
-            self.data.vocabulary.size, self.recipe.encoder, Size(self.recipe.width, self.recipe.depth), **network
-        )
+        training = self.recipe.training
+        return recogniser(self.data.vocabulary.size, training.encoder, training.size, **network)
 
     @cached_property
     def inputs(self) -> Ragged:
@@ -102,13 +101,20 @@ class Speech:
           network: of `build`.
           config: what decides the result, besides.
         """
-        if name == "early" and not self.recipe.wide_updates:
-            return None
-        return train_stage(
-            FOLDERS.get(name, name), speech_network(self.recipe, self.data, **(network or {})), self.recipe, self.data,
-            self.seed, self.trained if name in FOLDERS else self.workdir, params=start,
-            update_transform=update_transform, config=config or {},
-        )  # fmt: skip
+        training, data = self.recipe.training, self.data
+        model = self.build(dropout=training.dropout, **(network or {}))
+        val = data.held_out.select(split="val")
+        if name not in ("early", "dense"):
+            return train_on_all_speakers(
+                model, data.train, val, data.vocabulary, training, self.workdir / name, seed=self.seed,
+                config={"data": data.fingerprints, "early": self.recipe.early} | dict(config or {}), params=start,
+                update_transform=update_transform,
+            )  # fmt: skip
+        stages = {"supervised": (data.train, training.updates)} if name == "dense" else {}
+        if self.recipe.early:
+            aloud = with_read_aloud(data.train, data.vocabulary, self.seed)
+            stages = {"read_aloud": (aloud, self.recipe.early), **stages}
+        return train_in_stages(model, stages, val, data.vocabulary, training, self.trained, seed=self.seed)
 
     def recordings(self, count: int) -> Iterator[Ragged]:
         """Training utterances of about the median length, in batches: padding would count as silence."""
@@ -135,8 +141,7 @@ class Speech:
         row: dict[str, Any] = {"test": "new speakers", "user_bytes": self._user_bytes(variant)}
         for name, heard in (("before", before), ("after", after)):
             row |= _interval(name, heard)
-        change = paired_difference(reference.characters, after.characters, after.speakers)
-        row |= {"change": change.value, "change_low": change.low, "change_high": change.high}
+        row |= after.change_from(reference).columns("change")
         if variant.compress is not None:
             row |= _interval("reversed", self._hear_compressed(variant.compress, dense))
         return [row]
@@ -162,31 +167,30 @@ class Speech:
                 heard = self._hear(dense, method, self.val, UTTERANCES, rate, steps)
                 return error_rate(heard.characters)
 
-            rate = min(RATES, key=lambda rate: error(rate, CHOSEN_STEPS))
-            steps = min(STEPS, key=lambda steps: error(rate, steps))
-            print(f"{method}: rate {rate:g}, {steps} steps", file=sys.stderr)
-            self._found[method] = rate, steps
+            build = self._build(dense.model, method)
+            chosen = choose(method, build, dense.params, error, RATES, STEPS, first_steps=CHOSEN_STEPS)
+            self._found[method] = chosen.rate, chosen.steps
         return self._found[method]
 
     def _hear(
-        self, variant: Variant, method: str, protocol: Protocol, utterances: int, rate: float, steps: int
-    ) -> Heard:  # fmt: skip
+        self, variant: Variant, method: str, protocol: AdaptationProtocol, utterances: int, rate: float, steps: int
+    ) -> Transcripts:  # fmt: skip
         """What is recognised after adapting to some utterances."""
         build = self._build(variant.model, method)
-        return protocol.hear(method, build, variant.params, utterances, rate, steps)
+        return protocol.transcribe(method, build, variant.params, utterances, rate, steps)
 
-    def _hear_compressed(self, compress: Compress, dense: Variant) -> Heard:
+    def _hear_compressed(self, compress: Compress, dense: Variant) -> Transcripts:
         """What is recognised after all weights of the dense network adapted, and were compressed then."""
         recognise = adapt_and_recognise(self._build(dense.model, "all"))
         return self._recognised(recognise, (restored(compress(weights)) for weights in self._adapted(dense)))
 
-    def _recognised(self, recognise: Callable, weights: Iterable[PyTree]) -> Heard:
+    def _recognised(self, recognise: Callable, weights: Iterable[PyTree]) -> Transcripts:
         """What is recognised in the queries of each test speaker, each with weights of its own, without steps."""
         heard = []
         for index, params in zip(range(len(self.test.episodes.groups)), weights, strict=False):
             rows = recognise(params, 0.0, 0, self.test.episode(index, UTTERANCES))
             heard += self.data.vocabulary.decode_rows(rows)
-        return Heard(self.test.said, heard, self.test.speakers)
+        return Transcripts(self.test.references, heard, self.test.speakers)
 
     def _adapted(self, dense: Variant) -> list[PyTree]:
         """The dense network's weights after adapting to each test speaker."""
@@ -214,6 +218,5 @@ def _adapting(model: Model, method: str, rate: float, steps: int) -> MetaLearner
     return differences(fine_tuning(model, method, rate, steps))
 
 
-def _interval(name: str, heard: Heard) -> dict[str, float]:
-    found = bootstrap_rate(heard.characters, heard.speakers)
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _interval(name: str, heard: Transcripts) -> dict[str, float]:
+    return bootstrap_rate(heard.characters, heard.speakers).columns(name)

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 
 from experiments.compress.recipes import CUT, Training
 from jaxmeta import Model
-from jaxmeta.compress.channels import Group, channel_masks, shrink
+from jaxmeta.compress.channels import ChannelGroup, channel_masks, shrink
 from jaxmeta.compress.integer import as_trained, aware, calibrated, integer
 from jaxmeta.compress.prune import hold, magnitude, masked
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
@@ -31,7 +31,7 @@ class System(Protocol):
 
     def build(self, **network: Any) -> Model: ...
 
-    def groups(self, params: PyTree) -> list[Group]: ...
+    def groups(self, params: PyTree) -> list[ChannelGroup]: ...
 
     def train(
         self, name: str, start: PyTree | None = None, update_transform: optax.GradientTransformation | None = None,

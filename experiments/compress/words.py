@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import optax
 
-from experiments.spoken_words.data import find_corpora, load_data, load_noise
 from jaxmeta import Model, protonet
 from jaxmeta.compress.coupled import word_groups
 from jaxmeta.data.augmentation.recipes import word_augmentation
@@ -19,6 +18,7 @@ from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.data.sampling.words import most_ways, task_sampler
+from jaxmeta.data.word_corpora import find_corpora, find_noise, load_words, noise_features
 from jaxmeta.evaluation.embeddings import QUERIES, SHOTS, WAYS, accuracies, embed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.metrics import mean_interval
@@ -28,7 +28,7 @@ from jaxmeta.types import PyTree, Ragged
 
 if TYPE_CHECKING:
     from experiments.compress.variants import Variant
-    from jaxmeta.words.presets import Preset
+    from jaxmeta.words.presets import WordsPreset
 
 BATCH = 50
 Embeddings = Mapping[str, np.ndarray]
@@ -41,7 +41,7 @@ class Words:
     name = "words"
     groups = staticmethod(word_groups)
 
-    def __init__(self, recipe: Preset, early: int, seed: int, workdir: Path, recorded: bool):
+    def __init__(self, recipe: WordsPreset, early: int, seed: int, workdir: Path, recorded: bool):
         """Args:
         recipe: of the second stage.
         early: updates of the first one.
@@ -50,8 +50,8 @@ class Words:
         recorded: whether recordings under JAXMETA_DATA are used, or synthesised speech alone.
         """
         self.recipe, self.early, self.seed, self.workdir = recipe, early, seed, workdir
-        self.data = load_data(find_corpora(()) if recorded else [], recipe.pseudo, seed)
-        self.noise, self.fingerprints = load_noise(seed), self.data.fingerprints
+        self.data = load_words(find_corpora() if recorded else [], invented=recipe.pseudo, seed=seed)
+        self.noise, self.fingerprints = noise_features(find_noise(), seed=seed), self.data.fingerprints
         self._embedded: dict[str, Embeddings] = {}
 
     def build(self, **network: Any) -> Model:

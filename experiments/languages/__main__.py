@@ -37,7 +37,7 @@ from experiments.languages.recipes import (
     Recipe,
     Target,
 )
-from jaxmeta.recognition.meta_training import replaced
+from jaxmeta.recognition.presets import replaced
 
 if TYPE_CHECKING:
     from experiments.languages.adaptation import Adaptation, Count
@@ -95,7 +95,7 @@ def main(config: Config) -> dict:
 def _recipe(config: Config) -> Recipe:
     recipe = PRESETS[config.target, config.preset]
     given = {name: getattr(config, name) for name in ("updates", "language_updates", "draws")}
-    return replaced(recipe, config.meta_updates, **given)
+    return replaced(recipe, meta=replaced(recipe.meta, updates=config.meta_updates), **given)
 
 
 def _languages(config: Config, recipe: Recipe) -> Languages:
@@ -180,8 +180,9 @@ def _count(languages: Languages) -> Count:
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.languages", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.adapt_asr.protocol import Heard
 from experiments.languages.systems import System
 from jaxmeta import Episode, Ragged, forward_only
 from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes
@@ -19,6 +18,7 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
 from jaxmeta.decoding.error_rates import Edits, error_rate
 from jaxmeta.evaluation.result_cache import ResultCache, params_digest
+from jaxmeta.evaluation.transcripts import Transcripts
 from jaxmeta.progress import progress_bar
 from jaxmeta.types import PyTree
 
@@ -42,7 +42,7 @@ class Adaptation:
         self.episodes, self.vocabulary, self.system = episodes, vocabulary, system
         self.kept = ResultCache(folder)
 
-    def hear(self, method: str, params: PyTree, shots: int, rate: float, steps: int) -> dict[str, Heard]:
+    def hear(self, method: str, params: PyTree, shots: int, rate: float, steps: int) -> dict[str, Transcripts]:
         """Language -> what was said and written in all draws of its support set."""
         steps = steps if shots else 0
         key = [method, params_digest(params), self.episodes.corpus.fingerprint, shots, rate, steps]
@@ -64,12 +64,12 @@ class Adaptation:
         size = sizes[0] if shots <= min(filter(None, self.episodes.supports)) else sizes[-1]
         return Episode(jax.tree.map(lambda leaf: leaf[:size], support), query)
 
-    def _by_language(self, heard: Sequence[Sequence[str]]) -> dict[str, Heard]:
+    def _by_language(self, heard: Sequence[Sequence[str]]) -> dict[str, Transcripts]:
         columns, found = self.episodes.corpus.columns, {}
         for group, texts in zip(self.episodes.groups, heard, strict=True):
-            one = found.setdefault(group.name.rpartition("/")[0], Heard([], [], []))
-            one.said.extend(columns["transcription"][group.query].tolist())
-            one.heard.extend(texts)
+            one = found.setdefault(group.name.rpartition("/")[0], Transcripts([], [], []))
+            one.references.extend(columns["transcription"][group.query].tolist())
+            one.hypotheses.extend(texts)
             one.speakers.extend(columns["speaker"][group.query].tolist())
         return found
 
@@ -88,7 +88,7 @@ def choose(
     for rate in rates:
         for number in steps:
             (heard,) = validation.hear(method, params, shots, rate, number).values()
-            tried.append((error_rate(count(heard.said, heard.heard)), Trained(method, params, rate, number)))
+            tried.append((error_rate(count(heard.references, heard.hypotheses)), Trained(method, params, rate, number)))
     error, chosen = min(tried, key=lambda one: one[0])
     print(f"{method}: rate {chosen.rate:g}, {chosen.steps} steps, {error:.1f} % errors", file=sys.stderr)
     return chosen
@@ -109,14 +109,14 @@ def table(methods: Sequence[Trained], test: Adaptation, count: Count, shots: Seq
     return sorted(rows, key=lambda row: row["language"])
 
 
-def scores(heard: Heard, baseline: Heard | None, count: Count) -> dict:
+def scores(heard: Transcripts, baseline: Transcripts | None, count: Count) -> dict:
     """Error rate in percent with its interval over voices, exact matches, and the difference to a baseline."""
-    edits = count(heard.said, heard.heard)
+    edits = count(heard.references, heard.hypotheses)
     rate = bootstrap_rate(edits, heard.speakers)
-    right = np.mean([said == written for said, written in zip(heard.said, heard.heard, strict=True)])
+    right = np.mean([said == written for said, written in zip(heard.references, heard.hypotheses, strict=True)])
     found = {"error": rate.value, "low": rate.low, "high": rate.high, "exact": 100 * float(right)}
     if baseline is not None:
-        change = paired_difference(count(baseline.said, baseline.heard), edits, heard.speakers)
+        change = paired_difference(count(baseline.references, baseline.hypotheses), edits, heard.speakers)
         found |= {"against": change.value, "against_low": change.low, "against_high": change.high}
     return found
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes, AdaptationGroup
 from jaxmeta.data.sampling.transcribed import encode_column
 from jaxmeta.data.synthesis.phrases import phrase_corpus
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
+from jaxmeta.folders import cache_home
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.corpora import FEATURES

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from jaxmeta.recognition.meta_training import MetaTraining
+from jaxmeta.recognition.presets import MetaTraining
 
 Target = Literal["transcription", "translation"]
 Preset = Literal["quick", "full"]

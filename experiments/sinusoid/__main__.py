@@ -290,8 +290,9 @@ def _size(config: Config) -> Size:
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.sinusoid", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

@@ -45,13 +45,15 @@ def adapt(
 
     if out.exists():
         raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
-    one = load_recogniser(checkpoint)
+    recogniser = load_recogniser(checkpoint)
     card = replace(
-        one.card, steps=one.card.steps if steps is None else steps, rate=one.card.rate if rate is None else rate
+        recogniser.card,
+        steps=recogniser.card.steps if steps is None else steps,
+        rate=recogniser.card.rate if rate is None else rate,
     )
-    one = one._replace(card=card)
-    voice = read_voice(one, manifest, resample=resample)
+    recogniser = recogniser._replace(card=card)
+    voice = read_voice(recogniser, manifest, resample=resample)
     print(f"{len(voice.texts)} recordings; cross-validating in {min(folds, len(voice.texts))} parts", file=sys.stderr)
-    result = adapt_to_voice(one, voice, folds=folds, seed=seed, always=always)
+    result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
     save_recogniser(out, result.recogniser)
     print(json_lines.dumps(result.summary() | {"out": str(out)}) if json else f"{result}\nwritten to {out}")

@@ -8,8 +8,6 @@ from tyro.conf import Positional
 
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
-_COLUMNS = {"corpus": "", "clips": "d", "EER %": "", "minDCF": "", "speakers": "d", "trials": ",d"}
-
 
 def train_assistant(
     manifests: Positional[tuple[Path, ...]] = (),
@@ -43,14 +41,12 @@ def train_assistant(
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
     if updates is not None and updates < 1:
         raise ValueError(f"--updates must be 1 or more, got {updates}.")
-    from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.word_corpora import load_words, noise_features
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
-    prepare(compiled=cache_home() / "compiled")
-    numbers = ASSISTANTS[preset]
-    numbers = numbers if updates is None else numbers._replace(updates=updates)
+    begin()
+    numbers = ASSISTANTS[preset].with_updates(updates)
     data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
     val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
     check_speakers(data.train, val, val)
@@ -66,10 +62,10 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
     from jaxmeta.training.report import stamp
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.building import make_assistant, voices_of
-    from jaxmeta.verification.training import Training, speaker_stretches
+    from jaxmeta.verification.training import AssistantTraining, speaker_stretches
 
     speakers = speaker_stretches(data.train.with_column("pool", data.train.columns["corpus"]))
-    training = Training(
+    training = AssistantTraining(
         data.train, speakers, out, noise=noise, fingerprints=data.fingerprints, ways=numbers.ways,
         shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
     )  # fmt: skip
@@ -85,15 +81,9 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
 
 def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
     """Errors of verification of test speakers, as a table and in results.json and results.md."""
-    from jaxmeta.training.report import markdown_table, write_results
-    from jaxmeta.verification.trials import verification_rows
+    from jaxmeta.training.report import write_titled_tables
+    from jaxmeta.verification.protocols.speakers import verify_in_conditions
 
-    rows = verification_rows(voices, tested, (1, 5), seed)
-
-    def shown(value: Any) -> Any:
-        return "{:.3g} ({:.3g} to {:.3g})".format(*value) if isinstance(value, tuple) else value
-
-    text = markdown_table([{name: shown(value) for name, value in row.items()} for row in rows], _COLUMNS)
-    (out / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    write_results(out, rows, run)
-    print(f"{text}\nassistant written to {out}")
+    rows, _ = verify_in_conditions([voices], tested, (1, 5), seed)
+    table = write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
+    print(f"{table}\nassistant written to {out}")

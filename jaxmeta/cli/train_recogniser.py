@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.recognition.meta_training import replaced
-from jaxmeta.recognition.presets import PRESETS, Training
+from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
@@ -46,16 +45,15 @@ def train_recogniser(
         synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth".
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
     """
-    from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
     from jaxmeta.recognition.corpora import read_corpora
     from jaxmeta.recognition.training import train_recogniser
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
 
-    training = replaced(PRESETS[preset], None, updates=updates, encoder=encoder, size=size)
+    training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     _check(manifests, out, training, synthesised)
-    prepare(compiled=cache_home() / "compiled")
+    begin()
     with stages(4) as seconds:
         with stage("preparing the speech"):
             folders = [accented_sentences(seed)] if synthesised else manifests
@@ -69,7 +67,7 @@ def train_recogniser(
         _test_and_write(recogniser, speech, out, seed, seconds)
 
 
-def _check(manifests: tuple[Path, ...], out: Path, training: Training, synthesised: bool) -> None:
+def _check(manifests: tuple[Path, ...], out: Path, training: RecogniserPreset, synthesised: bool) -> None:
     if synthesised == bool(manifests):
         raise ValueError("name one or more folders of recordings, or give --synthesised instead; not both, not none.")
     if training.updates < 1:
@@ -80,7 +78,7 @@ def _check(manifests: tuple[Path, ...], out: Path, training: Training, synthesis
         raise ValueError(f"--out {out} exists and holds no interrupted training; name a new folder, or delete it.")
 
 
-def _describe(speech: TranscribedSpeech, training: Training) -> None:
+def _describe(speech: TranscribedSpeech, training: RecogniserPreset) -> None:
     """Say on standard error what is trained on and what is held out."""
     left_out = int((speech.train.length > training.max_frames).sum())
     print(

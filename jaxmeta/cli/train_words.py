@@ -6,14 +6,14 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.words.presets import PRESETS, Name
+from jaxmeta.words.presets import PRESETS, LearnerName
 
 
 def train_words(
     manifests: Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    learner: Name = "protonet",
+    learner: LearnerName = "protonet",
     preset: Literal["quick", "full"] = "quick",
     ways: int = 5,
     shots: tuple[int, ...] = (1, 5),
@@ -53,15 +53,14 @@ def train_words(
     for name, value, least in (("ways", ways, 2), ("episodes", episodes, 1), ("updates", updates, 1)):
         if value is not None and value < least:
             raise ValueError(f"--{name} must be {least} or more, got {value}.")
-    from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.word_corpora import load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
     from jaxmeta.training.report import stamp
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
     from jaxmeta.words.training import train_words as train
 
-    prepare(compiled=cache_home() / "compiled")
+    begin()
     chosen = PRESETS[preset][learner].with_updates(updates)
     protocol = Protocol(ways, queries, episodes, seed + 1, "layer")
     with stages(5) as seconds:

@@ -51,9 +51,9 @@ def magnitude(
     if scope == "layer":
         return _map(lambda leaf: _largest(jnp.abs(leaf).ravel(), sparsity).reshape(leaf.shape), params, chosen)
     leaves = [leaf for leaf, goes in zip(jax.tree.leaves(params), chosen, strict=True) if goes]
-    kept = _largest(jnp.concatenate([jnp.abs(leaf).ravel() for leaf in leaves]), sparsity)
+    remaining = _largest(jnp.concatenate([jnp.abs(leaf).ravel() for leaf in leaves]), sparsity)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    parts = iter(jnp.split(kept, ends))
+    parts = iter(jnp.split(remaining, ends))
     return _map(lambda leaf: next(parts).reshape(leaf.shape), params, chosen)
 
 
@@ -91,8 +91,8 @@ def n_of_m(params: PyTree, n: int, m: int, prunable: Prunable = is_matrix) -> Ma
 
     def groups(leaf: Array) -> Array:
         last = jnp.moveaxis(jnp.abs(leaf), -2, -1)
-        kept = _ranks(last.reshape(*last.shape[:-1], -1, m)) >= m - n
-        return jnp.moveaxis(kept.reshape(last.shape), -1, -2)
+        remaining = _ranks(last.reshape(*last.shape[:-1], -1, m)) >= m - n
+        return jnp.moveaxis(remaining.reshape(last.shape), -1, -2)
 
     return _map(groups, params, _chosen(params, prunable))
 

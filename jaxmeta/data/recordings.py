@@ -26,14 +26,14 @@ def read_features(
     Raises:
       AudioError: a file cannot be used, or has another sample rate; names it.
     """
-    rate, found = config.sample_rate, []
+    rate, features = config.sample_rate, []
     for index, file in enumerate(files):
         try:
             recording = decode(file, rate)
             if (own := recording.sample_rate) != rate and not resample:
                 raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
-            found.append(extract(recording.waveform, config))
+            features.append(extract(recording.waveform, config))
         except (ValueError, MemoryError) as error:
             said = f"{error}" if str(file) in str(error) else f"{file}: {error}"
             raise AudioError(said if where is None else f"{where(index)}: {said}") from error
-    return found
+    return features

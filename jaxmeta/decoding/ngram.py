@@ -3,11 +3,12 @@
 import itertools
 import math
 import os
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from jaxmeta.durable import write_text
 
 Gram = tuple[str, ...]
 
@@ -100,16 +101,7 @@ def write_arpa(ngram: NGram, path: str | os.PathLike[str]) -> None:
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(levels, start=1)), ""]
     for n, grams in enumerate(levels, start=1):
         lines += [f"\\{n}-grams:", *grams, ""]
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join([*lines, "\\end\\", ""]))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(Path(path), "\n".join([*lines, "\\end\\", ""]))
 
 
 def arpa_words(path: str | os.PathLike[str]) -> set[str]:
@@ -176,6 +168,6 @@ def _discounts(grams: Mapping[Gram, int]) -> tuple[float, ...]:
     if not all(of[count] for count in (1, 2, 3)):
         return (0.0, *_FALLBACK)
     y = of[1] / (of[1] + 2 * of[2])
-    found = tuple(count - (count + 1) * y * of[count + 1] / of[count] for count in (1, 2, 3))
-    in_range = all(0 < discount < count for count, discount in enumerate(found, start=1))
-    return (0.0, *(found if in_range else _FALLBACK))
+    discounts = tuple(count - (count + 1) * y * of[count + 1] / of[count] for count in (1, 2, 3))
+    in_range = all(0 < discount < count for count, discount in enumerate(discounts, start=1))
+    return (0.0, *(discounts if in_range else _FALLBACK))

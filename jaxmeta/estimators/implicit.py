@@ -62,10 +62,10 @@ def conjugate_gradients(iterations: int = 20, tolerance: float = 1e-6, warm: boo
         from jax.scipy.sparse.linalg import cg  # Here, so that importing jaxmeta stays as quick as importing jax.
 
         # Of dtypes, not arrays: a scalar that came from Python would count as less than its float64.
-        wide = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in jax.tree.leaves(v)))
+        dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in jax.tree.leaves(v)))
 
         def widen(u):
-            return jax.tree.map(lambda leaf: leaf.astype(wide), u)
+            return jax.tree.map(lambda leaf: leaf.astype(dtype), u)
 
         def narrow(u):
             return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), u, v)

@@ -34,7 +34,7 @@ def evolved(learner: MetaLearner, sigma: float, pairs: int) -> MetaLearner:
         params, state, episode, key = arguments
         gradient = smoothed_gradient(
             lambda params: learner.meta_loss(params, state, episode, key)[0],
-            lambda ahead, behind: cotangents[0] * (ahead - behind),
+            lambda plus, minus: cotangents[0] * (plus - minus),
             params,
             sigma,
             pairs,

@@ -50,8 +50,8 @@ def per_step(model: Model, steps: int, copied: Callable[[str], bool] = batch_nor
     def on_copied(function, leaves, *others):
         """function(leaf, *others) where there are copies; elsewhere the last of these."""
 
-        def choose(path, *found):
-            return function(*found) if copied(tree.leaf_path(path)) else found[-1]
+        def choose(path, *leaves):
+            return function(*leaves) if copied(tree.leaf_path(path)) else leaves[-1]
 
         return jax.tree_util.tree_map_with_path(choose, leaves, *others)
 

@@ -147,11 +147,11 @@ def bootstrap_speakers(
     entered = (drawn[:, claimed[~own]] * drawn[:, spoken[~own]]).astype(np.float32) @ accepted[~own]
     usable = (passed[:, -1] > 0) & (entered[:, -1] > 0)
     thresholds = np.append(np.inf, grid[::-1])
-    found = [
+    resampled = [
         figure(Curve(thresholds, np.append(0.0, others / others[-1]), np.append(1.0, 1 - targets / targets[-1])))
         for others, targets in zip(entered[usable], passed[usable], strict=True)
     ]
-    return percentile_interval(value, np.array(found), confidence)
+    return percentile_interval(value, np.array(resampled), confidence)
 
 
 def _parts(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

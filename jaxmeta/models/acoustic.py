@@ -112,8 +112,8 @@ class FrontEnd(nn.Module):
         values, lengths = standardise_rows(inputs)[..., None], inputs.lengths
         for name in ("Convolution_0", "Convolution_1"):
             # What a row's last frames see beyond it is zero, as it would be without padding.
-            kept = self.widths.get(f"front/{name}", self.channels)
-            values = nn.relu(Convolution(kept, strides=(2, 2), name=name)(values))
+            channels = self.widths.get(f"front/{name}", self.channels)
+            values = nn.relu(Convolution(channels, strides=(2, 2), name=name)(values))
             lengths = (lengths + 1) // 2
             values = apply_mask(values, lengths)
         return nn.Dense(self.width)(values.reshape(*values.shape[:2], -1)), lengths

@@ -131,11 +131,11 @@ class _Residual(nn.Module):
         for features, strides in ((self.width // 8, (2, 2)), (self.width // 4, (1, 2)), (3 * self.width // 8, (2, 2))):
             hidden = nn.relu(layers(hidden, features, strides=strides))
         hidden = hidden.reshape(*hidden.shape[:2], 1, -1)
-        found = [nn.relu(layers(hidden, self.width, (1, 1)))]
+        stages = [nn.relu(layers(hidden, self.width, (1, 1)))]
         for _ in range(2):
-            change = nn.relu(layers(found[-1], self.width, (3, 1)))
-            found.append(nn.relu(found[-1] + layers(change, self.width, (3, 1))))
-        return [stage[:, :, 0] for stage in found]
+            change = nn.relu(layers(stages[-1], self.width, (3, 1)))
+            stages.append(nn.relu(stages[-1] + layers(change, self.width, (3, 1))))
+        return [stage[:, :, 0] for stage in stages]
 
 
 class _Layers:

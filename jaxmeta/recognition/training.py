@@ -22,9 +22,8 @@ from jaxmeta.learners.averaging import uniform
 from jaxmeta.models.acoustic import SIZES, recogniser
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.corpora import FEATURES
-from jaxmeta.recognition.meta_training import MetaTraining
-from jaxmeta.recognition.presets import Training
-from jaxmeta.recognition.recogniser import Card, Recogniser
+from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -49,7 +48,7 @@ def train_recogniser(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
-    training: Training,
+    training: RecogniserPreset,
     directory: Path,
     *,
     seed: int,
@@ -72,11 +71,9 @@ def train_recogniser(
     size = SIZES[training.encoder][training.size]
     model = recogniser(vocabulary.size, training.encoder, size, dropout=training.dropout)
     params = train_on_all_speakers(
-        model, corpus, _some(held_out, 100), vocabulary, directory, updates=training.updates, rate=training.rate,
-        frames_per_batch=training.frames_per_batch, max_frames=training.max_frames, seed=seed,
-        config=training._asdict() | {"seed": seed} | dict(config),
-    )  # fmt: skip
-    return Recogniser(Card(training.encoder, size, corpus.config or FEATURES), vocabulary, params)
+        model, corpus, _some(held_out, 100), vocabulary, training, directory, seed=seed, config=config
+    )
+    return Recogniser(RecogniserCard(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
 
 
 def train_on_all_speakers(
@@ -84,12 +81,9 @@ def train_on_all_speakers(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
+    training: RecogniserPreset,
     directory: Path,
     *,
-    updates: int,
-    rate: float,
-    frames_per_batch: int,
-    max_frames: int,
     seed: int,
     config: Mapping[str, Any],
     evaluations: int = 10,
@@ -104,22 +98,53 @@ def train_on_all_speakers(
       model: Ragged log-mels to Ragged logits, as `models.acoustic.recogniser` gives it.
       corpus, vocabulary, directory: as in `train_recogniser`.
       held_out: utterances of other speakers; their error is logged `evaluations` times.
-      updates, rate, seed, config, params, update_transform: as in `training.fit.fit`.
-      frames_per_batch: the most frames of a batch, padding included.
-      max_frames: longer utterances are left out.
+      training: how long; what it says of the network is not read, but belongs to what decides the result.
+      seed, params, update_transform: as in `training.fit.fit`.
+      config: what decides the result besides `training` and the seed.
       buckets: padded lengths of batches, 1 to 4, each of which compiles the update again.
       augment: what each utterance goes through; None: `augmentation()`.
     Raises: as `train_recogniser`.
     """
     sampler = batch_sampler(
-        corpus, vocabulary, seed=seed, frames_per_batch=frames_per_batch, max_frames=max_frames, buckets=buckets
-    )
+        corpus, vocabulary, seed=seed, frames_per_batch=training.frames_per_batch, max_frames=training.max_frames,
+        buckets=buckets,
+    )  # fmt: skip
     return fit(
-        supervised(model, LOSS), sampler, updates, rate, directory,
+        supervised(model, LOSS), sampler, training.updates, training.rate, directory,
         augment=augment_episode(augment or augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
-        config=config, params=params, update_transform=update_transform,
-        validation=Validation(validation_score(model, held_out, vocabulary), max(1, updates // evaluations)),
+        config=training._asdict() | {"seed": seed} | dict(config), params=params, update_transform=update_transform,
+        validation=Validation(validation_score(model, held_out, vocabulary), max(1, training.updates // evaluations)),
     ).params  # fmt: skip
+
+
+def train_in_stages(
+    model: Model,
+    stages: Mapping[str, tuple[Corpus, int]],
+    held_out: Corpus,
+    vocabulary: Vocabulary,
+    training: RecogniserPreset,
+    directory: Path,
+    *,
+    seed: int,
+) -> PyTree:
+    """Weights of a recogniser trained on one corpus after another, such as synthesised speech and then recordings.
+
+    Args:
+      model, held_out, vocabulary, seed: as in `train_on_all_speakers`.
+      stages: name -> a corpus and the number of updates on it, in order; each has a folder of its name in `directory`,
+        where the stages that are there already are loaded.
+      training: of every stage, but for the updates.
+    Raises: as `train_recogniser`.
+    """
+    params: PyTree = None
+    done: dict[str, Any] = {}
+    for name, (corpus, updates) in stages.items():
+        done = done | {name: [updates, corpus.fingerprint]}
+        params = train_on_all_speakers(
+            model, corpus, held_out, vocabulary, training._replace(updates=updates), directory / name, seed=seed,
+            config={"stages": done}, params=params,
+        )  # fmt: skip
+    return params
 
 
 def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Callable[[TrainState], float]:

@@ -20,6 +20,10 @@ class AssistantPreset(NamedTuple):
     clips: int
     """Of a batch in which the speakers of training are told apart."""
 
+    def with_updates(self, updates: int | None) -> "AssistantPreset":
+        """The preset with these updates; None: as it is."""
+        return self if updates is None else self._replace(updates=updates)
+
 
 ASSISTANTS = {
     "quick": AssistantPreset(400, 2e-3, 48, 300, 20, ((5, 3),), 96),

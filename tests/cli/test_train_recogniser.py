@@ -8,7 +8,7 @@ import pytest
 from jaxmeta.cli.main import main
 from jaxmeta.models.acoustic import SIZES, Encoder, Size
 from jaxmeta.recognition import training
-from jaxmeta.recognition.presets import PRESETS, Training
+from jaxmeta.recognition.presets import PRESETS, RecogniserPreset
 from tests.recognition.conftest import interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
@@ -89,7 +89,7 @@ def test_bad_arguments_are_said(folder, tmp_path, capsys):
 
 
 def test_choices_are_those_of_the_networks():
-    hints = Training.__annotations__
+    hints = RecogniserPreset.__annotations__
     assert get_args(hints["encoder"]) == get_args(Encoder) == tuple(SIZES)
     assert all(tuple(sizes) == get_args(hints["size"]) for sizes in SIZES.values())
     assert all(preset.frames_per_batch >= preset.max_frames for preset in PRESETS.values())

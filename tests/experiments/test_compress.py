@@ -10,7 +10,7 @@ from experiments.compress.recipes import PLANS, Training
 from experiments.compress.report import measured, plot, show
 from experiments.compress.variants import variants
 from jaxmeta import Model, protonet
-from jaxmeta.compress.channels import Group, Part
+from jaxmeta.compress.channels import ChannelGroup, Part
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.evaluation.embeddings import SHOTS, WAYS, accuracies, embed
@@ -36,7 +36,7 @@ class Chain:
 
     def groups(self, params):
         parts = Part("first", 1, np.arange(4)[:, None]), Part("second", 0, np.arange(4)[:, None])
-        return [Group("hidden", parts)]
+        return [ChannelGroup("hidden", parts)]
 
     def train(self, name, start=None, behind=None, network=None, config=None):
         self.trained[name] = start

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.adapt_asr.protocol import Heard
 from experiments.languages import words
 from experiments.languages.__main__ import Config, main
 from experiments.languages.adaptation import Adaptation, choose, scores, table
@@ -36,6 +35,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.synthesis.phrasebook import LANGUAGES
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rates import word_edits
+from jaxmeta.evaluation.transcripts import Transcripts
 from jaxmeta.models.acoustic import Size, recogniser
 
 NAMES = ("aa", "bb", "cc")
@@ -232,9 +232,9 @@ def test_adaptation_gets_its_utterances_rate_and_steps_and_is_kept(languages, tm
 
     for shots, rate, steps, expected in ((0, 1.0, 2, 0), (1, 1.0, 2, 2), (2, 1.0, 2, 4), (4, 0.5, 2, 4)):
         heard = fresh().hear("m", jnp.zeros(()), shots, rate, steps)["cc"]
-        assert heard.heard == [units[expected]] * 6 and len(heard.said) == len(heard.speakers) == 6
+        assert heard.hypotheses == [units[expected]] * 6 and len(heard.references) == len(heard.speakers) == 6
     seen = len(calls)
-    assert fresh().hear("m", jnp.zeros(()), 1, 1.0, 2)["cc"].heard == [units[2]] * 6 and len(calls) == seen
+    assert fresh().hear("m", jnp.zeros(()), 1, 1.0, 2)["cc"].hypotheses == [units[2]] * 6 and len(calls) == seen
     assert len(json.loads((tmp_path / "result_cache.json").read_text())) == 4
 
 
@@ -258,7 +258,7 @@ def test_the_rate_with_the_fewest_errors_is_chosen_and_compared_with_the_first_m
 
 
 def test_exact_matches_are_whole_texts():
-    heard = Heard(SAID, heard_with(2), VOICES)
+    heard = Transcripts(SAID, heard_with(2), VOICES)
     found = scores(heard, None, word_edits)
     assert found["error"] == 25 and found["exact"] == 50
 

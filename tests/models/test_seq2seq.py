@@ -85,12 +85,13 @@ def test_the_joint_loss_weighs_ctc_and_a_cross_entropy_that_counts_the_end():
     log_p = np.asarray(jax.nn.log_softmax(attention))
     sequence = [-(log_p[0, [0, 1, 2, 3], [1, 2, 2, 0]].sum()), -(log_p[1, [0, 1], [4, 0]].sum())]
     loss = joint_loss(ctc, sequence_cross_entropy, 0.25)
-    alone, found = compiled(lambda outputs: (ctc(outputs.ctc, targets), loss(outputs, targets)))(outputs)
-    np.testing.assert_allclose(found, 0.25 * alone + 0.75 * np.array(sequence), rtol=1e-5)
+    alone, actual = compiled(lambda outputs: (ctc(outputs.ctc, targets), loss(outputs, targets)))(outputs)
+    np.testing.assert_allclose(actual, 0.25 * alone + 0.75 * np.array(sequence), rtol=1e-5)
     with pytest.raises(ValueError, match=r"weight must lie in \[0, 1\], got 2"):
         joint_loss(ctc, sequence_cross_entropy, 2)
 
 
+@pytest.mark.slow
 def test_the_meta_gradient_of_the_joint_loss_is_that_of_finite_differences_under_mixed_mode():
     with jax.enable_x64(True):
         model = seq2seq(5, "dnn", Size(8, 1), decoder_layers=1, heads=2).model

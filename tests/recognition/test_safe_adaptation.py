@@ -52,18 +52,18 @@ def test_every_utterance_is_recognised_by_what_was_adapted_to_the_other_folds():
         cross_validate(counting(), {}, batch, ["a"] * rows, build_vocabulary(["a"]), folds=7)
 
 
-def test_a_voice_whose_letters_are_tones_is_learnt_and_the_gain_is_found(one, voice_folder):
-    voice = read_voice(one, voice_folder)
-    result = adapt_to_voice(one, voice, folds=2, always=True)
-    loss = jax.jit(lambda params: _loss(one.model, params, voice.batch))
-    assert loss(result.recogniser.params) < 0.7 * loss(one.params)
-    found = result.summary()
+def test_a_voice_whose_letters_are_tones_is_learnt_and_the_gain_is_found(recogniser, voice_folder):
+    voice = read_voice(recogniser, voice_folder)
+    result = adapt_to_voice(recogniser, voice, folds=2, always=True)
+    loss = jax.jit(lambda params: _loss(recogniser.model, params, voice.batch))
+    assert loss(result.recogniser.params) < 0.7 * loss(recogniser.params)
+    actual = result.summary()
     assert (
-        found["recordings"] == 4
-        and found["adapted"]
-        and found["change"] == pytest.approx(found["cer_after"] - found["cer_before"])
+        actual["recordings"] == 4
+        and actual["adapted"]
+        and actual["change"] == pytest.approx(actual["cer_after"] - actual["cer_before"])
     )
-    assert f"{found['cer_before']:.1f} %" in str(result)
+    assert f"{actual['cer_before']:.1f} %" in str(result)
 
 
 def _loss(model, params, batch):
@@ -72,14 +72,14 @@ def _loss(model, params, batch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_adapts_is_what_the_method_says(one, voice_folder, method):
-    batch = read_voice(one, voice_folder).batch
-    params = starting_point(method, one.params, jax.random.key(0))
-    adapt = fine_tuning(one.model, method, 0.1, 1).adapt
+def test_what_adapts_is_what_the_method_says(recogniser, voice_folder, method):
+    batch = read_voice(recogniser, voice_folder).batch
+    params = starting_point(method, recogniser.params, jax.random.key(0))
+    adapt = fine_tuning(recogniser.model, method, 0.1, 1).adapt
     fast, _ = jax.eval_shape(adapt, params, {}, batch, jax.random.key(0))
     paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in
              jax.tree_util.tree_leaves_with_path(fast)]  # fmt: skip
-    everything = len(jax.tree.leaves(one.params))
+    everything = len(jax.tree.leaves(recogniser.params))
     expected = {
         "all": lambda: len(paths) == everything,
         "head": lambda: sorted(paths) == ["head/bias", "head/kernel"],
@@ -89,6 +89,6 @@ def test_what_adapts_is_what_the_method_says(one, voice_folder, method):
     assert expected[method]()
 
 
-def test_an_unknown_method_is_refused(one):
+def test_an_unknown_method_is_refused(recogniser):
     with pytest.raises(ValueError, match="method must be one of all, head, norms, low_rank, got 'some'"):
-        fine_tuning(one.model, "some", 0.1, 1)
+        fine_tuning(recogniser.model, "some", 0.1, 1)

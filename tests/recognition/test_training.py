@@ -7,6 +7,7 @@ import pytest
 from jaxmeta.data.manifest import ManifestError, read_manifest, write_manifest
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate
 from jaxmeta.decoding.error_rates import character_edits, error_rate
+from jaxmeta.interrupts import Interrupted
 from jaxmeta.models.acoustic import SIZES, Size
 from jaxmeta.recognition import training
 from jaxmeta.recognition.corpora import read_corpora
@@ -14,7 +15,6 @@ from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
 from jaxmeta.recognition.training import train_recogniser
 from jaxmeta.recognition.validation import error_table, held_out_errors
-from jaxmeta.training.loop import Interrupted
 from jaxmeta.training.runlog import read_metrics
 from tests.recognition.conftest import interrupted, write_voice
 
@@ -130,15 +130,15 @@ def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"another config: rate=0\.003 there, 0\.1 here"):
         trained(speech, tmp_path / "parts", TINY._replace(rate=0.1))
     read = load_recogniser(save_recogniser(tmp_path / "recogniser", whole))
-    assert read.card == whole.card and read.card.size == Size(16, 1)
+    assert read.card == whole.card and read.card.options == {"width": 16, "depth": 1}
 
 
-def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, one, monkeypatch):
+def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, recogniser, monkeypatch):
     splits = ["train", "train", "val", "val", "val", "test"]
     held_out = read_corpora([write_speakers(tmp_path / "speech", split=splits)]).held_out
     texts = ["bab", "a", "b", "ba b"]
     monkeypatch.setattr("jaxmeta.recognition.validation.transcribe", lambda *arguments: texts)
-    val, test = held_out_errors(one, held_out)
+    val, test = held_out_errors(recogniser, held_out)
     edits = character_edits(SAID[2:5], texts[:3])
     expected = bootstrap_rate(edits, SPEAKERS[2:5])
     assert (val["split"], val["recordings"], val["speakers"]) == ("val", 3, 3)

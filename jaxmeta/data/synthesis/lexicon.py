@@ -76,12 +76,12 @@ def contains_excluded(text: str, exclude: Collection[str]) -> bool:
     Raises:
       ValueError: an excluded text has no letters.
     """
-    found = False
+    excludes = False
     for excluded in exclude:
         if not letters(excluded):
             raise ValueError(f"exclude has {excluded!r}, which has no letters to compare; write it out.")
-        found |= letters(excluded) in letters(text)
-    return found
+        excludes |= letters(excluded) in letters(text)
+    return excludes
 
 
 @functools.lru_cache(maxsize=65536)

@@ -76,10 +76,10 @@ def phrase_corpus(
 
 def _phrases(language: str) -> list[tuple[str, str]]:
     """(text, split) of every phrase, in the same order for every language."""
-    found = [(numeral(number, language), _split_of_number(number)) for number in range(100)]
+    pairs = [(numeral(number, language), _split_of_number(number)) for number in range(100)]
     for table in phrases_of(language).values():
-        found += [(text, _SPLITS[(3 * i + j) % 8]) for i, row in enumerate(table) for j, text in enumerate(row)]
-    return found
+        pairs += [(text, _SPLITS[(3 * i + j) % 8]) for i, row in enumerate(table) for j, text in enumerate(row)]
+    return pairs
 
 
 def _split_of_number(number: int) -> str:

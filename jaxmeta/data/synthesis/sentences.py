@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.speech import Utterance, default_voices, plan, synthesise
+from jaxmeta.folders import cache_home
 from jaxmeta.progress import progress_bar
 
 TRAINING_ACCENTS = (None, None, "de", "fr", "it", "es", "tr", "sv")
@@ -26,17 +26,17 @@ def sentences(count: int, seed: int) -> list[Word]:
     things = ["window", "door", "house", "kitchen", "garden", "book", "table", "car", "lamp", "chair"]
     verbs = ("open", "close", "show me", "bring", "paint", "clean", "look at", "take")
     ends = ("now", "today", "again", "in the morning", "this evening", "please", "")
-    found: dict[str, None] = {}
-    while len(found) < count:
+    texts: dict[str, None] = {}
+    while len(texts) < count:
         if rng.random() < 0.3:
             text = " ".join(rng.choice(numbers, rng.integers(3, 6)))
         else:
             some = rng.choice(["the", "my", *numbers[1:6]])
             thing = f"{rng.choice(things)}{'s' * (some in numbers)}"
             text = f"{rng.choice(verbs)} {some} {rng.choice(colours)} {thing} {rng.choice(ends)}".strip()
-        found[text] = None
+        texts[text] = None
     splits = ["test" if n < count // 8 else "val" if n < count // 6 else "train" for n in range(count)]
-    return [Word(text, "en-us", text, split) for text, split in zip(found, splits, strict=True)]
+    return [Word(text, "en-us", text, split) for text, split in zip(texts, splits, strict=True)]
 
 
 def accented_sentences(seed: int) -> Path:
