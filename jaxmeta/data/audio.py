@@ -5,6 +5,7 @@ libsndfile returns what is left of a truncated file, and NaN samples, without an
 """
 
 import functools
+import io
 import logging
 import os
 from pathlib import Path
@@ -114,8 +115,11 @@ def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate:
     if waveform.ndim != 1 or not waveform.size or not np.isfinite(waveform).all():
         raise AudioError(f"{path}: needs a non-empty, finite waveform [S], got shape {waveform.shape}.")
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()  # On a full disk libsndfile would fail by an error of its own, or not at all.
+    kind = path.suffix.lower().removeprefix(".")
+    soundfile.write(content, np.clip(waveform, -1.0, 1.0), sample_rate, format=kind, subtype="PCM_16")
     with replacing(path, flush=False) as draft:
-        soundfile.write(draft, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16")
+        draft.write_bytes(content.getvalue())
 
 
 def say_once(message: str, topic: str) -> None:

@@ -1,5 +1,6 @@
 """Features of many recordings by several processes, written in chunks so that an interrupted run loses little."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.durable import replacing
+from jaxmeta.durable import write_bytes
 from jaxmeta.progress import progress_bar
 
 CHUNK = 64
@@ -142,8 +143,9 @@ def _write_chunk(task: _Task) -> int:
         mixed += recording.channels > 1
     lengths = np.array([len(part) for part in parts], dtype=np.int32)
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(task.path) as draft, draft.open("wb") as file:
-        np.savez(file, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
+    content = io.BytesIO()  # On a full disk an archive would fail once more as it is closed, by another error.
+    np.savez(content, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
+    write_bytes(task.path, content.getvalue())
     return len(task.rows)
 
 

@@ -29,7 +29,7 @@ def samples(path: str | os.PathLike[str], part: Part) -> tuple[np.ndarray, int]:
         if str(path).lower().endswith(".raw"):  # soundfile would take it for one without a header.
             with open(path, "rb") as file:
                 return _decoded(file, part)
-        return _decoded(path, part)
+        return _decoded(os.fsencode(path), part)  # Names that are not UTF-8 are bytes.
     except soundfile.SoundFileError as error:
         raise ContainerError(str(getattr(error, "error_string", error)).rstrip(".")) from error
     except ContainerError:
@@ -38,7 +38,7 @@ def samples(path: str | os.PathLike[str], part: Part) -> tuple[np.ndarray, int]:
         raise ContainerError(f"cannot be decoded ({error})") from error
 
 
-def _decoded(file: str | os.PathLike[str] | BinaryIO, part: Part) -> tuple[np.ndarray, int]:
+def _decoded(file: bytes | BinaryIO, part: Part) -> tuple[np.ndarray, int]:
     with soundfile.SoundFile(file) as sound:
         rate, claimed = sound.samplerate, sound.frames
         if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
