@@ -23,21 +23,18 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike[str], remedy: str = "") -> Iterator[None]:
-    """Errors of writing that name no file, as those of a full disk, name this one, and say the remedy.
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of writing that name no file, as those of a full disk, name this one.
 
-    Args:
-      path: what is written.
-      remedy: put behind the reason.
     Raises:
-      OSError: of the same number, with the file's name.
+      OSError: of the same kind, with the file's name.
     """
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None and not remedy:
+        if error.errno is None or error.filename is not None:
             raise
-        raise OSError(error.errno, f"{error.strerror}{remedy}", str(error.filename or path)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager

@@ -4,9 +4,6 @@ import errno
 import os
 from pathlib import Path
 
-from jaxmeta.durable import naming
-
-
 _REMEDY = "; set JAXMETA_HOME to a folder for the cache that can be written"
 
 
@@ -31,8 +28,10 @@ def cache_folder(name: str) -> Path:
       OSError: it cannot be made; names the folder and says how to choose another.
     """
     folder = cache_home() / name
-    with naming(folder, _REMEDY):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}{_REMEDY}", str(folder)) from error
     return folder
 
 

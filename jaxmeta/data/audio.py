@@ -15,17 +15,10 @@ import librosa
 import numpy as np
 import soundfile
 
-<<<<<<< HEAD
 from jaxmeta.data.channels import mix_down
 from jaxmeta.data.containers import ContainerError, Part, parts, samples
 from jaxmeta.data.text import on_disk
-=======
-from jaxmeta.data.containers import truncation
 from jaxmeta.durable import replacing
-
-SAMPLE_RATES = (1_000, 1_000_000)
-"""Plausible sample rates in Hz; a rate outside them is a damaged header, and resampling from it could fill memory."""
->>>>>>> origin/main
 
 _log = logging.getLogger("jaxmeta")
 

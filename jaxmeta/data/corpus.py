@@ -159,8 +159,7 @@ def concatenate(corpora: Sequence[Corpus]) -> Corpus:
         raise ValueError(f"the corpora hold different features: sizes {shapes}, configs {configs}; load them alike.")
     names = dict.fromkeys(name for corpus in corpora for name in corpus.columns)
     columns = {
-        name: joined([corpus.columns.get(name, np.full(len(corpus), "")) for corpus in corpora])
-        for name in names
+        name: joined([corpus.columns.get(name, np.full(len(corpus), "")) for corpus in corpora]) for name in names
     }
     length = np.concatenate([corpus.length for corpus in corpora])
     frames = np.concatenate([_gather(corpus) for corpus in corpora])

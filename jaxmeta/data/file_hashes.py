@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
 from jaxmeta.durable import replacing
-from jaxmeta.folders import cache_folder
+from jaxmeta.folders import cache_folder, cache_home
 from jaxmeta.progress import progress_bar
 
 _SETTLED = 2.0
@@ -22,7 +22,7 @@ def content_hashes(manifest: Manifest, *, progress: bool = True) -> list[str]:
 
     A hash is taken from the index in the cache folder where path, size and time stamps are as they were.
     """
-    index = cache_folder("hashes") / f"{hashlib.sha256(str(manifest.root).encode()).hexdigest()[:32]}.json"
+    index = cache_home() / "hashes" / f"{hashlib.sha256(str(manifest.root).encode()).hexdigest()[:32]}.json"
     known = _read_index(index)
     settled = time.time_ns() - int(_SETTLED * 1e9)
     hashes, fresh = [], {}
@@ -59,5 +59,6 @@ def _read_index(path: Path) -> dict[str, list]:
 def _write_index(path: Path, known: dict[str, list]) -> None:
     """Writes the index behind its own digest: one flipped bit in a hash would give a recording another's features."""
     content = json.dumps(known).encode()
+    cache_folder("hashes")
     with replacing(path, flush=False) as draft:
         draft.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)

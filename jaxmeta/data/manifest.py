@@ -16,11 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-<<<<<<< HEAD
 from jaxmeta.data.text import canonical, column, on_disk, stored
-=======
 from jaxmeta.durable import replacing
->>>>>>> origin/main
 
 
 class ManifestError(ValueError):
@@ -176,7 +173,7 @@ def _check_distinct(path: Path, names: list[str]) -> None:
 
 
 def _checked_files(path: Path, names: list[str]) -> list[str]:
-    """The names as they are on the disk; refuses rows whose file is missing, empty, or, by a link, outside the folder."""
+    """The names as they are on the disk; refuses files that are missing, empty, or, by a link, outside the folder."""
     root, found = str(path.parent), []
     folders: dict[str, bool] = {}  # Resolving each folder once keeps 10,000 rows well under a second.
     for row, name in enumerate(names, start=2):

@@ -1,4 +1,4 @@
-"""A place for what numba compiles, which librosa cannot be imported without: packages and home folders may be read-only."""
+"""A place for what numba compiles, without which librosa cannot be imported where packages and home are read-only."""
 
 import importlib.util
 import os

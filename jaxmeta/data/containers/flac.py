@@ -53,7 +53,7 @@ def _first_frame(content: bytes) -> int:
     while not last and at + 4 <= len(content):
         last = content[at] >= 128
         at += 4 + int.from_bytes(content[at + 1 : at + 4], "big")
-    if not last or len(content) < at + 16 and at != len(content):
+    if not last or (len(content) < at + 16 and at != len(content)):
         raise ContainerError("truncated: the FLAC file ends within its header")
     if at < len(content) and content[at : at + 2] not in (b"\xff\xf8", b"\xff\xf9"):
         raise ContainerError("damaged: no FLAC frame follows the header")

@@ -51,7 +51,7 @@ def parts(data: bytes) -> list[Part]:
     while (frame := _frame(data[at : at + 4])) is not None:
         length, form = frame
         # The frame of a tag is silent: what follows its header is zeros.
-        if begins or data[at + 4 : at + 6] == b"\0\0" and _has_tag(data, at, form):
+        if begins or (data[at + 4 : at + 6] == b"\0\0" and _has_tag(data, at, form)):
             recordings.append(_Recording(form, []))
         elif form != recordings[-1].form:
             raise ContainerError(f"damaged: the MP3 frame at byte {at} is of another form than those before it")

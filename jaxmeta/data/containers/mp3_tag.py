@@ -1,7 +1,7 @@
 """The tag that encoders leave in a first frame of silence: how many frames there are, and a checksum of itself.
 
-Source: gabriel.mp3-tech.org/mp3infotag.html. Its checksum of the frames is not used, for tools that change their loudness
-leave it as it was.
+Source: gabriel.mp3-tech.org/mp3infotag.html. Its checksum of the frames is not used, for tools that change
+their loudness leave it as it was.
 """
 
 import struct

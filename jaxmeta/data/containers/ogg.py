@@ -4,6 +4,7 @@ libogg skips a page whose checksum is wrong, and everything up to the next that 
 Source: RFC 3533, section 6.
 """
 
+import itertools
 import struct
 import zlib
 from typing import NamedTuple
@@ -35,7 +36,7 @@ def parts(data: bytes) -> list[Part]:
       ContainerError: a page is missing, damaged or cut, streams lie within each other, or the codec is not read.
     """
     found, start = [], 0
-    while start < len(data) and (start == 0 or data[start : start + 3] != b"TAG" and data[start:].strip(b"\0")):
+    while start < len(data) and (start == 0 or (data[start : start + 3] != b"TAG" and data[start:].strip(b"\0"))):
         pages = _stream(data, start)
         end = pages[-1].end
         found.append(_part(data, start, pages))
@@ -98,7 +99,7 @@ def _part(data: bytes, start: int, pages: list[_Page]) -> Part:
     if codec is None:
         raise ContainerError("is Ogg without Vorbis or Opus in it, which is not read; convert it, as by ffmpeg")
     reached = [page.position for page in pages if page.position > 0]
-    if any(after < before for before, after in zip(reached, reached[1:], strict=False)):
+    if any(after < before for before, after in itertools.pairwise(reached)):
         raise ContainerError("damaged: the positions in the Ogg file go backwards")
     # A stream may be a piece of a longer one, whose positions begin anywhere: what its first page adds is not counted.
     return Part(data[start : pages[-1].end], reached[-1] - reached[0] if reached else 0, clock=_CODECS[codec])

@@ -49,7 +49,9 @@ def test_one_flipped_bit_under_a_checksum_is_noticed(tmp_path, kind, place):
     refused(tmp_path / kind, data)
 
 
-@pytest.mark.parametrize("kind", ["wav-PCM_16", "wav-IMA_ADPCM", "rifx", "rf64", "flac", "flac-24", "vorbis", "opus", "mp3"])
+@pytest.mark.parametrize(
+    "kind", ["wav-PCM_16", "wav-IMA_ADPCM", "rifx", "rf64", "flac", "flac-24", "vorbis", "opus", "mp3"]
+)
 def test_files_put_one_behind_the_other_are_one_recording(tmp_path, kind):
     path = tmp_path / kind
     parts = []
@@ -90,8 +92,9 @@ def test_bytes_behind_a_file_that_are_nothing_are_refused(tmp_path, kind):
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (b"FORM\0\0\0\0AIFF", "AIFF"), (b".snd\0\0\0\x18", "AU"), (b"caff\0\1\0\0", "CAF"), (b"NIST_1A\n", "NIST SPHERE"),
-        (b"riff.\x91\xcf\x11", "W64"), (b"\0\0\0\x20ftypM4A ", "MP4"), (b"\x1aE\xdf\xa3", "Matroska"), (b"#!AMR\n", "AMR"),
+        (b"FORM\0\0\0\0AIFF", "AIFF"), (b".snd\0\0\0\x18", "AU"), (b"caff\0\1\0\0", "CAF"), (b"NIST_1A\n", "NIST"),
+        (b"riff.\x91\xcf\x11", "W64"), (b"\0\0\0\x20ftypM4A ", "MP4"), (b"\x1aE\xdf\xa3", "Matroska"),
+        (b"#!AMR\n", "AMR"), (b"0&\xb2u", "WMA"),
     ],
 )  # fmt: skip
 def test_other_containers_are_refused_by_name_with_a_remedy(tmp_path, head, name):

@@ -13,7 +13,9 @@ PCM = (WAVEFORM * 32767).astype("<i2").tobytes()
 OPEN = (0, 0x7FFFF000, 0x7FFFF024, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF - 36, 0xFFFFFFFF - 44)
 
 
-def wav(data_size, riff_size=None, samples=PCM, *, codec=1, channels=1, rate=16_000, bits=16, byte_rate=None, block=None):
+def wav(
+    data_size, riff_size=None, samples=PCM, *, codec=1, channels=1, rate=16_000, bits=16, byte_rate=None, block=None
+):
     block = channels * bits // 8 if block is None else block
     form = struct.pack("<HHIIHH", codec, channels, rate, rate * block if byte_rate is None else byte_rate, block, bits)
     riff = min(data_size + 36, 0xFFFFFFFF) if riff_size is None else riff_size
@@ -72,7 +74,9 @@ def test_a_header_that_contradicts_itself_is_refused(tmp_path, changes):
         read_audio(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize(("codec", "name"), [(0x55, "MP3"), (0x50, "MPEG"), (0x161, "WMA"), (0x45, "0x0045"), (0, "0x0000")])
+@pytest.mark.parametrize(
+    ("codec", "name"), [(0x55, "MP3"), (0x50, "MPEG"), (0x161, "WMA"), (0x45, "0x0045"), (0, "0x0000")]
+)
 def test_other_codecs_are_refused_by_name(tmp_path, codec, name):
     (tmp_path / "a.wav").write_bytes(wav(len(PCM), codec=codec))
     with pytest.raises(AudioError, match=f"is WAV with .*{name}.* convert it"):
