@@ -74,7 +74,7 @@ def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:
     import jax
 
     from benchmarks.problems import word_episodes
-    from jaxmeta.models.words import residual
+    from jaxmeta.models.clip_encoders import residual
     from jaxmeta.words.learners import learners
 
     build = learners(partial(residual, width=config.width), None)[name]

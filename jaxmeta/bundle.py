@@ -56,6 +56,15 @@ class Bundle(NamedTuple, Generic[T]):
     forms: dict[str, jax.ShapeDtypeStruct]
     """Shape and type of each array of the weights, by its path."""
 
+    def check_size(self, place: Place, size: int) -> None:
+        """Refuse a size of a network, such as its width, that its weights cannot have, before it is built.
+
+        Raises:
+          CardError: it is larger than the file of the weights, of which a number takes a byte at least.
+        """
+        if size > (most := (self.folder / WEIGHTS).stat().st_size):
+            raise place.wrong(size, f"at most {most:,}, for {WEIGHTS} has so many bytes")
+
     def weights(self, like: PyTree) -> PyTree:
         """Read the weights.
 
@@ -101,8 +110,7 @@ def save_bundle(
       OSError: it could not be written.
     """
     arrays = {name: np.asarray(leaf) for name, leaf in named(weights).items()}
-    if bad := _not_finite(arrays):
-        raise ValueError(f"{folder}: {bad}, so that nothing is written; train or adapt again with a lower rate.")
+    check_finite(folder, arrays)
     if odd := [f"{name} is {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "biuf"]:
         raise ValueError(f"{folder}: {odd[0]}, which numpy has no type for; convert it to float32 first.")
     folder = Path(folder)
@@ -145,6 +153,23 @@ def open_bundle(folder: str | Path, kind: BundleKind, card: Callable[..., T]) ->
     built = build(card, read, place)
     _check_unchanged(folder, kind, hashes)
     return Bundle(folder, built, place, _forms(folder / WEIGHTS, kind.remedy))
+
+
+def check_finite(place: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse to write weights that hold NaN or infinity.
+
+    Args:
+      place: where they would be written, for the message.
+      arrays: by their paths.
+    Raises:
+      ValueError: some are not finite; names the array.
+
+    >>> check_finite("mine", {"head/bias": np.array([1.0, np.nan])})
+    Traceback (most recent call last):
+    ValueError: mine: 1 of the 2 weights head/bias are not finite, so that nothing is written; train or adapt again ...
+    """
+    if bad := _not_finite(arrays):
+        raise ValueError(f"{place}: {bad}, so that nothing is written; train or adapt again with a lower rate.")
 
 
 def _hashes(card: dict[str, Any], place: Place, kind: BundleKind) -> dict[str, str]:

@@ -82,6 +82,9 @@ def plain(value: Any) -> Any:
 
     Arrays become lists and paths strings. JSON has no NaN and no infinity: they become the strings "NaN", "Infinity"
     and "-Infinity", which float() reads back.
+
+    >>> plain({"loss": float("nan"), 3: np.array([1, 2])})
+    {'loss': 'NaN', '3': [1, 2]}
     """
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxmeta
 from jaxmeta.losses import cross_entropy, weighted_mean
 from jaxmeta.training import make_evaluate, make_update
 from tests.learner_cases import (
@@ -215,8 +216,11 @@ def test_every_learner_is_held_to_the_contract():
         for path in LEARNER_FILES
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and getattr(node.returns, "id", "") == "MetaLearner"
+        # A learner has the name of its file; other functions there change a learner that they are given.
+        if node.name == path.stem
     }
-    assert factories == LEARNERS.keys()
+    # `newest_column` is supervised training, which adapts to nothing.
+    assert factories - {"newest_column"} == LEARNERS.keys() <= set(jaxmeta.__all__)
 
 
 @pytest.mark.parametrize("path", LEARNER_FILES, ids=lambda path: path.stem)

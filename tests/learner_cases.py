@@ -1,7 +1,8 @@
 """The learners that the contract holds, each under the estimators that it allows, and what its tests share.
 
-To add a learner: add a line to LEARNERS. Compiling is nearly all of the time here, so a case has two programs: the
-update of all tasks, and the gradients of tasks one by one. Whatever is compared is padded to the same shapes.
+To add a learner: add a line to LEARNERS, and one to jaxmeta/__init__.pyi. Compiling is nearly all of the time here, so
+a case has two programs: the update of all tasks, and the gradients of tasks one by one. Whatever is compared is padded
+to the same shapes.
 """
 
 import functools
@@ -13,28 +14,10 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+import jaxmeta as jm
 from jaxmeta import MetaLearner
 from jaxmeta.estimators import conjugate_gradients, evolution, first_order, implicit, mixed_mode, truncated, unrolled
-from jaxmeta.learners.anil import anil
-from jaxmeta.learners.averaging import averaging
-from jaxmeta.learners.boil import boil
-from jaxmeta.learners.bootstrapped import bootstrapped
-from jaxmeta.learners.cavia import append_context, cavia
-from jaxmeta.learners.enrolment import enrolment
-from jaxmeta.learners.evolved import evolved
-from jaxmeta.learners.imaml import imaml
-from jaxmeta.learners.joint import joint
-from jaxmeta.learners.maml import maml
-from jaxmeta.learners.maml_plus_plus import maml_plus_plus
-from jaxmeta.learners.matching import matching
-from jaxmeta.learners.meta_curvature import meta_curvature
-from jaxmeta.learners.meta_sgd import meta_sgd
-from jaxmeta.learners.progressive import grow, progressive
-from jaxmeta.learners.proto_maml import proto_maml
-from jaxmeta.learners.protonet import protonet
-from jaxmeta.learners.r2d2 import r2d2
-from jaxmeta.learners.reptile import reptile
-from jaxmeta.learners.unlabelled import unlabelled
+from jaxmeta.learners.cavia import append_context
 from jaxmeta.losses import cross_entropy
 from jaxmeta.optimizers import adam
 from jaxmeta.speaker_losses import margin_softmax
@@ -85,20 +68,20 @@ COLUMN = [stateful(layer, count=jnp.float32) for layer in layers(WAYS)]
 
 def grown(estimator):
     """Progressive networks with one frozen column beside the new one; with the new one alone it is MAML."""
-    learner = progressive(COLUMN, cross_entropy, SGD, STEPS, estimator)
+    learner = jm.progressive(COLUMN, cross_entropy, SGD, STEPS, estimator)
 
     def init(key, inputs):
         params, state = learner.init(key, inputs)
-        return grow(COLUMN, params, state, params["new"], inputs, key)
+        return jm.grow(COLUMN, params, state, params["new"], inputs, key)
 
     return learner._replace(init=init)
 
 
 def twice(estimator):
     """A joint learner of two objectives that meet the same task, and the predictions of the first one."""
-    learner = joint({
-        "one": maml(NETWORK, cross_entropy, SGD, STEPS, estimator),
-        "two": anil(NETWORK, cross_entropy, SGD, STEPS, estimator),
+    learner = jm.joint({
+        "one": jm.maml(NETWORK, cross_entropy, SGD, STEPS, estimator),
+        "two": jm.anil(NETWORK, cross_entropy, SGD, STEPS, estimator),
     })  # fmt: skip
 
     def adapt(params, state, support, key):
@@ -122,31 +105,31 @@ def unsure(outputs, targets):
 
 
 LEARNERS = {
-    "maml": Entry(lambda e: maml(NETWORK, cross_entropy, adam(0.05), STEPS, e)),
-    "anil": Entry(lambda e: anil(NETWORK, cross_entropy, SGD, STEPS, e)),
-    "boil": Entry(lambda e: boil(NETWORK, cross_entropy, SGD, STEPS, e)),
-    "meta_sgd": Entry(lambda e: meta_sgd(NETWORK, cross_entropy, 0.1, STEPS, e)),
-    "meta_curvature": Entry(lambda e: meta_curvature(NETWORK, cross_entropy, 0.1, STEPS, e)),
+    "maml": Entry(lambda e: jm.maml(NETWORK, cross_entropy, adam(0.05), STEPS, e)),
+    "anil": Entry(lambda e: jm.anil(NETWORK, cross_entropy, SGD, STEPS, e)),
+    "boil": Entry(lambda e: jm.boil(NETWORK, cross_entropy, SGD, STEPS, e)),
+    "meta_sgd": Entry(lambda e: jm.meta_sgd(NETWORK, cross_entropy, 0.1, STEPS, e)),
+    "meta_curvature": Entry(lambda e: jm.meta_curvature(NETWORK, cross_entropy, 0.1, STEPS, e)),
     "cavia": Entry(
-        lambda e: cavia(stateful(append_context(network(WAYS))), cross_entropy, optax.sgd(1.0), STEPS, 2, e)
+        lambda e: jm.cavia(stateful(append_context(network(WAYS))), cross_entropy, optax.sgd(1.0), STEPS, 2, e)
     ),
-    "proto_maml": Entry(lambda e: proto_maml(ENCODER, cross_entropy, optax.sgd(0.02), STEPS, WAYS, e)),
-    "bootstrapped": Entry(lambda e: bootstrapped(NETWORK, cross_entropy, SGD, STEPS, 2, 0.1, e)),
+    "proto_maml": Entry(lambda e: jm.proto_maml(ENCODER, cross_entropy, optax.sgd(0.02), STEPS, WAYS, e)),
+    "bootstrapped": Entry(lambda e: jm.bootstrapped(NETWORK, cross_entropy, SGD, STEPS, 2, 0.1, e)),
     "progressive": Entry(grown),
     "joint": Entry(twice),
-    "averaging": Entry(lambda e: averaging(maml(NETWORK, cross_entropy, SGD, STEPS, e), 2)),
+    "averaging": Entry(lambda e: jm.averaging(jm.maml(NETWORK, cross_entropy, SGD, STEPS, e), 2)),
     # It asks for each step alone, so truncation is to that one.
-    "maml_plus_plus": Entry(lambda e: maml_plus_plus(NETWORK, cross_entropy, 0.1, STEPS, e, 10)),
-    "unlabelled": Entry(lambda e: unlabelled(NETWORK, cross_entropy, unsure, SGD, STEPS, e), lowers=unsure),
-    "imaml": Entry(lambda e: imaml(NETWORK, cross_entropy, SGD, STEPS, 1.0, e), tuple(ESTIMATORS)),
+    "maml_plus_plus": Entry(lambda e: jm.maml_plus_plus(NETWORK, cross_entropy, 0.1, STEPS, e, 10)),
+    "unlabelled": Entry(lambda e: jm.unlabelled(NETWORK, cross_entropy, unsure, SGD, STEPS, e), lowers=unsure),
+    "imaml": Entry(lambda e: jm.imaml(NETWORK, cross_entropy, SGD, STEPS, 1.0, e), tuple(ESTIMATORS)),
     # Their meta-gradient does not pass through inner steps.
-    "reptile": Entry(lambda _: reptile(NETWORK, cross_entropy, SGD, STEPS), NONE),
-    "evolved": Entry(lambda _: evolved(maml(NETWORK, cross_entropy, SGD, STEPS, first_order()), 0.3, 2), NONE),
+    "reptile": Entry(lambda _: jm.reptile(NETWORK, cross_entropy, SGD, STEPS), NONE),
+    "evolved": Entry(lambda _: jm.evolved(jm.maml(NETWORK, cross_entropy, SGD, STEPS, first_order()), 0.3, 2), NONE),
     # They have no inner steps.
-    "protonet": Entry(lambda _: protonet(ENCODER, cross_entropy, WAYS), NONE),
-    "r2d2": Entry(lambda _: r2d2(ENCODER, cross_entropy, WAYS), NONE),
-    "matching": Entry(lambda _: matching(ENCODER, cross_entropy, WAYS), NONE),
-    "enrolment": Entry(lambda _: enrolment(ENCODER, margin_softmax(0.0), WAYS), NONE),
+    "protonet": Entry(lambda _: jm.protonet(ENCODER, cross_entropy, WAYS), NONE),
+    "r2d2": Entry(lambda _: jm.r2d2(ENCODER, cross_entropy, WAYS), NONE),
+    "matching": Entry(lambda _: jm.matching(ENCODER, cross_entropy, WAYS), NONE),
+    "enrolment": Entry(lambda _: jm.enrolment(ENCODER, margin_softmax(0.0), WAYS), NONE),
 }
 CLOSED_FORM = {"protonet", "r2d2", "matching", "enrolment"}
 OUTER = optax.sgd(1.0)

@@ -102,12 +102,29 @@ def test_the_rule_notices_a_wrong_import():
     assert not allowed("jaxmeta.learners", "jaxmeta.models")
     assert not allowed("jaxmeta.data", "jaxmeta.tree")
     assert not allowed("jaxmeta.progress", "jaxmeta.types") and not allowed("jaxmeta.models", "jaxmeta.progress")
+    assert not allowed("jaxmeta.durable", "jaxmeta.types") and not allowed("jaxmeta.data", "jaxmeta.bundle")
+    assert allowed("jaxmeta.data", "jaxmeta.padding") and allowed("jaxmeta.recognition", "jaxmeta.bundle")
     assert allowed("experiments", "jaxmeta.data") and allowed("jaxmeta.training", "jaxmeta.tree")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_imports_an_experiment_but_itself(path):
+    own = ".".join(path.relative_to(ROOT).parts[:2])
+    experiments = {name for name in imports(path) if name.startswith("experiments.")}
+    assert {name for name in experiments if not f"{name}.".startswith(f"{own}.")} == set()
+
+
+def test_rooms_are_small():
+    """At most 14 modules in a folder of the library; `learners` has one for each learner."""
+    rooms = {path.parent for path in FILES if path.relative_to(ROOT).parts[0] == "jaxmeta"}
+    rooms -= {ROOT / "jaxmeta", ROOT / "jaxmeta/learners"}
+    sizes = {room.name: len({*room.glob("*.py")} - {room / "__init__.py"}) for room in rooms}
+    assert {name: size for name, size in sizes.items() if size > 14} == {}
 
 
 def test_importing_the_package_and_asking_for_help_does_not_wait_for_jax():

@@ -98,7 +98,7 @@ HOSTILE = [
     (put("options", "width", -4), "width=-4 must be 1 or more"),
     (put("options", "width", 0), "width=0 must be 1 or more"),
     (put("options", "width", 24), "the weights do not fit card.json"),
-    (put("options", "depth", 10**9), "options.depth is 1000000000 and must be at most"),
+    (put("options", "depth", 10**9), "depth=1000000000 must be at most 100"),
     (put("options", "depth", True), "options.depth is True"),
     (put("options", "depth", 2), "the weights do not fit card.json: encoder/Dense_1/bias is missing"),
     (drop("options", "depth"), "options.depth is missing"),

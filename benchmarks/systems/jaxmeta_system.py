@@ -13,7 +13,7 @@ from benchmarks.systems.jax_timing import compiled, matmul, to_numpy, use_precis
 from benchmarks.workloads import WAYS, WIDTH
 from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode
 from jaxmeta.losses import cross_entropy, squared_error
-from jaxmeta.models import words
+from jaxmeta.models import clip_encoders
 from jaxmeta.models.convolution import convolve
 from jaxmeta.sequence_losses import ctc
 from jaxmeta.training import TrainState, make_update
@@ -74,7 +74,7 @@ def _mesh(devices):
 
 def _model(name):
     if name == "words":
-        return words.conv4(WAYS, width=WIDTH)
+        return clip_encoders.conv4(WAYS, width=WIDTH)
     network = {
         "sinusoid": jax_networks.mlp,
         "conv4": partial(jax_networks.images, convolve=convolve, max_pool=_max_pool),

@@ -3,7 +3,7 @@
     python -m experiments.adapt_asr --preset quick                  # 6 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.adapt_asr --preset full  # hours
 
-A CTC recogniser of characters is trained on many speakers at once. Then speakers that it never met each give a few
+A CTC recogniser of characters is trained on many speakers at once. Then speakers who were held out each give a few
 utterances, and every method adapts it to them on the same protocol: fine-tuning (all weights, the head, norms and
 biases, low-rank adapters), second-order MAML through CTC and its relatives, meta-trained from the same weights, and
 test-time adaptation without transcripts. Rates and steps are chosen on validation speakers, with the same grid for all.
@@ -83,9 +83,6 @@ QUICK_METHODS = ("fine-tune all", "maml", "test time")
 SHOTS, STEPS = (1, 2, 5, 10), (1, 2, 5, 10, 20)
 CHOSEN = 5
 """Utterances at which rates and steps are chosen, and inner steps with which rates are."""
-ADAPTS = {f"fine-tune {name}": name for name in ("all", "head", "norms")} | {"anil": "head"}
-ADAPTS |= dict.fromkeys(("maml", "fomaml", "reptile", "speaker average"), "all")
-"""Methods that `jaxmeta adapt` can continue, and what of the recogniser they adapt."""
 COLUMNS = {
     "method": "", "shots": "d", "rate": "g", "steps": "d", "CER": ("cer", "", ".1f"), "WER": ("wer", "", ".1f"),
     "avoided": ("gain", " %", ".1f"), "against fine-tuning": ("against", "", "+.1f"),
@@ -102,15 +99,16 @@ def main(config: Config) -> dict:
     """Train, adapt, and write the results; returns what results.json holds.
 
     Raises:
-      ValueError: no data, an unknown method, or a working directory that holds another run.
+      ValueError: no data, too few speakers, an unknown method, or a working directory that holds another run.
     """
-    from jaxmeta.data.manifest import copy_recordings
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.folders import data_folders
-    from jaxmeta.recognition.corpora import read_corpora
-    from jaxmeta.recognition.methods import adaptation_methods, select_methods
+    from jaxmeta.recognition.corpora import copy_voice, read_corpora
+    from jaxmeta.recognition.methods import adaptation_methods, ready_to_adapt, select_methods
     from jaxmeta.recognition.recogniser import save_recogniser
 
+    if config.speakers is not None and config.speakers < 2:
+        raise ValueError(f"speakers={config.speakers} must be 2 or more, for intervals resample speakers.")
     quick, preset = config.preset == "quick", _preset(config)
     (folder,) = [accented_sentences(config.seed)] if quick else data_folders("en_nonnative_sentences")
     speech = read_corpora([folder], seed=config.seed, drop=True)
@@ -123,18 +121,11 @@ def main(config: Config) -> dict:
     chosen = {
         name: _adapted(config, preset, speech, recogniser.params, name, method, val) for name, method in methods.items()
     }
-    if able := [method for name, method in chosen.items() if name in ADAPTS]:
-        best = min(able, key=lambda method: method.error)
-        origin = recogniser.card.origin | {"method": best.name}
-        card = replace(
-            recogniser.card, adaptation=ADAPTS[best.name], rate=best.rate, steps=best.steps, origin=origin
-        )  # fmt: skip
-        save_recogniser(config.workdir / "recogniser", recogniser._replace(card=card, params=best.params))
+    if able := [name for name in methods if methods[name].adapts]:
+        best = min(able, key=lambda name: chosen[name].error)
+        save_recogniser(config.workdir / "recogniser", ready_to_adapt(recogniser, methods[best], chosen[best]))
     if quick:
-        voice = speech.held_out.select(split="test").columns
-        own = voice["speaker"] == voice["speaker"][0]
-        columns = {name: voice[name][own][:20] for name in ("file_name", "transcription")}
-        copy_recordings(folder, config.workdir / "voice", columns)
+        copy_voice(speech.held_out.select(split="test"), folder, config.workdir / "voice")
     return _compare(config, speech, recogniser, list(chosen.values()), test, others)
 
 
@@ -175,8 +166,8 @@ def _protocols(config: Config, preset: Preset, speech: TranscribedSpeech) -> tup
 
     def episodes(split: str):
         corpus = speech.held_out.select(split=split)
-        found = adaptation_episodes(corpus, speech.vocabulary, supports=(0, *SHOTS), query=10, seed=config.seed)
-        return replace(found, groups=found.groups[: config.speakers])
+        drawn = adaptation_episodes(corpus, speech.vocabulary, supports=(0, *SHOTS), query=10, seed=config.seed)
+        return replace(drawn, groups=drawn.groups[: config.speakers])
 
     val, test = episodes("val"), episodes("test")
     lengths = padded_lengths((val, test), preset.lengths)
@@ -215,8 +206,9 @@ def _compare(
     test: AdaptationProtocol, others: AdaptationProtocol,
 ) -> dict[str, Any]:  # fmt: skip
     """Test the methods, print the tables, and write results.json, results.md and the plots."""
-    from jaxmeta.evaluation.adaptation_curves import plot_error_rates, step_curve, utterance_curve
+    from jaxmeta.evaluation.adaptation_curves import step_curve, utterance_curve
     from jaxmeta.evaluation.forgetting import forgetting
+    from jaxmeta.evaluation.plots import plot_error_rates
     from jaxmeta.recognition.gate_evaluation import evaluate_gate
     from jaxmeta.recognition.searching import search_gain
     from jaxmeta.training.report import interval_table, stamp, write_tables

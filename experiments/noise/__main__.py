@@ -3,7 +3,7 @@
     python -m experiments.noise --preset quick                  # 5 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.noise --preset full  # hours
 
-A CTC recogniser of characters is trained on many speakers in noise of some types. Then speakers that it never met are
+A CTC recogniser of characters is trained on many speakers in noise of some types. Then speakers who were held out are
 recognised in silence, in noise of seen and unseen types at 20, 10, 5 and 0 dB, and in rooms; unadapted, adapted to five
 transcribed utterances in the same condition (by fine-tuning, and by MAML whose tasks were speakers in conditions), and
 adapted at test time to the sound of what is to be recognised, without transcripts. The utterances are the same in every
@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
-    from experiments.noise.data import Sounds
+    import numpy as np
+
+    from jaxmeta.data.augmentation.conditions import Condition
     from jaxmeta.evaluation.choosing import ChosenMethod
     from jaxmeta.evaluation.conditions import ConditionProtocol
     from jaxmeta.recognition.corpora import TranscribedSpeech
@@ -100,34 +102,33 @@ def main(config: Config) -> dict:
     """Train, adapt, and write the results; returns what results.json holds.
 
     Raises:
-      ValueError: no data, an unknown method, or a working directory that holds another run.
+      ValueError: no data, too few speakers, an unknown method, or a working directory that holds another run.
     """
     from jaxmeta.evaluation.choosing import ChosenMethod
     from jaxmeta.evaluation.conditions import condition_protocols, condition_table
     from jaxmeta.recognition.methods import adaptation_methods, for_each_utterance, select_methods
 
+    if config.speakers is not None and config.speakers < 2:
+        raise ValueError(f"speakers={config.speakers} must be 2 or more, for intervals resample speakers.")
     preset = _preset(config)
-    folder, speech, sounds = _data(config)
+    folder, speech, noise, conditions = _data(config)
     known = dict(adaptation_methods(speech.vocabulary.size, preset.training.encoder, preset.training.size))
     methods = known | {"test time, each": for_each_utterance(known["test time"])}
     methods = select_methods({name: methods[name] for name in METHODS}, preset.methods)
-    print(f"training on {speech.train.describe()}; {len(sounds.bank)} stretches of noise", file=sys.stderr)
-    weights = _train(config, preset, speech, sounds)
+    print(f"training on {speech.train.describe()}; {len(noise)} stretches of noise", file=sys.stderr)
+    weights = _train(config, preset, speech, noise)
 
-    def protocols(split: str, conditions: list, speakers: int) -> list[ConditionProtocol]:
-        return condition_protocols(
-            speech.held_out.select(split=split), folder, speech.vocabulary, conditions, config.workdir / split,
+    tuned = [condition for condition in conditions if condition.name in TUNED]
+    val, test = (
+        condition_protocols(
+            speech.held_out.select(split=split), folder, speech.vocabulary, some, config.workdir / split,
             speakers=speakers, seed=config.seed,
-        )  # fmt: skip
-
-    tuned = [condition for condition in sounds.conditions if condition.name in TUNED]
-    validation = protocols("val", tuned, VALIDATION_SPEAKERS)
-    chosen = [
-        _adapted(config, preset, speech, sounds, weights, name, method, validation) for name, method in methods.items()
-    ]
+        )
+        for split, some, speakers in (("val", tuned, VALIDATION_SPEAKERS), ("test", conditions, preset.speakers))
+    )  # fmt: skip
+    chosen = [_adapted(config, preset, speech, noise, weights, name, method, val) for name, method in methods.items()]
     unadapted = ChosenMethod("unadapted", known["fine-tune all"].build, weights, 0.0, 0)
-    test = protocols("test", list(sounds.conditions), preset.speakers)
-    return _write(config, speech, sounds, condition_table(unadapted, chosen, test))
+    return _write(config, speech, noise, condition_table(unadapted, chosen, test))
 
 
 def _preset(config: Config) -> Preset:
@@ -139,61 +140,54 @@ def _preset(config: Config) -> Preset:
     return replaced(preset, methods=config.methods or None, speakers=config.speakers)
 
 
-def _data(config: Config) -> tuple[Path, TranscribedSpeech, Sounds]:
-    from experiments.noise.data import artificial_sounds, recorded_sounds
+def _data(config: Config) -> tuple[Path, TranscribedSpeech, np.ndarray, tuple[Condition, ...]]:
+    """The folder of the speech, the speech, log-mels of noise for training [M, L, F], and conditions for the test."""
+    import numpy as np
+
+    from experiments.noise.data import recorded_noise
+    from jaxmeta.data.augmentation.banks import coloured_noise
+    from jaxmeta.data.augmentation.conditions import artificial_conditions
+    from jaxmeta.data.features import extract
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.folders import data_folders
-    from jaxmeta.recognition.corpora import read_corpora
+    from jaxmeta.recognition.corpora import FEATURES, read_corpora
 
-    if config.preset == "quick":
-        folder = accented_sentences(config.seed)
-        speech = read_corpora([folder], seed=config.seed, drop=True)
-        voices = [folder / name for name in speech.train.columns["file_name"][::10]]
-        return folder, speech, artificial_sounds(voices, SNRS, config.seed)
-    folder, *noises = data_folders("en_nonnative_sentences", "noise_esc10", "noise_long", "rir_iosr")
+    if quick := config.preset == "quick":
+        folder, noises = accented_sentences(config.seed), []
+    else:
+        folder, *noises = data_folders("en_nonnative_sentences", "noise_esc10", "noise_long", "rir_iosr")
     speech = read_corpora([folder], seed=config.seed, drop=True)
-    return folder, speech, recorded_sounds(*noises, SNRS, config.seed)
+    if quick:
+        voices = [folder / name for name in speech.train.columns["file_name"][::10]]
+        waveforms = list(coloured_noise(48, seed=config.seed))
+        conditions = artificial_conditions(voices, SNRS, config.seed)
+    else:
+        waveforms, conditions = recorded_noise(*noises, SNRS, config.seed)
+    return folder, speech, np.stack([extract(waveform, FEATURES) for waveform in waveforms]), conditions
 
 
-def _train(config: Config, preset: Preset, speech: TranscribedSpeech, sounds: Sounds) -> PyTree:
+def _train(config: Config, preset: Preset, speech: TranscribedSpeech, noise: np.ndarray) -> PyTree:
     """Weights of the recogniser that is trained on all speakers at once, in noise."""
     from jaxmeta.data.augmentation.spectral import mix_noise
     from jaxmeta.data.augmentation.transforms import sometimes
     from jaxmeta.evaluation.result_cache import params_digest
     from jaxmeta.models.acoustic import recogniser
-    from jaxmeta.recognition.training import augmentation, train_on_all_speakers
+    from jaxmeta.recognition.training import augmentation, train_on_all_speakers, weights_to_go_on_from
 
-    training, start = preset.training, _start(config, preset, speech)
+    training = preset.training
+    start = None if config.start is None else weights_to_go_on_from(config.start, training, speech)
     return train_on_all_speakers(
         recogniser(speech.vocabulary.size, training.encoder, training.size, dropout=training.dropout), speech.train,
         speech.held_out.select(split="val"), speech.vocabulary, training, config.workdir / "multi_condition",
         evaluations=5, buckets=preset.buckets, seed=config.seed, params=start,
-        augment=augmentation(sometimes(mix_noise(sounds.bank, LOWEST, HIGHEST), SHARE)),
-        config={"noise": params_digest(sounds.bank), "start": None if start is None else params_digest(start)},
+        augment=augmentation(sometimes(mix_noise(noise, LOWEST, HIGHEST), SHARE)),
+        config={"noise": params_digest(noise), "start": None if start is None else params_digest(start)},
     )  # fmt: skip
 
 
-def _start(config: Config, preset: Preset, speech: TranscribedSpeech) -> PyTree | None:
-    """Weights of the recogniser that training goes on from, of the same network and trained on the same speech."""
-    from jaxmeta.models.acoustic import SIZES
-    from jaxmeta.recognition.recogniser import load_recogniser
-
-    if config.start is None:
-        return None
-    recogniser, training = load_recogniser(config.start), preset.training
-    card, size = recogniser.card, SIZES[training.encoder][training.size]
-    same = (card.builder, card.options.get("width"), card.options.get("depth")) == (training.encoder, *size)
-    if not same or recogniser.vocabulary.units != speech.vocabulary.units:
-        raise ValueError(f"--start {config.start} has another network or other characters; use its --preset.")
-    trained_on, wanted = card.origin.get("data", {}), speech.fingerprints
-    if set(trained_on.values()) != set(wanted.values()):
-        raise ValueError(f"--start {config.start} was trained on {trained_on}, not on {wanted}; use its --seed.")
-    return recogniser.params
-
-
 def _adapted(
-    config: Config, preset: Preset, speech: TranscribedSpeech, sounds: Sounds, weights: PyTree, name: str,
-    method: AdaptationMethod, validation: list[ConditionProtocol],
+    config: Config, preset: Preset, speech: TranscribedSpeech, noise: np.ndarray, weights: PyTree, name: str,
+    method: AdaptationMethod, val: list[ConditionProtocol],
 ) -> ChosenMethod:  # fmt: skip
     """A method, meta-trained in noise if it is one of those, with rate and steps chosen on validation speakers."""
     from jaxmeta.data.augmentation.conditions import same_noise
@@ -205,27 +199,26 @@ def _adapted(
 
     params = starting_params(
         method, weights, speech.train, speech.vocabulary, preset.meta, config.workdir / name, seed=config.seed,
-        config={"method": name, "noise": params_digest(sounds.bank)},
-        augment=same_noise(sounds.bank, SNRS, augmentation),
+        config={"method": name, "noise": params_digest(noise)},
+        augment=same_noise(noise, SNRS, augmentation),
     )  # fmt: skip
 
     def error(rate: float, steps: int) -> float:
-        tried = ChosenMethod(name, method.build, params, rate, steps, labels=method.labels)
-        return error_over_conditions(validation, tried)
+        return error_over_conditions(val, ChosenMethod(name, method.build, params, rate, steps, labels=method.labels))
 
     return choose(name, method.build, params, error, preset.rates, preset.steps, labels=method.labels)
 
 
-def _write(config: Config, speech: TranscribedSpeech, sounds: Sounds, rows: list[dict]) -> dict[str, Any]:
+def _write(config: Config, speech: TranscribedSpeech, noise: np.ndarray, rows: list[dict]) -> dict[str, Any]:
     """Print the table and write results.json, results.md and the plots."""
-    from jaxmeta.evaluation.adaptation_curves import plot_error_rates
+    from jaxmeta.evaluation.plots import plot_error_rates
     from jaxmeta.evaluation.result_cache import params_digest
     from jaxmeta.training.report import interval_table, stamp, write_tables
 
     for kind in dict.fromkeys(row["kind"] for row in rows if row["snr"] is not None):
         own = [row for row in rows if row["kind"] == kind]
         plot_error_rates(config.workdir / f"{kind}.png", own, "snr", f"signal over {kind} noise (dB)")
-    run = stamp(config.seed, sys.argv, speech.fingerprints | {"noise": params_digest(sounds.bank)})
+    run = stamp(config.seed, sys.argv, speech.fingerprints | {"noise": params_digest(noise)})
     return write_tables(config.workdir, interval_table(rows, COLUMNS), rows, run)
 
 

@@ -4,10 +4,10 @@
     JAXMETA_DATA=DIR python -m experiments.verify_and_recognise --preset full  # two hours on two cores
 
 A network for words (prototypical), one for speakers (margin softmax over all training speakers) and a fused one, whose
-two heads share a trunk, are trained on the same batches. Speakers that none of them heard then enrol with 1, 3 or 5
-clips and are verified, in silence and in noise, and across languages; words that none of them heard are recognised.
-The fused network becomes an assistant with calibrated scores: its gate lets words be recognised and adapted to only
-for the voice that is enrolled, and it looks for enrolled words among others, and in background where there are none.
+two heads share a trunk, are trained on the same batches. Other speakers then enrol with 1, 3 or 5 clips and are
+verified, in silence, in noise and across languages; other words by them are recognised. The fused network becomes an
+assistant: its gate lets words be recognised and adapted to only for the voice that is enrolled, and it looks for
+enrolled words among others, and in background where there are none.
 
 The quick preset synthesises speech; the full one reads recordings under JAXMETA_DATA. `--recogniser` adds a CTC
 recogniser whose frozen trunk tells speakers apart. Writes results.json, results.md, plots, the assistant for
@@ -87,7 +87,8 @@ def main(config: Config) -> dict:
         data.words, data.speakers, workdir, noise=data.noise, fingerprints=data.fingerprints, ways=preset.ways,
         shots=preset.shots, clips=preset.clips, updates=preset.updates, rate=preset.rate, seed=seed,
     )  # fmt: skip
-    words, speakers, fused = training.words(width), training.speakers(width), training.fused(preset.width)
+    words, speakers = training.train_words(width), training.train_speakers(width)
+    fused = training.train_fused(preset.width)
     first = next(iter(data.new_words))
     write_examples(data.new_words[first], data.folders[first], workdir)
     run = stamp(seed, sys.argv, data.fingerprints)
@@ -101,8 +102,7 @@ def main(config: Config) -> dict:
     tables = _who(config, data, [*networks, floor()], preset.rate)
     tables["New words by new speakers, 5-way"] = _new_words([words, fused], data, seed)
     tables |= _use(config, data, assistant, fused, networks[1])
-    print(write_titled_tables(workdir, tables, run))
-    return {"rows": [row for rows in tables.values() for row in rows], "run": run}
+    return write_titled_tables(workdir, tables, run)
 
 
 def _who(config: Config, data: Speech, networks: Sequence[Voices], rate: float) -> dict[str, list[dict]]:
@@ -118,7 +118,7 @@ def _who(config: Config, data: Speech, networks: Sequence[Voices], rate: float) 
         more, curves = _frozen_trunk(config, config.recogniser, data, rate)
         rows, drawn = rows + more, {title: each | curves.get(title, {}) for title, each in drawn.items()}
     plot_verification(config.workdir, drawn, max(CLIPS))
-    title = f"Speakers that no network heard; minDCF at a prior of {PRIOR:g} and equal costs"
+    title = f"Speakers that no network was trained on; minDCF at a prior of {PRIOR:g} and equal costs"
     crossed = verify_across_languages(networks[:-1], data.test, max(CLIPS), config.seed)
     return {title: rows} | ({"Enrolled in one language, verified in another": crossed} if crossed else {})
 
@@ -127,6 +127,7 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
     """Rows and trials of a head on a recogniser's trunk; the recogniser writes what it wrote before."""
     from experiments.verify_and_recognise.data import SENTENCES
     from jaxmeta.data.corpus import load_corpus
+    from jaxmeta.models.acoustic import Size
     from jaxmeta.models.speaker import text_and_speaker
     from jaxmeta.recognition.recogniser import load_recogniser
     from jaxmeta.verification.protocols.speakers import verify_in_conditions
@@ -134,9 +135,10 @@ def _frozen_trunk(config: Config, folder: Path, data: Speech, rate: float) -> tu
 
     recogniser = load_recogniser(folder)
     card, classes = recogniser.card, recogniser.vocabulary.size
+    size = Size(card.options["width"], card.options["depth"])
     corpus = load_corpus(data.folders[SENTENCES], card.features).with_column("pool", SENTENCES)
     head = train_speaker_head(
-        lambda outputs: text_and_speaker(classes, card.encoder, card.size, outputs=outputs, embedding=EMBEDDING),
+        lambda outputs: text_and_speaker(classes, card.builder, size, outputs=outputs, embedding=EMBEDDING),
         recogniser.params, corpus.select(split="train"), config.workdir / "sentences", name="head on the recogniser",
         stretch=SENTENCE, clips=HEAD_CLIPS, updates=config.updates or HEAD_UPDATES, rate=rate, seed=config.seed,
         config={"origin": card.origin},
@@ -151,7 +153,9 @@ def _new_words(systems: Sequence[TrainedNetwork], data: Speech, seed: int) -> li
 
     weights, rows = {system.name: {"weights": system.weights} for system in systems}, []
     for name, corpus in data.new_words.items():
-        clips = {each.name: embed(each.words, each.params, corpus) for each in systems if each.words is not None}
+        clips = {
+            each.name: embed(each.word_model, each.params, corpus) for each in systems if each.word_model is not None
+        }
         rows += [{"corpus": name} | row | weights[row["network"]] for row in compare(corpus, clips, (1, 5), seed + 1)]
     return rows
 
@@ -179,8 +183,7 @@ def _use(
         curves[f"{name}, {shots} recordings of a word"] = (errors.alarms, errors.missed)
         for limit in ALARMS:
             missed, threshold = errors.at(limit)
-            row = {"false alarms an hour": limit, "missed %": 100 * missed, "threshold": threshold}
-            spotting.append(where | row)
+            spotting.append(where | {"false alarms an hour": limit, "missed %": 100 * missed, "threshold": threshold})
     plot_spotting(config.workdir / "keywords.png", curves, background.hours)
     users = f"{USERS} users, five words"
     return {

@@ -17,9 +17,8 @@ from jaxmeta.data.word_corpora import CORPORA, FEATURES, load_words
 from jaxmeta.folders import data_folders
 from jaxmeta.verification.training import speaker_stretches
 
-SENTENCES, COMMANDS, SOUNDS, LONG = (
-    "en_nonnative_sentences", "en_speech_commands_sample", "noise_esc10", "noise_long",
-)  # fmt: skip
+SENTENCES, COMMANDS = "en_nonnative_sentences", "en_speech_commands_sample"
+SOUNDS, LONG = "noise_esc10", "noise_long"
 SNR = 5.0
 """Decibels of signal over noise, in tests in noise."""
 _TRAIN_FOLDS, _TEST_FOLDS = ("1", "2", "3"), ("4", "5")  # Of noise_esc10: no source of a sound is in two of them.
@@ -64,8 +63,7 @@ def recorded(invented: int, seed: int) -> Speech:
     folders = {folder.name: folder for folder in recordings}
     words = load_words([folders[name] for name in CORPORA], invented=invented, seed=seed)
     whole = {name: load_corpus(folder, FEATURES).with_column("corpus", name) for name, folder in folders.items()}
-    own = words.train.columns["corpus"]
-    parts = [words.train.select(own == name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
+    parts = [words.train.select(corpus=name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
     parts += [whole[SENTENCES].select(split="train").with_column("pool", SENTENCES)]
     parts += [whole[COMMANDS].with_column("pool", COMMANDS)]
     val, test = ({name: whole[name].select(split=split) for name in (*CORPORA, SENTENCES)} for split in ("val", "test"))

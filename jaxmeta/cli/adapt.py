@@ -39,12 +39,11 @@ def adapt(
     """
     from dataclasses import replace
 
+    from jaxmeta.cli.claimed import claimed
     from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
     from jaxmeta.recognition.safe_adaptation import adapt_to_voice
     from jaxmeta.recognition.voice import read_voice
 
-    if out.exists():
-        raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
     recogniser = load_recogniser(checkpoint)
     card = replace(
         recogniser.card,
@@ -52,8 +51,11 @@ def adapt(
         rate=recogniser.card.rate if rate is None else rate,
     )
     recogniser = recogniser._replace(card=card)
-    voice = read_voice(recogniser, manifest, resample=resample)
-    print(f"{len(voice.texts)} recordings; cross-validating in {min(folds, len(voice.texts))} parts", file=sys.stderr)
-    result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
-    save_recogniser(out, result.recogniser)
-    print(json_lines.dumps(result.summary() | {"out": str(out)}) if json else f"{result}\nwritten to {out}")
+    with claimed(out):
+        voice = read_voice(recogniser, manifest, resample=resample)
+        print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
+        result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
+        print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
+        save_recogniser(out, result.recogniser)
+    if not json:
+        print(f"written to {out}")

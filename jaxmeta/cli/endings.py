@@ -22,11 +22,15 @@ class PartlyDoneError(ValueError):
     """Some of the inputs could not be used; the others were."""
 
 
+class WritingError(ValueError):
+    """A result cannot be written where it should be."""
+
+
 def status_of(error: Exception) -> int:
     """The exit status of a command that ends with this error."""
     from jaxmeta.training.health import DivergedError
 
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, WritingError) or (isinstance(error, OSError) and error.errno in _FULL):
         return WRITING
     if isinstance(error, PartlyDoneError):
         return PARTLY_DONE

@@ -36,23 +36,26 @@ def enroll(
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the network's too.
     """
+    from jaxmeta.cli.claimed import claimed
     from jaxmeta.verification.gate import make_gate
     from jaxmeta.verification.user import save_user
 
     gate = make_gate(prior, sure)
-    if out.exists():
-        raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
-    enrolled = _first(assistant, manifest, resample) if update is None else _more(update, manifest, resample, gate)
-    save_user(out, enrolled.assistant, enrolled.user)
-    if keep_audio:
-        _copy(enrolled, out / "audio")
+    with claimed(out):
+        enrolled = _first(assistant, manifest, resample) if update is None else _more(update, manifest, resample, gate)
+        save_user(out, enrolled.assistant, enrolled.user)
+        if keep_audio:
+            _copy(enrolled, out / "audio")
     words = dict(zip(enrolled.user.words, enrolled.user.counts, strict=True))
-    columns, where = enrolled.manifest.columns["file_name"], enrolled.manifest.where
+    columns, where = enrolled.recordings.manifest.columns["file_name"], enrolled.recordings.manifest.where
     if json:
         doubtful = [str(columns[row]) for row in enrolled.doubtful]
         counts = {"recordings": enrolled.user.clips, "added": len(enrolled.used), "words": words, "doubtful": doubtful}
+        counts |= {"copies": len(enrolled.recordings.remarks)}
         print(json_lines.dumps({"out": str(out)} | counts, ensure_ascii=False))
         return
+    for remark in enrolled.recordings.remarks:
+        print(remark)
     for row in enrolled.doubtful:
         print(f"{where(row)}: {columns[row]} {enrolled.doubt}")
     said = ", ".join(f"{word} ({count})" for word, count in words.items()) or "none"
@@ -65,7 +68,7 @@ def enroll(
 class _Enrolled(NamedTuple):
     assistant: Any
     user: Any
-    manifest: Any
+    recordings: Any
     used: list[int]
     """Rows that count."""
     doubtful: list[int]
@@ -81,10 +84,8 @@ def _first(assistant: Path, manifest: Path, resample: bool) -> _Enrolled:
     loaded = load_assistant(assistant)
     read = read_recordings(loaded, manifest, resample=resample)
     user, doubtful = enroll(read.embeddings, read.labels), unlike_the_others(loaded, read.embeddings)
-    rows = list(range(len(read.embeddings.voices)))
-    return _Enrolled(
-        loaded, user, read.manifest, rows, doubtful, "does not sound like the others; is it the same voice?"
-    )
+    doubt = "does not sound like the others; is it the same voice?"
+    return _Enrolled(loaded, user, read, list(read.rows), [read.rows[each] for each in doubtful], doubt)
 
 
 def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
@@ -95,13 +96,15 @@ def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
     read = read_recordings(assistant, manifest, resample=resample)
     user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate)
     used, refused = (
-        [row for row, each in enumerate(decisions) if (each == "accept") is accepted] for accepted in (True, False)
+        [row for row, each in zip(read.rows, decisions, strict=True) if (each == "accept") is accepted]
+        for accepted in (True, False)
     )
-    return _Enrolled(assistant, user, read.manifest, used, refused, "not added: its speaker is not accepted.")
+    return _Enrolled(assistant, user, read, used, refused, "not added: its speaker is not accepted.")
 
 
 def _copy(enrolled: _Enrolled, folder: Path) -> None:
+    manifest = enrolled.recordings.manifest
     for row in enrolled.used:
-        target = folder / str(enrolled.manifest.columns["file_name"][row])
+        target = folder / str(manifest.columns["file_name"][row])
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(enrolled.manifest.paths()[row], target)
+        shutil.copyfile(manifest.paths()[row], target)

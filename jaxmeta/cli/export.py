@@ -35,13 +35,12 @@ def export(
     """
     import numpy as np
 
+    from jaxmeta.cli.claimed import claimed
     from jaxmeta.data.features import extract
     from jaxmeta.data.recordings import read_features
     from jaxmeta.recognition.exporting import export_recogniser
     from jaxmeta.recognition.recogniser import load_recogniser
 
-    if out.exists():
-        raise ValueError(f"--out {out} exists; name a new file, or delete it.")
     recogniser = load_recogniser(checkpoint)
     if clips:
         features = read_features(recogniser.card.features, clips, resample=resample)
@@ -50,5 +49,6 @@ def export(
         sizes = [round(seconds * config.sample_rate) for seconds in SECONDS]
         features = [extract(0.1 * rng.normal(size=size).astype(np.float32), config) for size in sizes]
     frames = round(seconds * recogniser.card.features.frame_rate)
-    checked = export_recogniser(recogniser, out, to, features, bits=bits, frames=frames)
+    with claimed(out, file=True):
+        checked = export_recogniser(recogniser, out, to, features, bits=bits, frames=frames)
     print(f"{out}: {checked}, on {len(features)} {'recordings' if clips else 'stretches of noise'}")

@@ -50,6 +50,6 @@ def spot(
             row = {"file": str(file), "word": each.word, "start": round(each.start, 2), "end": round(each.end, 2)}
             row |= {"ratio": round(each.ratio, 2), "speaker": decision}
             line = f"{file}\t{each.start:.2f}-{each.end:.2f}\t{each.word}\t{decision}"
-            print(json_lines.dumps(row, ensure_ascii=False) if json else line)
+            print(json_lines.dumps(row, ensure_ascii=False, allow_nan=False) if json else line)
         if not shown:
             print(json_lines.dumps({"file": str(file), "word": None}) if json else f"{file}\t-")

@@ -42,12 +42,13 @@ def train_recogniser(
         encoder: Kind of network, instead of the preset's.
         size: Of the network, instead of the preset's; from 0.2 to 5 million weights.
         seed: Of everything random.
-        synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth".
+        synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
+            then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
-    from jaxmeta.recognition.corpora import read_corpora
+    from jaxmeta.recognition.corpora import copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
     from jaxmeta.training.runtime import begin
 
@@ -64,7 +65,11 @@ def train_recogniser(
                 speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
                 config={"data": sorted(speech.fingerprints.values())},
             )  # fmt: skip
+        if synthesised:
+            copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
         _test_and_write(recogniser, speech, out, seed, seconds)
+        if synthesised:
+            print(f"recordings of a voice to try it on: {out / 'voice'}")
 
 
 def _check(manifests: tuple[Path, ...], out: Path, training: RecogniserPreset, synthesised: bool) -> None:

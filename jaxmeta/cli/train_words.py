@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.words.presets import PRESETS, LearnerName
+from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
 def train_words(
@@ -14,11 +14,11 @@ def train_words(
     *,
     out: Path,
     learner: LearnerName = "protonet",
-    preset: Literal["quick", "full"] = "quick",
+    preset: Literal["brief", "quick", "full"] | None = None,
     ways: int = 5,
     shots: tuple[int, ...] = (1, 5),
     queries: int = 15,
-    episodes: int = 600,
+    episodes: int | None = None,
     steps: int = 5,
     updates: int | None = None,
     seed: int = 0,
@@ -37,11 +37,11 @@ def train_words(
         out: Folder for checkpoints, logs and results: one of the learner, and one of the classifier, which is shared
             by the learners that are trained into the same folder.
         learner: What is meta-trained.
-        preset: How long to train, and on how many synthesised words.
+        preset: How long to train, and on how many synthesised words; None: quick, or brief for synthesised words alone.
         ways: Words of a test episode.
         shots: Recordings of each word to adapt to, in test episodes.
         queries: Recordings of each word to recognise, in test episodes.
-        episodes: Test episodes behind each row.
+        episodes: Test episodes behind each row; None: 600, or 200 with the preset brief.
         steps: Inner steps of learners that have them.
         updates: Of the learner and of the classifier, instead of the preset's.
         seed: Of everything random.
@@ -53,7 +53,7 @@ def train_words(
     for name, value, least in (("ways", ways, 2), ("episodes", episodes, 1), ("updates", updates, 1)):
         if value is not None and value < least:
             raise ValueError(f"--{name} must be {least} or more, got {value}.")
-    from jaxmeta.data.word_corpora import load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
     from jaxmeta.training.report import stamp
@@ -61,14 +61,17 @@ def train_words(
     from jaxmeta.words.training import train_words as train
 
     begin()
+    preset = preset or ("quick" if manifests else "brief")
     chosen = PRESETS[preset][learner].with_updates(updates)
-    protocol = Protocol(ways, queries, episodes, seed + 1, "layer")
+    protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
     with stages(5) as seconds:
         with stage("preparing the speech"):
             data = load_words(manifests, invented=chosen.pseudo if synthesised else None, seed=seed)
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
         print(f"training on {data.train.describe()}", file=sys.stderr)
+        if synthesised:
+            print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
         methods = train(
             data.train, out, preset=chosen, noise=background, fingerprints=data.fingerprints, learner=learner,
             ways=ways, steps=steps, seed=seed,

@@ -62,7 +62,7 @@ def transcribe(
         done += 1
         file, seconds = readable.popleft()
         row = {"file": str(file), "text": text, "seconds": round(seconds, 2)}
-        print(json_lines.dumps(row, ensure_ascii=False) if json else f"{file}\t{text}", flush=True)
+        print(json_lines.dumps(row, ensure_ascii=False, allow_nan=False) if json else f"{file}\t{text}", flush=True)
     if failed := len(files) - done:
         message = f"{failed} of {len(files)} files could not be read; they are named above."
         raise PartlyDoneError(message) if done else ValueError(message)

@@ -52,6 +52,10 @@ def quantise(array: Array, bits: int = 8, axis: int | None = -1, symmetric: bool
     Raises:
       ValueError: another number of bits, no such axis, or numbers that are not finite.
     Source: Jacob et al. 2018 (arXiv 1712.05877), eq. 1; the symmetric form leaves out the lowest code.
+
+    >>> codes = quantise(np.array([[-1.0, 0.5, 1.0]]), bits=8, axis=None)
+    >>> dequantise(codes).round(2).tolist()
+    [[-1.0, 0.5, 1.0]]
     """
     if bits not in (4, 8):
         raise ValueError(f"bits must be 8 or 4, got {bits}.")

@@ -1,4 +1,4 @@
-"""Utterances too short for CTC: no alignment gives each of their labels a frame."""
+"""Finds utterances that are too short for CTC: no alignment gives each of their labels a frame."""
 
 from __future__ import annotations
 

@@ -123,7 +123,11 @@ def extract(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
 
 
 def statistics(frames: np.ndarray) -> Statistics:
-    """Mean and standard deviation of each feature over frames [T, F], computed in float64."""
+    """Mean and standard deviation of each feature over frames [T, F], computed in float64.
+
+    >>> statistics(np.array([[1.0, 5.0], [3.0, 5.0]])).mean.tolist()
+    [2.0, 5.0]
+    """
     mean = frames.mean(axis=0, dtype=np.float64)
     std = frames.std(axis=0, dtype=np.float64)
     return Statistics(mean.astype(np.float32), np.where(std < _LEAST_DEVIATION, 1.0, std).astype(np.float32))

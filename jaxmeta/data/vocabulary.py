@@ -1,7 +1,7 @@
-"""What a recogniser writes: the characters or words of its transcripts, as classes.
+"""The vocabulary of a recogniser: the characters or words of transcripts, numbered as classes.
 
-Class 0 is nobody's: the blank of CTC, and in an attention decoder the start and the end of a sentence. Unit i is class
-i + 1. Case is kept as it is: a script that wants one case folds its transcripts itself, before it builds or encodes.
+Class 0 is no unit: it is the blank of CTC, and in an attention decoder the start and the end of a sentence. Unit i is
+class i + 1. Case stays as it is: a script that wants one case folds its transcripts before it builds or encodes.
 """
 
 import functools
@@ -129,6 +129,10 @@ def build_vocabulary(transcripts: Iterable[str], *, level: Level = "character") 
     A combining mark that no precomposed character has (an Arabic vowel sign, say) is a unit of its own.
     Raises:
       ValueError: the texts hold no characters, or another level.
+
+    >>> vocabulary = build_vocabulary(["on off"])
+    >>> vocabulary.units, vocabulary.encode("no").tolist(), vocabulary.decode([3, 4])
+    ((' ', 'f', 'n', 'o'), [3, 4], 'no')
     """
     units = sorted({unit for text in transcripts for unit in _split(normalise(str(text)), level)})
     return Vocabulary(tuple(units), level)
@@ -154,7 +158,11 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
 
 
 def normalise(text: str) -> str:
-    """The text in Unicode NFC, with single spaces for runs of white space, and none at the ends. Case stays."""
+    """The text in Unicode NFC, with single spaces for runs of white space, and none at the ends. Case stays.
+
+    >>> normalise("  light   on ")
+    'light on'
+    """
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

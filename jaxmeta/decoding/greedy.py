@@ -18,6 +18,10 @@ def greedy(logits: Ragged) -> Ragged:
     Raises:
       ValueError: at trace time, shapes other than these.
     Source: Graves et al. 2006, "Connectionist temporal classification", section 3.2 (best path decoding).
+
+    >>> path = np.array([[1, 1, 0, 1, 2]])  # likeliest classes; 0 is the blank
+    >>> greedy(Ragged(np.eye(3)[path], np.array([5]))).values[0, :3].tolist()
+    [1, 1, 2]
     """
     values, lengths = logits
     if values.ndim != 3 or values.shape[2] == 0 or lengths.shape != values.shape[:1]:

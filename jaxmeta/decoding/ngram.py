@@ -45,6 +45,10 @@ def train_ngram(sentences: Sequence[Sequence[str]], order: int) -> NGram:
       ValueError: no sentence as long as the order needs, order below 2, or a word that an ARPA file cannot hold.
     Source: Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling", section 3;
       <s>, </s> and <unk> as in Heafield et al. 2013, "Scalable modified Kneser-Ney language model estimation".
+
+    >>> ngram = train_ngram([["light", "on"], ["light", "off"]], order=2)
+    >>> probability(ngram, ["light"], "on") == probability(ngram, ["light"], "off")
+    True
     """
     if order < 2:
         raise ValueError(f"order={order} is out of range; give 2 (pairs of words) or more.")
@@ -69,7 +73,12 @@ def train_ngram(sentences: Sequence[Sequence[str]], order: int) -> NGram:
 
 
 def probability(ngram: NGram, context: Sequence[str], word: str) -> float:
-    """Probability of a word, or </s>, after others; <s> as the first of these stands for the start of a sentence."""
+    """Probability of a word, or </s>, after others; <s> as the first of these stands for the start of a sentence.
+
+    >>> ngram = train_ngram([["light", "on"], ["light", "on"]], order=2)
+    >>> probability(ngram, ["light"], "on") > probability(ngram, ["on"], "light")
+    True
+    """
     if (word,) not in ngram.probabilities:
         word = UNKNOWN
     history = tuple(context)[max(0, len(context) - ngram.order + 1) :]
@@ -81,7 +90,12 @@ def probability(ngram: NGram, context: Sequence[str], word: str) -> float:
 
 
 def log_probability(ngram: NGram, sentence: Sequence[str]) -> float:
-    """Log-probability of a whole sentence and its end, in nats."""
+    """Log-probability of a whole sentence and its end, in nats.
+
+    >>> ngram = train_ngram([["light", "on"], ["light", "off"]], order=2)
+    >>> log_probability(ngram, ["light", "on"]) > log_probability(ngram, ["on", "light"])
+    True
+    """
     padded = (START, *sentence, END)
     return sum(math.log(probability(ngram, padded[:end], padded[end])) for end in range(1, len(padded)))
 

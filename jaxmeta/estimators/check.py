@@ -1,4 +1,4 @@
-"""Does an estimator that claims to be exact agree with unrolling, on this model and this loss?"""
+"""Compares an estimator with unrolling, on a given model and loss."""
 
 import math
 from collections.abc import Callable

@@ -24,6 +24,8 @@ def evolution(sigma: float, pairs: int) -> Estimator:
       ValueError: sigma of 0 or less, or pairs below 1.
     Source: Salimans et al. 2017 (arXiv 1703.03864), section 2; antithetic pairs: section 2.1. Differs: smooths the map
       from params to fast, and the cotangent of fast that comes from the query loss is exact.
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5, estimator=evolution(0.1, 4))
     """
     check_smoothing("evolution", sigma, pairs)
 

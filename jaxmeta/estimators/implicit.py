@@ -28,6 +28,9 @@ def implicit(solver: Solver) -> Estimator:
       ValueError: when the learner is built, unless its inner problem has proximal > 0.
     Source: Rajeswaran et al. 2019 (arXiv 1909.04630), lemma 1 and algorithm 2. Differs: the loss may depend on params
       that do not adapt, and on a differentiable batch, which get their share by the same theorem.
+
+    >>> solve = implicit(neumann(5, rate=0.1))
+    >>> learner = imaml(model, cross_entropy, optax.sgd(0.1), steps=5, strength=2.0, estimator=solve)
     """
 
     def estimator(inner: Inner) -> Solve:

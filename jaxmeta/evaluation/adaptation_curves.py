@@ -1,13 +1,11 @@
-"""Error rates of adaptation methods against the number of utterances and of inner steps, and their plots."""
+"""Error rates of adaptation methods against the number of utterances and of inner steps."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from jaxmeta.evaluation.adaptation import AdaptationProtocol
 from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.evaluation.transcripts import Transcripts
-from jaxmeta.training.report import plot_curves
 
 
 def transcribe(method: ChosenMethod, protocol: AdaptationProtocol, shots: int, steps: int | None = None) -> Transcripts:
@@ -62,35 +60,6 @@ def step_curve(
         for method in methods
         for count in steps
     ]
-
-
-def plot_error_rates(
-    path: Path,
-    rows: Sequence[Mapping[str, Any]],
-    x: str,
-    xlabel: str,
-    *,
-    y: str = "cer",
-    ylabel: str = "character error rate (%)",
-    title: str = "speakers never heard in training",
-    bounds: tuple[str, str] | None = None,
-) -> None:
-    """Draw a column of rows against another one as a PNG, a curve with its interval for each method.
-
-    Args:
-      path: of the picture.
-      rows: with the columns `method`, x, y and the bounds of y's interval.
-      x, y: names of columns.
-      xlabel, ylabel, title: of the picture.
-      bounds: columns of the interval; None: y's name with `_low` and `_high`.
-    """
-    low, high = bounds or (f"{y}_low", f"{y}_high")
-    series = {}
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = sorted((row for row in rows if row["method"] == method), key=lambda row: row[x])
-        half = [(row[high] - row[low]) / 2 for row in own]
-        series[method] = ([row[x] for row in own], [row[y] for row in own], half)
-    plot_curves(path, series, xlabel, ylabel, title)
 
 
 def _rates(adapted: Transcripts, unadapted: Transcripts) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Few-shot episodes by embeddings alone, which prototypes need no more than: each recording is embedded once."""
+"""Few-shot accuracy of prototypical networks: each recording is embedded once, and episodes reuse the embeddings."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Pictures of results: accuracy of few-shot methods, and errors of detection against each other."""
+"""Pictures of results: accuracy of few-shot methods, error rates, and errors of detection against each other."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +34,33 @@ def plot_steps(folder: Path, rows: Sequence[dict], shots: int, tried: Sequence[i
             series[method] = tuple([row[key] for row in own] for key in ("steps", "accuracy", "ci95"))
         title = f"{corpus}: {rows[0]['ways']}-way {shots}-shot, unseen words and speakers"
         plot_curves(folder / f"steps_{corpus}.png", series, "inner steps", "accuracy (%)", title)
+
+
+def plot_error_rates(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    x: str,
+    xlabel: str,
+    *,
+    y: str = "cer",
+    ylabel: str = "character error rate (%)",
+    title: str = "speakers held out of training",
+) -> None:
+    """Draw a column of rows against another one as a PNG, a curve with its interval for each method.
+
+    Args:
+      path: of the picture.
+      rows: with the columns `method`, x, y, and y's name with `_low` and `_high`.
+      x, y: names of columns.
+      xlabel, ylabel, title: of the picture.
+    """
+    low, high = f"{y}_low", f"{y}_high"
+    series = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = sorted((row for row in rows if row["method"] == method), key=lambda row: row[x])
+        half = [(row[high] - row[low]) / 2 for row in own]
+        series[method] = ([row[x] for row in own], [row[y] for row in own], half)
+    plot_curves(path, series, xlabel, ylabel, title)
 
 
 def plot_verification(folder: Path, trials: Mapping[str, Mapping[str, Trials]], clips: int) -> None:

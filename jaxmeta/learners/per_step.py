@@ -1,4 +1,4 @@
-"""Leaves of a network that are others after every inner step, as the batch normalisation of MAML++.
+"""A network with copies of some weights for each inner step, such as the batch normalisation of MAML++.
 
 Antoniou, Edwards and Storkey 2019, "How to train your MAML" (arXiv 1810.09502), section 4: BNRS and BNWB.
 """

@@ -35,6 +35,9 @@ def percentile_interval(value: float, resampled: np.ndarray, confidence: float =
 
     Raises:
       ValueError: a confidence outside (0, 1).
+
+    >>> percentile_interval(5.0, np.arange(101.0), confidence=0.5)
+    Interval(value=5.0, low=25.0, high=75.0)
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence} is out of range; give a coverage in (0, 1), such as 0.95.")

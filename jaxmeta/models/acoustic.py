@@ -86,7 +86,11 @@ def acoustic_encoder(
 
 
 def output_lengths(lengths: Any) -> Any:
-    """Frames of the logits for frames of the input, numbers or arrays of them; no transcript may need more."""
+    """Frames of the logits for frames of the input, numbers or arrays of them; no transcript may need more.
+
+    >>> output_lengths(100), output_lengths(101)
+    (25, 26)
+    """
     return -(-lengths // SUBSAMPLING)
 
 

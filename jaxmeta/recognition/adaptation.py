@@ -1,4 +1,4 @@
-"""What of a recogniser adapts to a voice: everything, its head, norms and biases, or low-rank adapters."""
+"""Adaptation of a recogniser to a voice: of all weights, the head, norms and biases, or low-rank adapters."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, get_args

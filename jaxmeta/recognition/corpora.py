@@ -9,13 +9,15 @@ import numpy as np
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible, infeasible
 from jaxmeta.data.features import FeatureConfig
-from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
+from jaxmeta.data.manifest import Manifest, ManifestError, copy_recordings, read_manifest
 from jaxmeta.data.synthesis.sentences import read_aloud
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
 
 FEATURES = FeatureConfig(kind="logmel", n_mels=40, hop_length=160, normalize="none")
 """100 frames a second; networks standardise each utterance themselves, after augmentation."""
+SPOKEN = ("file_name", "transcription")
+"""Columns that every folder has."""
 TRAIN, HELD_OUT = "train", ("val", "valid", "validation", "dev", "test")
 """Values of the column `split`."""
 
@@ -88,6 +90,19 @@ def with_read_aloud(corpus: Corpus, vocabulary: Vocabulary, seed: int) -> Corpus
     if not any(unit.islower() for unit in vocabulary.units):
         aloud = aloud.with_column("transcription", np.char.upper(aloud.columns["transcription"]))
     return concatenate([corpus, drop_infeasible(aloud, vocabulary, output_lengths)])
+
+
+def copy_voice(corpus: Corpus, folder: Path, out: Path, most: int = 20) -> Path:
+    """Copy recordings of the first speaker of a corpus, with their transcripts, as a folder to adapt to; returns it.
+
+    Args:
+      corpus: with the columns `file_name`, `transcription` and `speaker`.
+      folder: of the recordings.
+      out: made if missing.
+      most: recordings that are copied.
+    """
+    own = corpus.columns["speaker"] == corpus.columns["speaker"][0]
+    return copy_recordings(folder, out, {name: corpus.columns[name][own][:most] for name in SPOKEN})
 
 
 def _check_columns(manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""A recogniser as a file for devices, and the check that it does there what it does here."""
+"""Exports a recogniser to a file for devices, and compares the outputs of the file with the recogniser's."""
 
 import json
 import time
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmeta.bundle import check_finite
 from jaxmeta.compress.artefact import load
 from jaxmeta.compress.export import export_learner
 from jaxmeta.compress.onnx import OnnxModel, export_onnx, padded
@@ -64,11 +65,12 @@ def export_recogniser(
       bits: of kernels, one of `BITS[to]`.
       frames: of the longest recording that an ONNX file takes.
     Raises:
-      ValueError: other bits, or a recording of more frames.
+      ValueError: other bits, a recording of more frames, or weights that are not finite.
       ImportError: the extra "export" or "onnx" is missing.
     """
     if bits not in BITS[to]:
         raise ValueError(f"bits must be {' or '.join(map(str, BITS[to]))} for {to}, got {bits}.")
+    check_finite(path, {name: np.asarray(leaf) for name, leaf in named(recogniser.params).items()})
     about = {"kind": "ctc recogniser", "vocabulary": asdict(recogniser.vocabulary)} | asdict(recogniser.card)
     clips = [_alone(clip) for clip in sorted(features, key=len)]
     if to == "stablehlo":

@@ -1,6 +1,7 @@
 """Ways to adapt a trained recogniser to a speaker, by gradient steps from weights as they are or meta-trained."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +27,13 @@ from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.estimators import Estimator
+from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.evaluation.result_cache import params_digest
 from jaxmeta.learners.unlabelled import each_utterance
 from jaxmeta.models.acoustic import Encoder, Size, recogniser
-from jaxmeta.recognition.adaptation import LOSS, fine_tuning, is_norm_or_bias, starting_point
+from jaxmeta.recognition.adaptation import LOSS, METHODS, Adaptation, fine_tuning, is_norm_or_bias, starting_point
 from jaxmeta.recognition.presets import MetaTraining
+from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.recognition.training import augmentation, average_of_speakers, speaker_tasks
 from jaxmeta.sequence_losses import confidence
 from jaxmeta.training.fit import Augment, fit
@@ -56,6 +59,8 @@ class AdaptationMethod(NamedTuple):
     """Of the rates of inner steps; None: they are meta-learned."""
     average: bool = False
     """Whether it starts at the average of the weights that adapted to some training speakers."""
+    adapts: Adaptation | None = None
+    """What of a recogniser it adapts; None: a recogniser's card has no name for that."""
 
     def grid(self, inner_rate: float) -> tuple[float, ...]:
         """The rates to choose from on validation speakers."""
@@ -72,10 +77,11 @@ def adaptation_methods(classes: int, encoder: Encoder, size: str | Size) -> Mapp
     for_speaker = recogniser(classes, encoder, size, context=CONTEXT)
     exact = mixed_mode()
 
-    def tuned(name: str) -> AdaptationMethod:
+    def tuned(name: Adaptation) -> AdaptationMethod:
         return AdaptationMethod(
-            partial(fine_tuning, model, name), lambda weights, rate: starting_point(name, weights, jax.random.key(0))
-        )
+            partial(fine_tuning, model, name), lambda weights, rate: starting_point(name, weights, jax.random.key(0)),
+            adapts=None if name == "low_rank" else name,
+        )  # fmt: skip
 
     def family(
         factory: Callable[..., MetaLearner], adapts: Callable[..., MetaLearner] = maml, **options: Any
@@ -97,12 +103,12 @@ def adaptation_methods(classes: int, encoder: Encoder, size: str | Size) -> Mapp
         return unlabelled(model, LOSS, confidence(), optax.sgd(rate), steps, forward_only(), is_norm_or_bias)
 
     return {
-        **{f"fine-tune {name}": tuned(name) for name in ("all", "head", "norms", "low_rank")},
+        **{f"fine-tune {name}": tuned(name) for name in METHODS},
         "speaker average": tuned("all")._replace(average=True),
-        "maml": family(maml, estimator=exact),
-        "fomaml": family(maml, estimator=first_order()),
-        "reptile": family(reptile),
-        "anil": family(anil, anil, estimator=exact),
+        "maml": family(maml, estimator=exact)._replace(adapts="all"),
+        "fomaml": family(maml, estimator=first_order())._replace(adapts="all"),
+        "reptile": family(reptile)._replace(adapts="all"),
+        "anil": family(anil, anil, estimator=exact)._replace(adapts="head"),
         "boil": family(boil, boil, estimator=exact),
         "meta_sgd": AdaptationMethod(
             sgd_with_learned_rates(forward_only()),
@@ -128,6 +134,19 @@ def select_methods(known: Mapping[str, AdaptationMethod], names: Sequence[str]) 
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"methods has {unknown[0]!r}; there are {', '.join(known)}.")
     return {name: known[name] for name in names}
+
+
+def ready_to_adapt(recogniser: Recogniser, method: AdaptationMethod, chosen: ChosenMethod) -> Recogniser:
+    """The recogniser with the params that a method starts from, whose card says what adapts and with which steps.
+
+    Raises:
+      ValueError: a card has no name for what the method adapts.
+    """
+    if method.adapts is None:
+        raise ValueError(f"{chosen.name!r} cannot be kept as a recogniser: what it adapts is none of {METHODS}.")
+    origin = recogniser.card.origin | {"method": chosen.name}
+    card = replace(recogniser.card, adaptation=method.adapts, rate=chosen.rate, steps=chosen.steps, origin=origin)
+    return recogniser._replace(card=card, params=chosen.params)
 
 
 def starting_params(

@@ -43,6 +43,21 @@ class MetaTraining(NamedTuple):
         return {f"meta_{name}": value for name, value in self._asdict().items()}
 
 
+class LanguageTraining(NamedTuple):
+    """How a network is trained on one language, or on several at once, in batches of one shape."""
+
+    updates: int
+    rate: float
+    """Peak, of the outer optimizer."""
+    batch_size: int
+    max_frames: int
+    """Longer utterances are left out, and all others padded to that; a multiple of 8."""
+    stored: int = 0
+    """Utterances of each earlier language that replay stores."""
+    replayed: int = 0
+    """Stored utterances in a batch."""
+
+
 PRESETS: Mapping[str, RecogniserPreset] = {
     "quick": RecogniserPreset("gru", "tiny", 300, 3e-3, frames_per_batch=6_000, max_frames=1_000, dropout=0.0),
     "full": RecogniserPreset("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=1_600, dropout=0.1),

@@ -65,7 +65,7 @@ class RecogniserCard:
 
 @dataclass(frozen=True)
 class AcousticOptions:
-    """Of the library's networks. Raises ValueError where a number is below 1."""
+    """Of the library's networks. Raises ValueError where a number is out of range."""
 
     width: int
     depth: int
@@ -76,6 +76,8 @@ class AcousticOptions:
         for name, value in {"width": self.width, "depth": self.depth, **self.widths}.items():
             if value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more.")
+        if self.depth > 100:
+            raise ValueError(f"depth={self.depth} must be at most 100.")
 
 
 class Recogniser(NamedTuple):
@@ -157,12 +159,11 @@ def _check_options(bundle: Bundle[RecogniserCard], builder: Builder | None) -> N
             card.builder, f"one of {', '.join(SIZES)}, or a name in builders of load_recogniser(folder, builders)"
         )
     options = build(AcousticOptions, {"widths": {}} | card.options, place.at("options"))
-    numbers = sum(math.prod(form.shape) for form in bundle.forms.values())
-    limits = {"width": (options.width, numbers), "depth": (options.depth, len(bundle.forms))}
-    limits |= {f"widths.{name}": (value, numbers) for name, value in options.widths.items()}
-    for name, (value, most) in limits.items():
-        if value > most:
-            raise place.at("options").at(name).wrong(value, f"at most {most:,}, for the weights are no more")
+    bundle.check_size(place.at("options.width"), options.width)
+    for name, value in options.widths.items():
+        bundle.check_size(place.at("options.widths").at(name), value)
+    if options.depth > len(bundle.forms):
+        raise place.at("options.depth").wrong(options.depth, f"at most {len(bundle.forms)}, the number of arrays")
     if card.subsampling != SUBSAMPLING:
         raise place.at("subsampling").wrong(card.subsampling, f"{SUBSAMPLING} for this network")
 

@@ -12,11 +12,15 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rate_intervals import Interval, paired_difference
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy
+from jaxmeta.models.chunks import in_chunks
 from jaxmeta.models.low_rank import merged
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.recognition.voice import VoiceRecordings
 from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
+
+CHUNK = 16
+"""Recordings that are recognised, or whose gradient is computed, at once."""
 
 
 class Verdict(NamedTuple):
@@ -32,13 +36,19 @@ class Verdict(NamedTuple):
     """Whether the interval lies below 0."""
 
 
-def judge(before: Edits, after: Edits, seed: int = 0) -> Verdict:
-    """The verdict over utterances of one speaker, each resampled by itself.
+def judge(before: Edits, after: Edits, seed: int = 0, original: Sequence[int] | None = None) -> Verdict:
+    """The verdict over utterances of one speaker, each resampled by itself, and copies of a recording together.
 
+    Args:
+      before: errors in each utterance without adaptation.
+      after: with it.
+      seed: of the resampling.
+      original: for each utterance the first one that is the same recording; None: all are different.
     Raises:
       ValueError: fewer than two utterances.
     """
-    change = paired_difference(before, after, [str(row) for row in range(len(before.reference))], seed=seed)
+    rows = range(len(before.reference)) if original is None else original
+    change = paired_difference(before, after, [str(row) for row in rows], seed=seed)
     return Verdict(before, after, change, change.high < 0)
 
 
@@ -51,6 +61,7 @@ def cross_validate(
     *,
     folds: int = 5,
     seed: int = 0,
+    original: Sequence[int] | None = None,
 ) -> Verdict:
     """Adapt to all folds but one and recognise that one, for each fold.
 
@@ -60,21 +71,24 @@ def cross_validate(
       batch: N transcribed utterances, inputs and targets Ragged.
       texts: what was said in each.
       vocabulary: of the labels.
-      folds: 2 or more; at most N.
+      folds: 2 or more; at most as many as there are different recordings.
       seed: of the folds and of the resampling.
+      original: for each utterance the first one that is the same recording, which stays in one fold with its copies;
+        None: all are different.
     Raises:
       ValueError: folds out of range.
     """
     rows = len(texts)
-    if not 2 <= folds <= rows:
-        raise ValueError(f"folds must lie between 2 and the number of utterances, {rows}, got {folds}.")
-    fold = np.random.default_rng(seed).permutation(rows) % folds
+    different, recording = np.unique(range(rows) if original is None else original, return_inverse=True)
+    if not 2 <= folds <= len(different):
+        raise ValueError(f"folds must lie between 2 and the number of recordings, {len(different)}, got {folds}.")
+    fold = (np.random.default_rng(seed).permutation(len(different)) % folds)[recording]
     # The last mask adapts to nothing: the recogniser as it is.
     masks = np.stack([fold != index for index in range(folds)] + [np.zeros(rows, bool)])
     recognised = recognise_after(learner)(params, batch, masks)
     after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
     before = [vocabulary.decode(labels) for labels in recognised[folds]]
-    return judge(character_edits(texts, before), character_edits(texts, after), seed)
+    return judge(character_edits(texts, before), character_edits(texts, after), seed, original)
 
 
 @functools.lru_cache(maxsize=8)
@@ -147,10 +161,14 @@ def adapt_to_voice(
       always: adapt whatever the verdict.
     """
     card = recogniser.card
-    learner = fine_tuning(recogniser.model, card.adaptation, card.rate, card.steps)
+    # By chunks of recordings: all of five hundred at once would take gigabytes.
+    learner = fine_tuning(in_chunks(recogniser.model, CHUNK), card.adaptation, card.rate, card.steps)
     params = starting_point(card.adaptation, recogniser.params, jax.random.key(0))
-    folds = min(folds, len(voice.texts))
-    verdict = cross_validate(learner, params, voice.batch, voice.texts, recogniser.vocabulary, folds=folds, seed=seed)
+    folds = min(folds, len(set(voice.original)))
+    verdict = cross_validate(
+        learner, params, voice.batch, voice.texts, recogniser.vocabulary,
+        folds=folds, seed=seed, original=voice.original,
+    )  # fmt: skip
     if not (verdict.adopted or always):
         return VoiceAdaptation(recogniser, verdict, False)
     fast, _ = jax.jit(learner.adapt)(params, {}, voice.batch, jax.random.key(0))

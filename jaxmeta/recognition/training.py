@@ -1,6 +1,7 @@
 """Training of CTC recognisers: on all speakers at once, and meta-training on tasks of one speaker each."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.spectral import equalise, time_warp
 from jaxmeta.data.augmentation.transforms import augment_episode, chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.sampling.utterances import UtteranceSampler, batch_sampler, utterance_sampler
 from jaxmeta.data.vocabulary import Vocabulary
@@ -21,9 +22,10 @@ from jaxmeta.decoding.greedy import greedy
 from jaxmeta.learners.averaging import uniform
 from jaxmeta.models.acoustic import SIZES, recogniser
 from jaxmeta.recognition.adaptation import LOSS
-from jaxmeta.recognition.corpora import FEATURES
+from jaxmeta.recognition.corpora import FEATURES, TranscribedSpeech
 from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset
-from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser
+from jaxmeta.recognition.transcription import transcribe_rows
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -100,7 +102,7 @@ def train_on_all_speakers(
       held_out: utterances of other speakers; their error is logged `evaluations` times.
       training: how long; what it says of the network is not read, but belongs to what decides the result.
       seed, params, update_transform: as in `training.fit.fit`.
-      config: what decides the result besides `training` and the seed.
+      config: what decides the result besides `training`, the corpus and the seed.
       buckets: padded lengths of batches, 1 to 4, each of which compiles the update again.
       augment: what each utterance goes through; None: `augmentation()`.
     Raises: as `train_recogniser`.
@@ -112,7 +114,8 @@ def train_on_all_speakers(
     return fit(
         supervised(model, LOSS), sampler, training.updates, training.rate, directory,
         augment=augment_episode(augment or augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
-        config=training._asdict() | {"seed": seed} | dict(config), params=params, update_transform=update_transform,
+        config=training._asdict() | {"seed": seed, "corpus": corpus.fingerprint} | dict(config),
+        params=params, update_transform=update_transform,
         validation=Validation(validation_score(model, held_out, vocabulary), max(1, training.updates // evaluations)),
     ).params  # fmt: skip
 
@@ -147,6 +150,31 @@ def train_in_stages(
     return params
 
 
+def weights_to_go_on_from(folder: Path, training: RecogniserPreset, speech: TranscribedSpeech) -> PyTree:
+    """Weights of a recogniser in a folder, from which training goes on.
+
+    Args:
+      folder: of a recogniser that was trained on the same speech, so that it knows none of the held-out speakers.
+      training: which network.
+      speech: that training goes on with.
+    Raises:
+      ValueError: the recogniser has another network or other characters, or was trained on other speech. As
+        `load_recogniser`.
+    """
+    card, vocabulary, params, _ = load_recogniser(folder)
+    network = (training.encoder, *SIZES[training.encoder][training.size])
+    if (card.builder, card.options.get("width"), card.options.get("depth")) != network:
+        raise ValueError(f"{folder} has the network {card.builder} {card.options}; {training} needs another one.")
+    if vocabulary.units != speech.vocabulary.units:
+        raise ValueError(f"{folder} writes {vocabulary.units}, not {speech.vocabulary.units}; train it on this speech.")
+    trained_on = card.origin.get("data", {})
+    if set(trained_on.values()) != set(speech.fingerprints.values()):
+        raise ValueError(
+            f"{folder} was trained on {trained_on}, not on {speech.fingerprints}; train it on this speech."
+        )
+    return params
+
+
 def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Callable[[TrainState], float]:
     """A score for `train_loop`: minus the character error rate in percent over a corpus, by greedy search."""
     longest = int(round_up(corpus.length.max()))
@@ -157,11 +185,9 @@ def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Ca
         return greedy(model.apply(params, {}, inputs, jax.random.key(0), False)[0])
 
     def score(train: TrainState) -> float:
-        texts: list[str] = []
-        for start in range(0, len(said), _ROWS):
-            rows = np.minimum(np.arange(start, start + _ROWS), len(said) - 1)  # filled up, so that one program does
-            texts += vocabulary.decode_rows(recognise(train.params, gather(corpus, rows, longest)))
-        return -error_rate(character_edits(said, texts[: len(said)]))
+        rows = np.arange(len(corpus))
+        texts = transcribe_rows(corpus, vocabulary, rows, longest, partial(recognise, train.params), _ROWS)
+        return -error_rate(character_edits(said, texts))
 
     return score
 

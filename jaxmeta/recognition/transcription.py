@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import jax
 import numpy as np
 
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.padding import gather
+from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.greedy import best_path
 from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.recogniser import Recogniser
@@ -30,6 +33,32 @@ def transcribe(recogniser: Recogniser, features: Sequence[np.ndarray], search: S
     order = sorted(range(len(features)), key=lambda row: len(features[row]))
     texts = dict(zip(order, transcribe_each(recogniser, (features[row] for row in order), search), strict=True))
     return [texts[row] for row in range(len(features))]
+
+
+def transcribe_rows(
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    rows: np.ndarray,
+    padded: int,
+    recognise: Callable[[Ragged], Ragged],
+    size: int = 32,
+) -> list[str]:
+    """The texts of some rows of a corpus, `size` at a time, so that one program does.
+
+    Args:
+      corpus: of the recordings.
+      vocabulary: of the texts.
+      rows: of no more than `padded` frames.
+      padded: frames of a batch.
+      recognise: speech [size, padded, F] -> labels.
+      size: of a batch.
+    """
+    texts: list[str] = []
+    for start in range(0, len(rows), size):
+        # The last batch is filled up with its last utterance.
+        chosen = rows[np.minimum(np.arange(start, start + size), len(rows) - 1)]
+        texts += vocabulary.decode_rows(recognise(gather(corpus, chosen, padded)))
+    return texts[: len(rows)]
 
 
 def transcribe_each(

@@ -117,19 +117,16 @@ def write_tables(directory: str | Path, tables: str, rows: Sequence[Mapping[str,
 
 def write_titled_tables(
     directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
-) -> str:
-    """Write results.md (tables and the command) and results.json, whose rows name their table; returns the tables.
+) -> dict:
+    """Several tables by `write_tables`: rows name theirs under "table", and columns stand as in the first row.
 
     Args:
-      directory: created if missing.
-      tables: title -> rows, each a dict from column to value; columns stand in the order of the first row.
-      run: the stamp.
+      directory, run: as in `write_tables`.
+      tables: title -> rows, each a dict from column to value.
     """
-    text = "\n".join(f"{title}:\n\n{markdown_table(rows, list(rows[0]))}" for title, rows in tables.items())
+    texts = [f"{title}:\n\n{markdown_table(rows, list(rows[0]))}" for title, rows in tables.items()]
     rows = [{"table": title, **row} for title, each in tables.items() for row in each]
-    path = write_results(directory, rows, run).with_suffix(".md")
-    path.write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    return text
+    return write_tables(directory, "\n".join(texts), rows, run)
 
 
 def plot_curves(

@@ -1,4 +1,4 @@
-"""What a run says while it trains: rows of metrics in a file, and how far it is on the screen."""
+"""The log of a run: rows of metrics in a file, and progress on the screen."""
 
 import importlib.util
 import json

@@ -1,8 +1,7 @@
-"""One network for words and voices, kept as a folder with all that is needed to use it, which checks its parts."""
+"""An assistant: one network for words and voices, and all that its use needs, as a folder that checks itself."""
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,10 +138,8 @@ def load_assistant(folder: str | Path) -> Assistant:
     """
     bundle = open_bundle(folder, ASSISTANT, AssistantCard)
     card = bundle.card
-    numbers = sum(math.prod(form.shape) for form in bundle.forms.values())
     for name in ("width", "embedding"):
-        if (value := getattr(card, name)) > numbers:
-            raise bundle.place.at(name).wrong(value, f"at most {numbers:,}, for the weights are no more")
+        bundle.check_size(bundle.place.at(name), getattr(card, name))
     weights = bundle.weights(_shapes(card))
     arrays = {name: np.asarray(weights[name]) for name in ("cohort", "unknown", "silence")}
     return Assistant(card, weights["params"], **arrays)
@@ -169,7 +166,14 @@ def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np
         program = _program(assistant.card.width, assistant.card.embedding)
         outputs = jax.tree.map(np.asarray, program(assistant.params, speech))
         batches.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
-    return {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
+    embedded = {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
+    for leaf in embedded.values():
+        if not (finite := np.isfinite(leaf).all(axis=1)).all():
+            raise ValueError(
+                f"the network makes numbers of recording {int(np.argmin(finite))} that are not finite; train it again, "
+                "or leave that recording out."
+            )
+    return embedded
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""A fused network as an assistant: with others to compare with, and scores calibrated on validation speakers."""
+"""Makes an assistant of a trained network: adds what scores are compared with, and calibrates them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -115,16 +115,16 @@ def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[
         )
 
 
-def voices_of(system: TrainedNetwork, speakers: Corpus, seed: int) -> Voices:
+def voices_of(network: TrainedNetwork, speakers: Corpus, seed: int) -> Voices:
     """What a network for speakers makes of voices, beside training speakers, of whom these are stretches."""
-    assert system.speakers is not None
-    return with_cohort(system.name, system.speakers, system.params, speakers, seed)
+    assert network.speaker_model is not None
+    return with_cohort(network.name, network.speaker_model, network.params, speakers, seed)
 
 
 def embedded(fused: TrainedNetwork, voices: Voices, corpus: Corpus) -> EmbeddedRecordings:
     """What a fused network makes of all recordings of a corpus of words."""
-    assert fused.words is not None
-    words = embed(fused.words, fused.params, corpus)
+    assert fused.word_model is not None
+    words = embed(fused.word_model, fused.params, corpus)
     return EmbeddedRecordings(
         corpus.columns["speaker"], corpus.columns["label"], Embeddings(words, voices.embed(corpus))
     )
@@ -202,7 +202,7 @@ def _calibrated_words(
 
 def _other_words(fused: TrainedNetwork, words: Corpus, seed: int) -> np.ndarray:
     """Prototypes [U, D] of training words, each from a few recordings."""
-    assert fused.words is not None
+    assert fused.word_model is not None
     rng = np.random.default_rng(seed)
     keys = np.char.add(words.columns["corpus"], words.columns["label"])
     often = _often(keys, _RECORDINGS)
@@ -210,7 +210,7 @@ def _other_words(fused: TrainedNetwork, words: Corpus, seed: int) -> np.ndarray:
     rows = np.concatenate([rng.choice(np.flatnonzero(keys == name), _RECORDINGS, replace=False) for name in chosen])
     keep = np.zeros(len(words), bool)
     keep[rows] = True
-    embeddings = embed(fused.words, fused.params, words.select(keep))
+    embeddings = embed(fused.word_model, fused.params, words.select(keep))
     return np.stack([embeddings[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)
 
 

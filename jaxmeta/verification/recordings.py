@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
-from jaxmeta.data.recordings import read_features
+from jaxmeta.data.recordings import first_copies, read_features
 from jaxmeta.verification.assistant import Assistant, Embeddings, embed_recordings
+
+LEAST_SOUND = 0.2
+"""Seconds that are not silent, which a recording of a voice must have."""
 
 
 class Recordings(NamedTuple):
@@ -20,6 +23,10 @@ class Recordings(NamedTuple):
     """Embeddings of N recordings."""
     labels: Sequence[str] | None
     """The word said in each, "" where there is none; None: the manifest has no labels."""
+    rows: Sequence[int]
+    """Of the manifest, of each recording; copies of an earlier recording are left out."""
+    remarks: Sequence[str]
+    """What a person should know of the rows that are left out."""
 
 
 def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
@@ -31,7 +38,7 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
       resample: take other sample rates than the assistant's too.
     Raises:
       ManifestError: no recordings, or a column `speaker` with several names; names file and row. AudioError as
-        `read_features`.
+        `read_features`, and where a recording is silent.
     """
     manifest = read_manifest(folder)
     paths = [Path(path) for path in manifest.paths()]
@@ -44,9 +51,17 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
             f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "
             f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
         )
-    features = read_features(assistant.card.features, paths, manifest.where, resample=resample)
+    features = read_features(assistant.card.features, paths, manifest.where, resample=resample, least_sound=LEAST_SOUND)
+    original = first_copies(features)
+    rows = [row for row, first in enumerate(original) if row == first]
+    remarks = [
+        f"{manifest.where(row)}: the same recording as that of {manifest.where(first)}, and counted once"
+        for row, first in enumerate(original)
+        if row != first
+    ]
+    embeddings = embed_recordings(assistant, [features[row] for row in rows])
     labels = manifest.columns.get("label")
-    return Recordings(manifest, embed_recordings(assistant, features), None if labels is None else labels.tolist())
+    return Recordings(manifest, embeddings, None if labels is None else labels[rows].tolist(), rows, remarks)
 
 
 def unlike_the_others(assistant: Assistant, embeddings: Embeddings) -> list[int]:

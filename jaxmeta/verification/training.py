@@ -12,12 +12,12 @@ from jaxmeta.data.augmentation.recipes import speaker_augmentation, word_augment
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.speakers import SpeakerBatches
-from jaxmeta.data.sampling.words import most_ways, task_sampler
+from jaxmeta.data.sampling.word_tasks import most_ways, task_sampler
 from jaxmeta.data.windows import windows
 from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.speaker import SPEAKER, WORD, part, speaker, word_and_speaker
-from jaxmeta.models.words import residual
 from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.training.fit import Augment, fit, supervised
 from jaxmeta.types import Key, PyTree
@@ -34,9 +34,9 @@ class TrainedNetwork(NamedTuple):
 
     name: NetworkKind
     params: PyTree
-    words: Model | None
+    word_model: Model | None
     """To embeddings of words."""
-    speakers: Model | None
+    speaker_model: Model | None
     """To embeddings of speakers."""
 
     @property
@@ -81,16 +81,16 @@ class AssistantTraining:
             SPEAKER: augment_episode(speaker_augmentation(noise), on="query"),
         }
 
-    def words(self, width: int) -> TrainedNetwork:
-        """The network for words, with a trunk of this width."""
+    def train_words(self, width: int) -> TrainedNetwork:
+        """Train the network for words, with a trunk of this width."""
         model = residual(width=width)
         params = self._train(
             "words", self._of_words(model), self.tasks, self.augments[WORD], {"width": width} | self._words
         )
         return TrainedNetwork("words", params, model, None)
 
-    def speakers(self, width: int) -> TrainedNetwork:
-        """The network for speakers."""
+    def train_speakers(self, width: int) -> TrainedNetwork:
+        """Train the network for speakers."""
 
         def network(outputs: int | None) -> Model:
             return speaker(outputs, width=width, embedding=EMBEDDING)
@@ -100,8 +100,8 @@ class AssistantTraining:
         params = self._train("speakers", learner, self.clips, self.augments[SPEAKER], decides)
         return TrainedNetwork("speakers", _without_head(params), None, network(None))
 
-    def fused(self, width: int) -> TrainedNetwork:
-        """The network for both."""
+    def train_fused(self, width: int) -> TrainedNetwork:
+        """Train the network for both."""
 
         def network(outputs: int | None) -> Model:
             return word_and_speaker(outputs, width=width, embedding=EMBEDDING)

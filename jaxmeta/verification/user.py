@@ -1,4 +1,4 @@
-"""Somebody who enrolled: a voice and words, as sums of embeddings, which more recordings may be added to.
+"""An enrolled user: sums of the embeddings of a voice and of words, to which later recordings can be added.
 
 Means of embeddings are stored, as `enrolment` and `protonet` adapt; no recording can be restored from them.
 """

@@ -12,13 +12,13 @@ from jaxmeta import Episode, first_order, mixed_mode, unrolled
 from jaxmeta.data.augmentation.recipes import word_augmentation
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.sampling.words import WordBatches, most_ways, task_sampler
+from jaxmeta.data.sampling.word_tasks import WordBatches, most_ways, task_sampler
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.few_shot import Method
 from jaxmeta.evaluation.few_shot_baselines import encoded, fine_tuned, floor
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import Norm, residual
 from jaxmeta.models.heads import Network, warm
-from jaxmeta.models.words import Norm, residual
 from jaxmeta.progress import stage
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.runlog import read_metrics

@@ -41,12 +41,7 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
     assert [row["text"] for row in rows] == [line.split("\t")[1] for line in lines]
 
 
-def test_a_file_that_cannot_be_read_is_named_and_the_others_are_transcribed(
-    checkpoint,
-    voice_folder,
-    tmp_path,
-    capsys,  # noqa: F811
-):
+def test_unreadable_files_are_named_and_others_transcribed(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     good, bad = [str(voice_folder / "audio" / f"{index}.wav") for index in (0, 1)], tmp_path / "bad.wav"
     bad.write_text("no audio")
     with pytest.raises(SystemExit) as stop:

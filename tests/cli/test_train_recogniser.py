@@ -1,11 +1,13 @@
 """`jaxmeta train recogniser`: from folders of recordings to a recogniser that transcribes."""
 
 import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from jaxmeta.cli.main import main
+from jaxmeta.data.manifest import read_manifest
 from jaxmeta.models.acoustic import SIZES, Encoder, Size
 from jaxmeta.recognition import training
 from jaxmeta.recognition.presets import PRESETS, RecogniserPreset
@@ -102,3 +104,5 @@ def test_synthesised_sentences_need_no_recordings(tmp_path, capsys):
     main(["train", "recogniser", "--synthesised", "--out", str(out), "--encoder", "dnn", "--updates", "2"])
     rows = json.loads((out / "results.json").read_bytes())["rows"]
     assert [(row["split"], row["speakers"]) for row in rows] == [("val", 8), ("test", 16)]
+    voice = read_manifest(out / "voice")
+    assert len(voice.paths()) == 20 and all(Path(path).is_file() for path in voice.paths())

@@ -30,7 +30,7 @@ def test_enroll_keeps_a_voice_and_its_words_and_no_audio(assistant_folder, voice
     main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant_folder, "--json"])
     row = json.loads(capsys.readouterr().out)
     assert row == {
-        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [],
+        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [], "copies": 0,
     }  # fmt: skip
     assert not list(out.rglob("*.wav"))
     kept = tmp_path / "kept"
@@ -82,6 +82,19 @@ def test_recordings_of_somebody_else_are_pointed_out(assistant_folder, tmp_path,
     write_audio(folder / "hum_1.wav", waveform("hum", "other", 1), RATE)
     main(["enroll", str(folder), "--out", str(tmp_path / "me"), "--assistant", assistant_folder])
     assert "row 3: hum_1.wav does not sound like the others" in capsys.readouterr().out
+
+
+def test_copies_count_once_and_silence_is_no_voice(assistant_folder, me, tmp_path, capsys):
+    folder = write_voice(tmp_path / "copies")
+    (folder / "hum_1.wav").write_bytes((folder / "hum_0.wav").read_bytes())
+    main(["enroll", str(folder), "--out", str(tmp_path / "a"), "--assistant", assistant_folder])
+    said = capsys.readouterr().out
+    assert "row 3: the same recording as that of" in said and "5 recordings of the voice, 5 of them new" in said
+    assert load_user(tmp_path / "a")[1].counts == (2, 3)
+    write_audio(folder / "hum_2.wav", np.zeros(RATE, np.float32), RATE)
+    said = fails(["enroll", str(folder), "--out", str(tmp_path / "b"), "--assistant", assistant_folder], capsys)
+    assert "row 4" in said and "is silent but for 0.00 s" in said and not (tmp_path / "b").exists()
+    assert "is silent" in fails(["verify", str(me), str(folder / "hum_2.wav")], capsys)
 
 
 def test_bad_input_is_said(assistant_folder, me, voice_folder, tmp_path, capsys):  # noqa: F811

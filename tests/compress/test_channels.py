@@ -11,7 +11,7 @@ from jaxmeta.compress.channels import ChannelGroup, Part, channel_masks, shrink
 from jaxmeta.compress.coupled import recogniser_groups, word_groups
 from jaxmeta.compress.prune import hold, masked
 from jaxmeta.models.acoustic import Size, recogniser
-from jaxmeta.models.words import conv4, residual
+from jaxmeta.models.clip_encoders import conv4, residual
 from tests.programs import compiled, jitted
 
 CHAIN = [ChannelGroup("hidden", (Part("first", 1, np.arange(4)[:, None]), Part("second", 0, np.arange(4)[:, None])))]

@@ -18,7 +18,7 @@ from jaxmeta.compress.artefact import ArtefactError, load
 from jaxmeta.compress.export import export_learner, export_model
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
 from jaxmeta.models.acoustic import Size, recogniser
-from jaxmeta.models.words import residual
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.recognition.adaptation import fine_tuning
 from tests.programs import compiled
 

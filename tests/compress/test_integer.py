@@ -14,8 +14,8 @@ from jaxmeta.compress.quantize import dequantise_params
 from jaxmeta.estimators import asymmetric, first_order
 from jaxmeta.losses import squared_error
 from jaxmeta.models.acoustic import Size, recogniser
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.linen import from_linen
-from jaxmeta.models.words import residual
 from tests.programs import compiled
 
 pytest.importorskip("qwix", reason='the extra "quant" is not installed')

@@ -66,10 +66,12 @@ def test_errors_are_summed_over_conditions():
 def test_the_table_tells_what_needed_transcripts_and_what_is_not_adapted():
     adapted, alone = ["abcd", "abc", "abcdef", "ab"], ["abcd", "", "abcd", "ab"]
     setting = protocol_of(5.0, {(0.0, 0): alone, (0.1, 1): adapted}, {(0.1, 1): alone})
-    methods = [ChosenMethod(name, None, {}, 0.1, 1, labels=name == "told") for name in ("told", "silent")]
+    methods = [
+        ChosenMethod(name, None, {}, 0.1, 1, labels=name == "supervised") for name in ("supervised", "test time")
+    ]
     rows = condition_table(ChosenMethod("unadapted", None, {}, 0.0, 0), methods, [setting])
     assert [(row["method"], row["transcribed"], row["condition"], row["speakers"]) for row in rows] == [
-        ("unadapted", 0, "seen 5 dB", 2), ("told", 5, "seen 5 dB", 2), ("silent", 0, "seen 5 dB", 2),
+        ("unadapted", 0, "seen 5 dB", 2), ("supervised", 5, "seen 5 dB", 2), ("test time", 0, "seen 5 dB", 2),
     ]  # fmt: skip
     assert [row["change"] for row in rows] == pytest.approx([0, 100 * (3 - 8) / 18, 0])
     assert "rate" not in rows[0] and rows[1]["rate"] == 0.1

@@ -2,8 +2,7 @@
 
 import pytest
 
-from experiments.adapt_asr.__main__ import ADAPTS, PRESETS, QUICK_METHODS, Config, _preset, main
-from jaxmeta.recognition.adaptation import METHODS
+from experiments.adapt_asr.__main__ import PRESETS, QUICK_METHODS, Config, _preset, main
 from jaxmeta.recognition.methods import adaptation_methods
 
 
@@ -15,10 +14,12 @@ def test_flags_replace_the_updates_of_the_preset():
 
 def test_methods_that_are_named_exist():
     known = adaptation_methods(5, "dnn", "tiny")
-    assert {*QUICK_METHODS, *ADAPTS} <= set(known) and set(ADAPTS.values()) <= set(METHODS)
+    assert set(QUICK_METHODS) <= set(known)
 
 
-def test_missing_data_is_said(tmp_path, monkeypatch):
+def test_missing_data_and_too_few_speakers_are_said(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="speakers=1 must be 2 or more"):
+        main(Config(speakers=1, workdir=tmp_path))
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
     with pytest.raises(ValueError, match="lacks en_nonnative_sentences"):
         main(Config(preset="full", workdir=tmp_path))

@@ -9,8 +9,8 @@ import pytest
 
 from jaxmeta import Ragged
 from jaxmeta.models.acoustic import Size, count_weights, recogniser
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.speaker import AttentiveStatistics, part, speaker, text_and_speaker, word_and_speaker
-from jaxmeta.models.words import residual
 from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)

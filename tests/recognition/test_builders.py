@@ -11,6 +11,7 @@ from jaxmeta import Model, Ragged
 from jaxmeta.cards import CardError
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
+from jaxmeta.recognition.exporting import export_recogniser
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
 
 
@@ -80,3 +81,10 @@ def test_a_network_with_a_state_is_refused(tmp_path):
     with pytest.raises(CardError, match="the network has a state"):
         load_recogniser(folder, {"strided": counting})
     assert jax.tree.leaves(load_recogniser(folder, {"strided": strided}).params)[0].shape == (16, 3)
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path):
+    broken = MINE._replace(params={"head": {"kernel": np.full((16, 3), np.nan, np.float32)}})
+    with pytest.raises(ValueError, match="48 of the 48 weights head/kernel are not finite, so that nothing is written"):
+        export_recogniser(broken, tmp_path / "a.safetensors", "safetensors", [])
+    assert not list(tmp_path.iterdir())

@@ -80,9 +80,10 @@ def test_table_aligns_numbers_and_shows_absent_ones_as_a_dash():
     assert markdown_table(rows[:1], ["steps", "accuracy"]) == "| steps | accuracy |\n| ---: | ---: |\n| 5 | 81.25 |\n"
 
 
-def test_intervals_are_shown_with_their_bounds_and_pairs_with_their_half_width(tmp_path):
+def test_intervals_are_shown_with_their_bounds_and_pairs_with_their_half_width(tmp_path, capsys):
     rows = [{"error": Interval(5.0, 1.0, 9.5), "change": (0.0, 0.25)}]
-    text = write_titled_tables(tmp_path, {"Errors": rows}, {"argv": ["train", "it"]})
+    write_titled_tables(tmp_path, {"Errors": rows}, {"argv": ["train", "it"]})
+    text = capsys.readouterr().out
     assert text.startswith("Errors:\n\n| error") and "| 5 (1 to 9.5) | 0.0 ± 0.2 |" in text
     assert (tmp_path / "results.md").read_text().endswith("\n`train it`\n")
     assert json.loads((tmp_path / "results.json").read_text())["rows"] == [

@@ -11,7 +11,7 @@ from jaxmeta import Ragged
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.word_corpora import FEATURES, load_words, noise_features
 from jaxmeta.evaluation import few_shot
-from jaxmeta.models.words import residual
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.words.learners import learners
 from jaxmeta.words.presets import PRESETS, LearnerName, WordsPreset
 from jaxmeta.words.training import closed_form, train_words, trained_words

@@ -1,6 +1,7 @@
-"""Conditions that speech is heard in: clean, noise of several kinds and levels, rooms; and noise of a whole task."""
+"""Acoustic conditions of speech: clean, noise of several kinds and levels, rooms; and noise that a task shares."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta.data.augmentation import rows
+from jaxmeta.data.augmentation.artificial_sounds import artificial_rooms, babble, swelling
+from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.spectral import mix_noise
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.augmentation.waveform import Noises, noisy, reverberant
@@ -16,7 +19,7 @@ from jaxmeta.types import Array, Episode, Key
 
 
 class Condition(NamedTuple):
-    """What speech is heard in."""
+    """An acoustic condition of speech."""
 
     kind: str
     """"clean", "room", or a group of noises."""
@@ -48,12 +51,29 @@ def noise_conditions(
     )
 
 
+def artificial_conditions(voices: Sequence[Path], snrs: Sequence[float], seed: int) -> tuple[Condition, ...]:
+    """Conditions that need no recordings of noise, none of which is in `coloured_noise(..., seed=seed)`.
+
+    So a recogniser may be trained in that. Groups of noises are "seen", steady noise from white to brown, and "unseen",
+    babble and noise that swells.
+    Args:
+      voices: recordings of speech, for the babble.
+      snrs, seed: as in `noise_conditions`; the seed is that of everything.
+    """
+    swells = swelling(coloured_noise(8, seed=seed + 2), seed=seed)
+    noises = {
+        "seen": coloured_noise(16, seed=seed + 1),
+        "unseen": np.concatenate([babble(voices, 8, seed=seed), swells]),
+    }
+    return noise_conditions(noises, artificial_rooms(16, seed=seed), snrs, seed)
+
+
 def same_noise(
     bank: np.ndarray,
     snrs: Sequence[float],
     augmentation: Callable[[rows.Transform], rows.Transform],
 ) -> Callable[[Key, Episode], Episode]:
-    """(key, episode) -> episode, all of whose utterances are heard in the same noise at the same level, or in none.
+    """(key, episode) -> episode, all of whose utterances are in the same noise at the same level, or in none.
 
     Args:
       bank: log-mels of noise [M, L, F].

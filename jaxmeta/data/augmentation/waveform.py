@@ -84,6 +84,12 @@ def split_noises(
     return find_noises(folder, order[:count], by=by), find_noises(folder, order[count:], by=by)
 
 
+def in_both(first: Noises, second: Noises) -> Noises:
+    """The recordings of noise, of the kinds of the first, that both hold; both are of one folder."""
+    files = tuple(name for name in first.files if name in set(second.files))
+    return first._replace(files=files, digest=f"{first.digest}{second.digest}")
+
+
 def noisy(noises: Noises | np.ndarray, snr_db: float, *, copies: int = 1, seed: int = 0) -> WaveformTransform:
     """Noise added to each recording at a fixed ratio of signal to noise.
 

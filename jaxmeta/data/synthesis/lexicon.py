@@ -75,6 +75,9 @@ def contains_excluded(text: str, exclude: Collection[str]) -> bool:
 
     Raises:
       ValueError: an excluded text has no letters.
+
+    >>> contains_excluded("Der Café-Besuch", ["cafe"])
+    True
     """
     excludes = False
     for excluded in exclude:
@@ -86,6 +89,10 @@ def contains_excluded(text: str, exclude: Collection[str]) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def letters(text: str) -> str:
-    """Return the letters of a text, without case, accents, vowel marks, digits, punctuation and spaces."""
+    """Return the letters of a text, without case, accents, vowel marks, digits, punctuation and spaces.
+
+    >>> letters("Café 21!")
+    'cafe'
+    """
     plain = unicodedata.normalize("NFKD", text).casefold()
     return "".join(character for character in plain if unicodedata.category(character).startswith("L"))

@@ -14,6 +14,8 @@ from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.numerals import numeral
 from jaxmeta.data.synthesis.phrasebook import LANGUAGES, phrases_of
 from jaxmeta.data.synthesis.speech import default_voices, plan, synthesise
+from jaxmeta.folders import cache_home
+from jaxmeta.progress import progress_callback
 
 _SPLITS = ("val", "test", "test", "train", "train", "train", "train", "train")
 """By the slanted lines of a table of phrases, so that each form in it, of a row or of a column, is met in training."""
@@ -72,6 +74,13 @@ def phrase_corpus(
         names = ("file_name", "transcription", "translation", "language", "speaker", "split")
         write_manifest(folder, {name: columns[name] for name in names})
     return folder
+
+
+def cached_phrases(voices_per_phrase: int, seed: int) -> Path:
+    """The folder of `phrase_corpus` with all ten languages in the cache folder; made where it is not there."""
+    folder = cache_home() / "synthesised" / f"phrases_{voices_per_phrase}_{seed}"
+    with progress_callback("synthesising speech", len(phrases()) * voices_per_phrase) as progress:
+        return phrase_corpus(folder, voices_per_phrase=voices_per_phrase, seed=seed, progress=progress)
 
 
 def _phrases(language: str) -> list[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""How good an assistant is at what it is for: telling speakers apart, its gate, and words among everything else."""
+"""Protocols that measure an assistant: how well it tells speakers apart, guards its gate and finds words."""

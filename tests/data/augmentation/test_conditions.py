@@ -4,8 +4,9 @@ import jax
 import numpy as np
 
 from jaxmeta import Batch, Episode, Ragged
+from jaxmeta.data.audio import write_audio
 from jaxmeta.data.augmentation.banks import coloured_noise
-from jaxmeta.data.augmentation.conditions import noise_conditions, same_noise
+from jaxmeta.data.augmentation.conditions import artificial_conditions, noise_conditions, same_noise
 
 
 def test_every_group_of_noises_is_met_at_every_level():
@@ -14,6 +15,17 @@ def test_every_group_of_noises_is_met_at_every_level():
     names = ["clean", "hum 20 dB", "hum 0 dB", "hiss 20 dB", "hiss 0 dB", "room"]
     assert [condition.name for condition in conditions] == names
     assert conditions[0].transform is None and conditions[1].transform.apply.keywords["snr_db"] == 20.0
+
+
+def test_artificial_noise_of_the_test_is_none_of_that_of_training(tmp_path):
+    write_audio(tmp_path / "voice.wav", coloured_noise(1, 0.1)[0] / 10, 16_000)
+    conditions = artificial_conditions([tmp_path / "voice.wav"], (20.0, 5.0), seed=0)
+    names = [f"{kind} {snr} dB" for kind in ("seen", "unseen") for snr in (20, 5)]
+    assert [condition.name for condition in conditions] == ["clean", *names, "room"]
+    test, training = conditions[1].transform.apply.keywords["noises"], coloured_noise(12, seed=0)
+    alike = np.abs(test @ training.T) / test.shape[1]
+    # Unit power: the same stretch would give 1; brown noise of five seconds is alike by chance at a few lowest tones.
+    assert alike.max() < 0.9
 
 
 def test_all_utterances_of_a_task_are_in_one_noise_at_one_level():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmeta.data.sampling.words import WordBatches, most_ways, task_sampler
+from jaxmeta.data.sampling.word_tasks import WordBatches, most_ways, task_sampler
 from tests.data.test_word_corpora import corpus
 
 

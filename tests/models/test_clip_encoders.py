@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxmeta import Ragged
-from jaxmeta.models.words import conv4, residual, standardise
+from jaxmeta.models.clip_encoders import conv4, residual, standardise
 from tests.programs import compiled, jitted
 
 NETWORKS = {"conv4": lambda outputs=None, **o: conv4(outputs, width=8, **o),
