@@ -121,7 +121,7 @@ def main(config: Config) -> dict[str, Any]:
         print(f"- {note}")
     run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "matmul": speed, "peers": _versions()}
     if config.json:
-        from jaxmeta.durable import write_json
+        from jaxmeta.files.durable import write_json
 
         config.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(config.json, {"rows": rows, "notes": notes, "run": run})
