@@ -1,4 +1,4 @@
-"""Features of audio files that a user gives, as a trained network expects them."""
+"""Audio files that a user gives, as the waveforms or features that a trained network expects."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -35,21 +35,48 @@ def read_features(
     Raises:
       AudioError: a file cannot be used, has another sample rate, or is silent; names it.
     """
-    rate, features = config.sample_rate, []
+
+    def read(file):
+        return extract(_waveform(file, config.sample_rate, resample, least_sound), config)
+
+    return _each(files, where, read)
+
+
+def read_waveforms(
+    sample_rate: int,
+    files: Sequence[str | Path],
+    where: Callable[[int], str] | None = None,
+    *,
+    resample: bool = False,
+    least_sound: float = 0.0,
+) -> list[np.ndarray]:
+    """Waveforms [S] of each file at a sample rate in Hz; the other arguments and errors are those of `read_features`."""
+    return _each(files, where, lambda file: _waveform(file, sample_rate, resample, least_sound))
+
+
+def _waveform(file: str | Path, rate: int, resample: bool, least_sound: float) -> np.ndarray:
+    recording = decode(file, rate)
+    if (own := recording.sample_rate) != rate and not resample:
+        raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
+    if least_sound and (sounding := sounding_seconds(recording.waveform, rate)) < least_sound:
+        raise AudioError(
+            f"is silent but for {sounding:.2f} s, and {least_sound:g} s of speech are needed; record it again."
+        )
+    return recording.waveform
+
+
+def _each(
+    files: Sequence[str | Path], where: Callable[[int], str] | None, read: Callable[[str | Path], np.ndarray]
+) -> list[np.ndarray]:
+    """What each file is read as; errors name it, and its row."""
+    results = []
     for index, file in enumerate(files):
         try:
-            recording = decode(file, rate)
-            if (own := recording.sample_rate) != rate and not resample:
-                raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
-            if least_sound and (heard := sounding_seconds(recording.waveform, rate)) < least_sound:
-                raise AudioError(
-                    f"is silent but for {heard:.2f} s, and {least_sound:g} s of speech are needed; record it again."
-                )
-            features.append(extract(recording.waveform, config))
+            results.append(read(file))
         except (ValueError, MemoryError) as error:
             said = f"{error}" if str(file) in str(error) else f"{file}: {error}"
             raise AudioError(said if where is None else f"{where(index)}: {said}") from error
-    return features
+    return results
 
 
 def sounding_seconds(waveform: np.ndarray, sample_rate: int) -> float:
@@ -66,7 +93,7 @@ def sounding_seconds(waveform: np.ndarray, sample_rate: int) -> float:
     return float((levels > max(SILENT, levels.max() * 10 ** (-QUIET_DB / 20))).sum() * hop / sample_rate)
 
 
-def first_copies(features: Sequence[np.ndarray]) -> list[int]:
+def first_copies(recordings: Sequence[np.ndarray]) -> list[int]:
     """For each recording the first one that sounds the same to the last bit: itself, unless it is a copy.
 
     >>> first_copies([np.ones((2, 3)), np.zeros((2, 3)), np.ones((2, 3))])
@@ -75,5 +102,5 @@ def first_copies(features: Sequence[np.ndarray]) -> list[int]:
     first: dict[tuple[int, bytes], int] = {}
     return [
         first.setdefault((len(frames), hashlib.sha256(frames.tobytes()).digest()), row)
-        for row, frames in enumerate(features)
+        for row, frames in enumerate(recordings)
     ]

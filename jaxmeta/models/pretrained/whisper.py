@@ -49,6 +49,8 @@ class Whisper(NamedTuple):
     """Spoken of log-mels [N, T, M] and tokens [N, L] -> logits [N, L, C] of the token after each."""
     encode: Callable[[PyTree, Ragged], Ragged]
     """(params, log-mels [N, T, M]) -> memory [N, ceil(T / 2), D]."""
+    decode: Callable[[PyTree, Ragged, Array], Array]
+    """(params, memory, tokens [N, L]) -> logits [N, L, C] of the token after each; uses those of "decoder" alone."""
     greedy: Callable[..., Ragged]
     """(params, memory, prompt [P], end, length, suppress=(), suppress_first=()) -> tokens [N, length] after the prompt,
     without the end, which is the number `end`. Tokens of `suppress` are never written, those of `suppress_first` not
@@ -66,11 +68,14 @@ def whisper(config: WhisperConfig) -> Whisper:
     def encode(params: PyTree, speech: Ragged) -> Ragged:
         return module.apply({"params": params}, speech, method="encode")
 
+    def decode(params: PyTree, memory: Ragged, tokens: Array) -> Array:
+        return module.apply({"params": params}, memory, tokens, method="decode")
+
     def greedy(params, memory, prompt, end, length, suppress=(), suppress_first=()):
         _fits(len(prompt) + length, config.max_target_positions, "tokens")
         return _greedy(module.bind({"params": params}), memory, prompt, end, length, (suppress, suppress_first))
 
-    return Whisper(from_linen(module), encode, greedy)
+    return Whisper(from_linen(module), encode, decode, greedy)
 
 
 def whisper_encoder(config: WhisperConfig, first: int | None = None, last: int | None = None) -> Model:
@@ -239,11 +244,13 @@ class _Whisper(nn.Module):
     def encode(self, speech: Ragged) -> Ragged:
         return self.encoder(speech)
 
-    def __call__(self, inputs: Spoken) -> Array:
-        _fits(inputs.prefix.shape[1], self.config.max_target_positions, "tokens")
-        memory = self.encoder(inputs.speech)
+    def decode(self, memory: Ragged, tokens: Array) -> Array:
+        _fits(tokens.shape[1], self.config.max_target_positions, "tokens")
         mask = frame_mask(memory.lengths, memory.values.shape[1])[:, None, None]
-        return self.decoder(inputs.prefix, self.decoder.crossed(memory.values), mask)[0]
+        return self.decoder(tokens, self.decoder.crossed(memory.values), mask)[0]
+
+    def __call__(self, inputs: Spoken) -> Array:
+        return self.decode(self.encoder(inputs.speech), inputs.prefix)
 
 
 def _greedy(

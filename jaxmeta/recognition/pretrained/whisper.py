@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxmeta.data.features import FeatureConfig, extract, whisper_features
 from jaxmeta.data.pretrained.tokenizer import Tokenizer, load_tokenizer
+from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import Whisper, WhisperConfig, read_whisper, whisper
 from jaxmeta.padding import pad_rows
 from jaxmeta.types import PyTree, Ragged
@@ -34,25 +35,38 @@ class WhisperRecogniser:
     network: Whisper = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "network", whisper(self.config))
+        object.__setattr__(self, "network", _network(self.config))
 
     @property
     def features(self) -> FeatureConfig:
         """What recordings are turned into."""
         return whisper_features(self.config.num_mel_bins)
 
-    def tokens(self, speech: Ragged, language: str = "en", length: int = 200) -> list[list[int]]:
-        """Greedy transcripts of log-mels [N, T, M], as tokens.
+    @property
+    def longest(self) -> int:
+        """Most tokens of a transcript, which share the positions with the prompt."""
+        return self.config.max_target_positions // 2 - 4
+
+    def encode(self, speech: Ragged) -> Ragged:
+        """What the decoder looks at: frames [N, ceil(T / 2), D] of log-mels [N, T, M]."""
+        return _encode(self.network)(self.params, speech)
+
+    def tokens(self, memory: Ragged, language: str = "en", length: int = 200) -> list[list[int]]:
+        """Greedy transcripts as tokens.
 
         Args:
-          speech: frames of `features`.
+          memory: that `encode` gives.
           language: ISO 639-1 code.
           length: most tokens of a transcript.
         """
         prompt = tuple(self.tokenizer.whisper_prompt(language))
         decode = _decode(self.network, prompt, self.tokenizer.end, length, self.suppress, self.suppress_first)
-        values, lengths = jax.device_get(decode(self.params, speech))
+        values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory))
         return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of a transcript."""
+        return self.tokenizer.decode(tokens).strip()
 
     def transcribe(
         self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float = 30.0
@@ -70,7 +84,7 @@ class WhisperRecogniser:
         least = int(seconds * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
         frames = [extract(waveform, self.features) for waveform in full]
-        return [self.tokenizer.decode(row).strip() for row in self.tokens(padded(frames), language, length)]
+        return [self.text(row) for row in self.tokens(self.encode(padded(frames)), language, length)]
 
 
 def padded(frames: Sequence[np.ndarray]) -> Ragged:
@@ -94,12 +108,21 @@ def load_whisper(folder: str | Path, dtype: Any = None) -> WhisperRecogniser:
     return WhisperRecogniser(config, params, load_tokenizer(folder), *suppressed)
 
 
+_network = cache(whisper)  # So that recognisers of the same form share compiled programs.
+
+
+@cache
+def _encode(network: Whisper) -> Callable[[PyTree, Ragged], Ragged]:
+    return jax.jit(network.encode)
+
+
 @cache
 def _decode(
     network: Whisper, prompt: tuple[int, ...], end: int, length: int, suppress: tuple[int, ...], first: tuple[int, ...]
 ) -> Callable[[PyTree, Ragged], Ragged]:
-    def decode(params: PyTree, speech: Ragged) -> Ragged:
-        memory = network.encode(params, speech)
-        return network.greedy(params, memory, np.array(prompt), end, length, suppress, first)
+    def decode(params: PyTree, memory: Ragged) -> Ragged:
+        # Once, and not again for each token.
+        whole = jax.tree.map(widened, params)
+        return network.greedy(whole, memory, np.array(prompt), end, length, suppress, first)
 
     return jax.jit(decode)

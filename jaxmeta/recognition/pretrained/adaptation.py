@@ -1,0 +1,153 @@
+"""Adaptation of a public Whisper to one voice with a safeguard: an uncertain gain is not taken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxmeta.decoding.error_rates import character_edits
+from jaxmeta.models.low_rank import merged
+from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
+from jaxmeta.padding import pad_rows
+from jaxmeta.recognition.pretrained.adapter import new_adapters, with_whisper_adapters
+from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory
+from jaxmeta.recognition.pretrained.voice import WhisperVoice
+from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+from jaxmeta.recognition.safe_adaptation import Verdict, judge
+from jaxmeta.sequence_losses import sequence_cross_entropy
+from jaxmeta.types import PyTree, Ragged
+
+_ROWS = 4
+"""Recordings that are recognised at once."""
+
+
+@dataclass(frozen=True)
+class AdaptationOptions:
+    """How adapters learn. Raises ValueError for numbers out of range."""
+
+    language: str = "en"
+    rank: int = 4
+    steps: int = 30
+    rate: float = 1e-3
+    """Of Adam."""
+    batch: int = 8
+    """Recordings of a step, drawn anew for each."""
+    folds: int = 5
+    seed: int = 0
+    """Of the folds, the adapters, the batches and the interval."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("rank", 1), ("steps", 0), ("batch", 1), ("folds", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} must be {least} or more.")
+        if not 0 <= self.rate < float("inf"):
+            raise ValueError(f"rate={self.rate} must be a finite number of 0 or more.")
+
+
+class WhisperAdaptation(NamedTuple):
+    """Adapters for one voice, and what they are worth."""
+
+    adapters: PyTree
+    """Such as change nothing where the verdict is against adaptation."""
+    verdict: Verdict
+    taken: bool
+    """Whether they are adapted."""
+
+
+def adapt_whisper(
+    recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions, *, always: bool = False
+) -> WhisperAdaptation:
+    """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
+
+    Args:
+      recogniser: stays as it is.
+      voice: transcribed recordings.
+      options: how adapters learn; at most one fold for each recording is used.
+      always: adapt whatever the verdict.
+    Raises:
+      ValueError: a language that the Whisper does not know.
+    """
+    verdict = cross_validate(recogniser, voice, options)
+    if not (verdict.adopted or always):
+        start = new_adapters(recogniser.params, options.rank, jax.random.key(options.seed))
+        return WhisperAdaptation(start, verdict, False)
+    return WhisperAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
+
+
+def cross_validate(recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions) -> Verdict:
+    """Adapt to all folds but one and recognise that one, for each fold; copies of a recording share a fold."""
+    different, recording = np.unique(voice.original, return_inverse=True)
+    folds = min(options.folds, len(different))
+    fold = (np.random.default_rng(options.seed).permutation(len(different)) % folds)[recording]
+    rows = np.arange(len(voice.texts))
+    after = [""] * len(rows)
+    for index in range(folds):
+        adapters = learn(recogniser, voice, rows[fold != index], options)
+        own = rows[fold == index]
+        adapted = with_whisper_adapters(recogniser, adapters)
+        for row, text in zip(own, recognise(adapted, voice, own, options.language), strict=True):
+            after[row] = text
+    before = recognise(recogniser, voice, rows, options.language)
+    return judge(_edits(voice, before), _edits(voice, after), options.seed, voice.original)
+
+
+def recognise(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, language: str = "en") -> list[str]:
+    """The texts of some recordings."""
+    texts: list[str] = []
+    for start in range(0, len(rows), _ROWS):
+        # The last batch is filled up with its last recording.
+        chosen = rows[np.minimum(np.arange(start, start + _ROWS), len(rows) - 1)]
+        memory = pad_memory([voice.memory[row] for row in chosen])
+        texts += map(recogniser.text, recogniser.tokens(memory, language, recogniser.longest))
+    return texts[: len(rows)]
+
+
+def learn(
+    recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, options: AdaptationOptions
+) -> PyTree:
+    """Adapters that have learnt to write the transcripts of some recordings, by Adam on the cross-entropy of tokens."""
+    draw = np.random.default_rng(options.seed)
+    size = min(options.batch, len(rows))
+    # Every recording in turn, in a new order each time.
+    order = np.concatenate([draw.permutation(rows) for _ in range(-(-options.steps * size // len(rows)))] or [rows[:0]])
+    batches = order[: options.steps * size].reshape(options.steps, size)
+    prompt = tuple(recogniser.tokenizer.whisper_prompt(options.language))
+    run = _training(recogniser.network, prompt, recogniser.tokenizer.end, options.rate)
+    start = new_adapters(recogniser.params, options.rank, jax.random.key(options.seed))
+    # All recordings, so that every fold has one and the same program.
+    memory, labels = pad_memory(voice.memory), pad_rows(voice.labels)
+    return run({"decoder": recogniser.params["decoder"]}, start, memory, labels, batches)
+
+
+@cache
+def _training(network: Whisper, prompt: tuple[int, ...], end: int, rate: float) -> Callable[..., PyTree]:
+    optimizer = optax.adam(rate)
+    cross_entropy = after_prompt(sequence_cross_entropy, len(prompt))
+
+    def loss(adapters: PyTree, params: PyTree, memory: Ragged, labels: Ragged) -> jax.Array:
+        inputs, targets = teacher_forced(memory, labels, prompt, end)
+        logits = network.decode(merged({"weights": params, "adapters": adapters}), *inputs)
+        return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
+
+    @jax.jit
+    def run(params: PyTree, adapters: PyTree, memory: Ragged, labels: Ragged, batches: jax.Array) -> PyTree:
+        def step(carry, rows):
+            adapters, slots = carry
+            speech, written = jax.tree.map(lambda leaf: leaf[rows], (memory, labels))
+            speech = speech._replace(values=speech.values.astype(jnp.float32))
+            gradients = jax.grad(loss)(adapters, params, speech, written)
+            updates, slots = optimizer.update(gradients, slots, adapters)
+            return (optax.apply_updates(adapters, updates), slots), None
+
+        return jax.lax.scan(step, (adapters, optimizer.init(adapters)), batches)[0][0]
+
+    return run
+
+
+def _edits(voice: WhisperVoice, texts: list[str]):
+    return character_edits(list(map(comparable, voice.texts)), list(map(comparable, texts)))

@@ -1,0 +1,110 @@
+"""What a public Whisper learns of a voice: low-rank adapters of its decoder, in a folder of some kilobytes."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
+from jaxmeta.models.low_rank import merged, with_adapters
+from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, load_whisper
+from jaxmeta.types import Key, PyTree
+
+WHISPER_ADAPTER = BundleKind(
+    "whisper adapter", "card.json", 1, (),
+    "give a folder that `jaxmeta adapt WHISPER_FOLDER` of this version wrote",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AdapterCard:
+    """What an adapter belongs to. Raises ValueError for numbers out of range."""
+
+    base: str
+    """Folder of the Whisper when it was adapted."""
+    base_sha256: str
+    """Of its files, as `base_hash` computes it."""
+    rank: int
+    """Of the adapters, 1 or more."""
+    language: str
+    """ISO 639-1 code of the transcripts."""
+    adapted: bool
+    """False where the gain was uncertain, so that the adapters change nothing."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """How it was made: steps, rate, seed, recordings."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank={self.rank} must be 1 or more.")
+
+
+def is_whisper(folder: str | Path) -> bool:
+    """Whether a folder is in Hugging Face's form."""
+    return (Path(folder) / "config.json").is_file() and not (Path(folder) / WHISPER_ADAPTER.card).is_file()
+
+
+def is_adapted(path: str) -> bool:
+    """Whether the matrix at a path of Whisper's params gets an adapter: queries and outputs of the decoder's attention.
+
+    What is below them, the whole encoder, need run once only for each recording.
+
+    >>> is_adapted("decoder/layers_0/self_attn/q_proj/kernel"), is_adapted("encoder/layers_0/self_attn/q_proj/kernel")
+    (True, False)
+    """
+    return path.startswith("decoder/") and path.endswith(("q_proj/kernel", "out_proj/kernel"))
+
+
+def new_adapters(params: PyTree, rank: int, key: Key) -> PyTree:
+    """Adapters in float32 that change nothing yet: their products are zero."""
+    adapters = with_adapters(params, rank, is_adapted, key)["adapters"]
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), adapters)
+
+
+def with_whisper_adapters(recogniser: WhisperRecogniser, adapters: PyTree) -> WhisperRecogniser:
+    """The recogniser with adapters added to its matrices, which have float32 then; all others are shared."""
+    return replace(recogniser, params=merged({"weights": recogniser.params, "adapters": adapters}))
+
+
+def base_hash(folder: str | Path) -> str:
+    """SHA-256 of the files of a Whisper folder that decide what it writes."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).iterdir()):
+        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json", "generation_config.json"):
+            with path.open("rb") as file:
+                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def save_adapter(folder: str | Path, card: AdapterCard, adapters: PyTree) -> Path:
+    """Write the adapters and their card; raises as `save_bundle` does."""
+    return save_bundle(folder, WHISPER_ADAPTER, dataclasses.asdict(card), adapters)
+
+
+def load_adapted(folder: str | Path, base: str | Path | None = None) -> tuple[WhisperRecogniser, AdapterCard]:
+    """A Whisper with the adapters of a folder.
+
+    Args:
+      folder: that `save_adapter` wrote.
+      base: folder of the Whisper that was adapted; None: where it was then.
+    Raises:
+      CardError, BundleError: the folder is damaged, or the base is not there or another.
+      ValueError, OSError: as `load_whisper` does.
+    """
+    bundle = open_bundle(folder, WHISPER_ADAPTER, AdapterCard)
+    card = bundle.card
+    bundle.check_size(bundle.place.at("rank"), card.rank)
+    place = Path(card.base if base is None else base)
+    if not is_whisper(place):
+        raise BundleError(f"{folder} adapts the Whisper of {place}, which is not there; give its folder by --base.")
+    if base_hash(place) != card.base_sha256:
+        raise BundleError(
+            f"{folder} adapts another Whisper than that of {place} (the SHA-256 of its files differs); give the folder "
+            "that was adapted by --base, or adapt again."
+        )
+    recogniser = load_whisper(place)
+    shapes = jax.eval_shape(lambda params: new_adapters(params, card.rank, jax.random.key(0)), recogniser.params)
+    return with_whisper_adapters(recogniser, bundle.weights(shapes)), card

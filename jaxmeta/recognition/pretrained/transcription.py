@@ -1,0 +1,75 @@
+"""Recordings of any length to text, by a public Whisper."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from jaxmeta.data.features import extract
+from jaxmeta.padding import pad_rows
+from jaxmeta.recognition.pretrained.stretches import RATE, SpeechDetector, stretches
+from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+from jaxmeta.types import Ragged
+
+RATE_OF_MEMORY = 50
+"""Frames that the encoder gives for a second."""
+_AFTER, _STEP = 0.5, 250
+
+
+def transcribe_each(
+    recogniser: WhisperRecogniser,
+    waveforms: Iterable[np.ndarray],
+    language: str = "en",
+    detect: SpeechDetector | None = None,
+) -> Iterator[str]:
+    """The text of each recording in turn, as soon as it is known; one recording is held at a time.
+
+    Args:
+      recogniser: recognises.
+      waveforms: [S] at 16 kHz of each recording, S at least 1; taken as they are needed.
+      language: ISO 639-1 code.
+      detect: finds the speech in what is longer than 30 seconds; None: such recordings are cut at quiet places.
+    """
+    seconds = window(recogniser)
+    for waveform in waveforms:
+        pieces = stretches(waveform, detect, seconds, seconds / 6)
+        tokens = [recogniser.tokens(pad_memory([encode(recogniser, piece)]), language, recogniser.longest)[0] for piece in pieces]
+        yield " ".join(text for text in map(recogniser.text, tokens) if text)
+
+
+def window(recogniser: WhisperRecogniser) -> float:
+    """Seconds that the encoder sees at once: 30 for public weights."""
+    return recogniser.config.max_source_positions / RATE_OF_MEMORY
+
+
+def encode(recogniser: WhisperRecogniser, waveform: np.ndarray) -> np.ndarray:
+    """What the decoder looks at, [T, D], 50 frames a second.
+
+    The recording is padded with silence for the encoder, as Whisper was trained. The decoder is shown the frames of
+    the recording itself and of half a second after it, which takes less time and makes it repeat itself less often.
+    Args:
+      recogniser: encodes.
+      waveform: [S] at 16 kHz, of at most `window` seconds.
+    """
+    whole = int(window(recogniser) * RATE)
+    frames = extract(np.pad(waveform, (0, whole - len(waveform))), recogniser.features)
+    memory = np.asarray(recogniser.encode(pad_rows([frames])).values[0])
+    return memory[: math.ceil((len(waveform) / RATE + _AFTER) * RATE_OF_MEMORY)]
+
+
+def pad_memory(rows: Sequence[np.ndarray]) -> Ragged:
+    """What `encode` gives for several recordings as one batch, padded to a multiple of 5 s: few programs."""
+    longest = max(map(len, rows))
+    return pad_rows(rows, -(-longest // _STEP) * _STEP)
+
+
+def comparable(text: str) -> str:
+    """A text without case and punctuation, so that errors are those of words and not of style.
+
+    >>> comparable("Well, it's FIVE o'clock...")
+    "well it's five o'clock"
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
+    letters = (each if each == "'" or unicodedata.category(each)[0] in "LMN" else " " for each in folded)
+    return " ".join("".join(letters).split())

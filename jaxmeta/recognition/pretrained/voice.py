@@ -1,0 +1,80 @@
+"""Recordings of one voice with their transcripts, encoded by a public Whisper once and for all."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
+from jaxmeta.data.recordings import first_copies, read_waveforms
+from jaxmeta.recognition.pretrained.stretches import RATE
+from jaxmeta.recognition.pretrained.transcription import comparable, encode, window
+from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+from jaxmeta.recognition.voice import LEAST_SOUND
+
+
+class WhisperVoice(NamedTuple):
+    """What a Whisper adapts to."""
+
+    memory: list[np.ndarray]
+    """What the frozen encoder gives for each recording, [T, D] float16."""
+    labels: list[np.ndarray]
+    """Tokens of each transcript."""
+    texts: list[str]
+    original: list[int]
+    """For each recording the first one that is the same: itself, unless it is a copy."""
+    remarks: list[str]
+    """What a person should know of single rows."""
+
+
+def read_whisper_voice(
+    recogniser: WhisperRecogniser, manifest: str | os.PathLike[str], *, resample: bool = False
+) -> WhisperVoice:
+    """Read a folder of recordings with the columns file_name and transcription, and encode each once.
+
+    Transcripts in capitals are written as a sentence is, with one capital: Whisper hardly knows them otherwise.
+    Args:
+      recogniser: whose encoder and tokens are used.
+      manifest: folder with metadata.csv.
+      resample: take other sample rates too.
+    Raises:
+      ManifestError: no transcripts, one without letters, a recording or a transcript that is too long, or one recording
+        alone, perhaps many times; names file and row. AudioError: a recording is silent or cannot be read.
+    """
+    read = read_manifest(manifest)
+    texts = _texts(read)
+    labels = [recogniser.tokenizer.encode(f" {text}") for text in texts]
+    waveforms = read_waveforms(RATE, read.paths(), read.where, resample=resample, least_sound=LEAST_SOUND)
+    for row, (label, waveform) in enumerate(zip(labels, waveforms, strict=True)):
+        if len(label) > recogniser.longest:
+            raise ManifestError(
+                f"{read.where(row)}: the transcript has {len(label)} tokens, and this Whisper writes at most "
+                f"{recogniser.longest} at once; cut the recording in two."
+            )
+        if len(waveform) > window(recogniser) * RATE:
+            raise ManifestError(
+                f"{read.where(row)}: lasts {len(waveform) / RATE:.1f} s, and this Whisper takes {window(recogniser):g} "
+                "s at once; cut the recording in two."
+            )
+    original = first_copies(waveforms)
+    copies = [row for row, first in enumerate(original) if first != row]
+    if len(texts) - len(copies) < 2:
+        raise ManifestError(f"{read.root / read.name}: its {len(texts)} rows are one recording; adaptation needs two.")
+    memory = [encode(recogniser, waveform).astype(np.float16) for waveform in waveforms]
+    remarks = [f"{read.where(row)}: the same recording as that of {read.where(original[row])}" for row in copies]
+    return WhisperVoice(memory, labels, texts, original, remarks)
+
+
+def _texts(read: Manifest) -> list[str]:
+    path = read.root / read.name
+    if "transcription" not in read.columns:
+        raise ManifestError(f"{path}, row 1: no transcription column; the columns are {', '.join(read.columns)}.")
+    texts = [str(text) for text in read.columns["transcription"]]
+    for row, text in enumerate(texts):
+        if not comparable(text):
+            raise ManifestError(f"{read.where(row)}: the transcript has no letters; say what is said, or leave it out.")
+    if len(texts) < 2:
+        raise ManifestError(
+            f"{path}: one recording; adaptation needs two or more, to try on one what it learns from another."
+        )
+    return [text.capitalize() if text.isupper() else text for text in texts]
