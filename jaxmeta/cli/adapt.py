@@ -18,6 +18,8 @@ def adapt(
     json: bool = False,
     resample: bool = False,
     seed: int = 0,
+    language: str | None = None,
+    rank: int | None = None,
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -25,10 +27,11 @@ def adapt(
     interval lies above zero the recogniser stays as it was. Recordings never leave the machine, and none is copied.
 
     Args:
-        checkpoint: Folder of a recogniser, as training or an earlier adaptation writes it.
+        checkpoint: Folder of a recogniser, as training or an earlier adaptation writes it, or of a public Whisper
+            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters.
         manifest: Folder with a metadata.csv whose columns file_name and transcription name the recordings and say
             what is said in each; two recordings at least, about twenty for a certain answer.
-        out: Folder for the adapted recogniser; must not exist yet.
+        out: Folder for the adapted recogniser, or for the adapters of a Whisper; must not exist yet.
         folds: Parts of the cross-validation, at most one for each recording.
         always: Take the adapted recogniser even if its gain is uncertain.
         steps: Steps of adaptation, instead of the recogniser's own number.
@@ -36,7 +39,35 @@ def adapt(
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the recogniser's too.
         seed: Of the folds and of the interval.
+        language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
+        rank: Of the adapters of a Whisper.
     """
+    from jaxmeta.cli.whisper import adapt_to_folder, is_pretrained, refuse
+
+    if is_pretrained(checkpoint):
+        adapt_to_folder(
+            checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
+            seed=seed, language=language or "en", rank=rank, as_json=json,
+        )  # fmt: skip
+    else:
+        refuse({"--language": language, "--rank": rank}, checkpoint, "which is no Whisper")
+        _adapt_recogniser(checkpoint, manifest, out, folds, always, steps, rate, json, resample, seed)
+    if not json:
+        print(f"written to {out}")
+
+
+def _adapt_recogniser(
+    checkpoint: Path,
+    manifest: Path,
+    out: Path,
+    folds: int,
+    always: bool,
+    steps: int | None,
+    rate: float | None,
+    json: bool,
+    resample: bool,
+    seed: int,
+) -> None:
     from dataclasses import replace
 
     from jaxmeta.cli.claimed import claimed
@@ -57,5 +88,3 @@ def adapt(
         result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
         print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
         save_recogniser(out, result.recogniser)
-    if not json:
-        print(f"written to {out}")

@@ -50,7 +50,7 @@ def read_waveforms(
     resample: bool = False,
     least_sound: float = 0.0,
 ) -> list[np.ndarray]:
-    """Waveforms [S] of each file at a sample rate in Hz; the other arguments and errors are those of `read_features`."""
+    """Waveforms [S] of each file at a sample rate in Hz; other arguments and errors are those of `read_features`."""
     return _each(files, where, lambda file: _waveform(file, sample_rate, resample, least_sound))
 
 

@@ -114,6 +114,33 @@ def recognise_after(learner: MetaLearner) -> Callable[[PyTree, Batch, np.ndarray
     return recognise
 
 
+def summary(verdict: Verdict, taken: bool) -> dict:
+    """Figures as plain numbers; error rates in percent of characters. `taken`: whether the adapted weights are."""
+    change = verdict.change
+    return {
+        "recordings": len(verdict.before.reference),
+        "cer_before": error_rate(verdict.before),
+        "cer_after": error_rate(verdict.after),
+        "change": change.value,
+        "change_low": change.low,
+        "change_high": change.high,
+        "certain": verdict.adopted,
+        "adapted": taken,
+    }
+
+
+def sentence(verdict: Verdict, taken: bool) -> str:
+    """The figures of `summary` for people."""
+    figures = summary(verdict, taken)
+    rates = f"{figures['cer_before']:.1f} % -> {figures['cer_after']:.1f} % of characters wrong (cross-validated)"
+    interval = f"95 % interval {figures['change_low']:+.1f} to {figures['change_high']:+.1f}"
+    change = f"change {figures['change']:+.1f} points, {interval}"
+    if verdict.adopted:
+        return f"{rates}; {change}: adapted."
+    end = "adapted all the same." if taken else "the recogniser is kept as it was. More recordings may help."
+    return f"{rates}; {change}: the gain is not certain, {end}"
+
+
 class VoiceAdaptation(NamedTuple):
     """A recogniser for one voice, and what it is worth."""
 
@@ -125,27 +152,10 @@ class VoiceAdaptation(NamedTuple):
 
     def summary(self) -> dict:
         """Figures as plain numbers; error rates in percent of characters."""
-        change = self.verdict.change
-        return {
-            "recordings": len(self.verdict.before.reference),
-            "cer_before": error_rate(self.verdict.before),
-            "cer_after": error_rate(self.verdict.after),
-            "change": change.value,
-            "change_low": change.low,
-            "change_high": change.high,
-            "certain": self.verdict.adopted,
-            "adapted": self.taken,
-        }
+        return summary(self.verdict, self.taken)
 
     def __str__(self) -> str:
-        figures = self.summary()
-        rates = f"{figures['cer_before']:.1f} % -> {figures['cer_after']:.1f} % of characters wrong (cross-validated)"
-        interval = f"95 % interval {figures['change_low']:+.1f} to {figures['change_high']:+.1f}"
-        change = f"change {figures['change']:+.1f} points, {interval}"
-        if self.verdict.adopted:
-            return f"{rates}; {change}: adapted."
-        taken = "adapted all the same." if self.taken else "the recogniser is kept as it was. More recordings may help."
-        return f"{rates}; {change}: the gain is not certain, {taken}"
+        return sentence(self.verdict, self.taken)
 
 
 def adapt_to_voice(

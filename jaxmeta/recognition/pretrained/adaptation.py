@@ -18,7 +18,7 @@ from jaxmeta.recognition.pretrained.adapter import new_adapters, with_whisper_ad
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
-from jaxmeta.recognition.safe_adaptation import Verdict, judge
+from jaxmeta.recognition.safe_adaptation import Verdict, judge, sentence, summary
 from jaxmeta.sequence_losses import sequence_cross_entropy
 from jaxmeta.types import PyTree, Ragged
 
@@ -57,6 +57,13 @@ class WhisperAdaptation(NamedTuple):
     verdict: Verdict
     taken: bool
     """Whether they are adapted."""
+
+    def summary(self) -> dict:
+        """Figures as plain numbers; error rates in percent of characters."""
+        return summary(self.verdict, self.taken)
+
+    def __str__(self) -> str:
+        return sentence(self.verdict, self.taken)
 
 
 def adapt_whisper(
@@ -107,9 +114,7 @@ def recognise(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarr
     return texts[: len(rows)]
 
 
-def learn(
-    recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, options: AdaptationOptions
-) -> PyTree:
+def learn(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, options: AdaptationOptions) -> PyTree:
     """Adapters that have learnt to write the transcripts of some recordings, by Adam on the cross-entropy of tokens."""
     draw = np.random.default_rng(options.seed)
     size = min(options.batch, len(rows))

@@ -14,7 +14,7 @@ from jaxmeta.types import Ragged
 
 RATE_OF_MEMORY = 50
 """Frames that the encoder gives for a second."""
-_AFTER, _STEP = 0.5, 250
+_AFTER, _STEP = 2.0, 250
 
 
 def transcribe_each(
@@ -34,7 +34,10 @@ def transcribe_each(
     seconds = window(recogniser)
     for waveform in waveforms:
         pieces = stretches(waveform, detect, seconds, seconds / 6)
-        tokens = [recogniser.tokens(pad_memory([encode(recogniser, piece)]), language, recogniser.longest)[0] for piece in pieces]
+        tokens = [
+            recogniser.tokens(pad_memory([encode(recogniser, piece)]), language, recogniser.longest)[0]
+            for piece in pieces
+        ]
         yield " ".join(text for text in map(recogniser.text, tokens) if text)
 
 
@@ -47,7 +50,7 @@ def encode(recogniser: WhisperRecogniser, waveform: np.ndarray) -> np.ndarray:
     """What the decoder looks at, [T, D], 50 frames a second.
 
     The recording is padded with silence for the encoder, as Whisper was trained. The decoder is shown the frames of
-    the recording itself and of half a second after it, which takes less time and makes it repeat itself less often.
+    the recording itself and of two seconds after it, which takes less time and makes it repeat itself less often.
     Args:
       recogniser: encodes.
       waveform: [S] at 16 kHz, of at most `window` seconds.

@@ -1,0 +1,117 @@
+"""What `jaxmeta transcribe` and `jaxmeta adapt` do with a public Whisper, and with adapters of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxmeta.recognition.pretrained.adapter import AdapterCard
+    from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+
+
+def is_pretrained(folder: Path) -> bool:
+    """Whether a folder holds a network in Hugging Face's form, or adapters of a Whisper."""
+    from jaxmeta.recognition.pretrained.adapter import WHISPER_ADAPTER, is_whisper
+
+    return is_whisper(folder) or _kind(folder / WHISPER_ADAPTER.card) == WHISPER_ADAPTER.name
+
+
+def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:
+    """Raises ValueError for options that were given, which means that they are neither None nor False."""
+    if given := [name for name, value in options.items() if value is not None and value is not False]:
+        raise ValueError(f"{' and '.join(given)} cannot be used with {folder}, {reason}.")
+
+
+def texts_of_files(
+    folder: Path,
+    files: Iterator[tuple[Path, np.ndarray]],
+    base: Path | None,
+    language: str | None,
+    voice_activity: Path | None,
+) -> Iterator[tuple[Path, float, str]]:
+    """Each file with its seconds and its text, in turn; `files` are names and waveforms at 16 kHz."""
+    from jaxmeta.recognition.pretrained.stretches import RATE, load_detector
+    from jaxmeta.recognition.pretrained.transcription import transcribe_each
+
+    recogniser, card = _load(folder, base)
+    spoken = language or (card.language if card else "en")
+    recogniser.tokenizer.whisper_prompt(spoken)  # Refuses an unknown language before the first file is read.
+    detect = None if voice_activity is None else load_detector(voice_activity)
+    for file, waveform in files:
+        (text,) = transcribe_each(recogniser, [waveform], spoken, detect)
+        yield file, len(waveform) / RATE, text
+
+
+def adapt_to_folder(
+    folder: Path,
+    manifest: Path,
+    out: Path,
+    *,
+    folds: int,
+    always: bool,
+    steps: int | None,
+    rate: float | None,
+    resample: bool,
+    seed: int,
+    language: str,
+    rank: int | None,
+    as_json: bool,
+) -> None:
+    """Learn adapters, say what they are worth, and write them."""
+    from jaxmeta.cli.claimed import claimed
+    from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
+    from jaxmeta.recognition.pretrained.adapter import is_whisper, save_adapter
+    from jaxmeta.recognition.pretrained.voice import read_whisper_voice
+    from jaxmeta.recognition.pretrained.whisper import load_whisper
+
+    if not is_whisper(folder):
+        raise ValueError(
+            f"{folder} holds adapters already; adapt the Whisper that they belong to, with all recordings."
+        )
+    given = {"steps": steps, "rate": rate, "rank": rank}
+    options = AdaptationOptions(
+        language=language, folds=folds, seed=seed, **{name: each for name, each in given.items() if each is not None}
+    )  # type: ignore[arg-type]
+    with claimed(out):
+        recogniser = load_whisper(folder)
+        recogniser.tokenizer.whisper_prompt(language)
+        voice = read_whisper_voice(recogniser, manifest, resample=resample)
+        print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
+        result = adapt_whisper(recogniser, voice, options, always=always)
+        print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
+        save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapters)
+
+
+def _card(folder: Path, options, adapted: bool, recordings: int) -> AdapterCard:
+    import dataclasses
+
+    from jaxmeta.recognition.pretrained.adapter import AdapterCard, base_hash
+
+    origin = dataclasses.asdict(options) | {"recordings": recordings}
+    place = str(folder.absolute())
+    return AdapterCard(place, base_hash(folder), options.rank, options.language, adapted, origin)
+
+
+def _load(folder: Path, base: Path | None) -> tuple[WhisperRecogniser, AdapterCard | None]:
+    from jaxmeta.recognition.pretrained.adapter import is_whisper, load_adapted
+    from jaxmeta.recognition.pretrained.whisper import load_whisper
+
+    if is_whisper(folder):
+        refuse({"--base": base}, folder, "which is a Whisper itself and no adapter of it")
+        return load_whisper(folder), None
+    return load_adapted(folder, base)
+
+
+def _kind(card: Path) -> object:
+    """What a card says that it belongs to; nothing where it cannot be read, as whoever needs it will say."""
+    try:
+        content = json.loads(card.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content.get("kind") if isinstance(content, dict) else None
