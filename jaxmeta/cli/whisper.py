@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions
     from jaxmeta.recognition.pretrained.adapter import AdapterCard
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 
@@ -75,9 +76,8 @@ def adapt_to_folder(
             f"{folder} holds adapters already; adapt the Whisper that they belong to, with all recordings."
         )
     given = {"steps": steps, "rate": rate, "rank": rank}
-    options = AdaptationOptions(
-        language=language, folds=folds, seed=seed, **{name: each for name, each in given.items() if each is not None}
-    )  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
+    options = AdaptationOptions(language=language, folds=folds, seed=seed, **chosen)
     with claimed(out):
         recogniser = load_whisper(folder)
         recogniser.tokenizer.whisper_prompt(language)
@@ -88,7 +88,7 @@ def adapt_to_folder(
         save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapters)
 
 
-def _card(folder: Path, options, adapted: bool, recordings: int) -> AdapterCard:
+def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:
     import dataclasses
 
     from jaxmeta.recognition.pretrained.adapter import AdapterCard, base_hash

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxmeta.models.pretrained.voice_activity import CHUNK, read_voice_activity, voice_activity
-from jaxmeta.types import Ragged
+from jaxmeta.padding import pad_rows
 
 RATE = 16_000
 _HOP = 320
@@ -54,8 +54,7 @@ def load_detector(path: str | Path) -> SpeechDetector:
         probabilities = []
         for start in range(0, len(waveform), _BLOCK):
             block = waveform[start : start + _BLOCK]
-            padded = np.pad(block, (0, _BLOCK - len(block)))[None]
-            values = np.asarray(apply(Ragged(padded, np.array([len(block)], np.int32))))[0]
+            values = np.asarray(apply(pad_rows([block], _BLOCK)))[0]
             probabilities.append(values[: -(-len(block) // CHUNK)])
         return np.concatenate(probabilities)
 
