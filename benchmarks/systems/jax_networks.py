@@ -10,6 +10,18 @@ import jax.numpy as jnp
 from benchmarks.workloads import SEGMENTS, WORDS_STRIDES, pooling
 
 
+def in_precision(network, workload):
+    """The network; that of precision "bf16" computes in bfloat16 between float32 ends."""
+    if workload.precision != "bf16":
+        return network
+
+    def half(weights, inputs):
+        narrow = {name: weight.astype(jnp.bfloat16) for name, weight in weights.items()}
+        return network(narrow, inputs.astype(jnp.bfloat16)).astype(jnp.float32)
+
+    return half
+
+
 def mlp(weights, inputs):
     """[N, 1] -> [N, 1]."""
     hidden = inputs
