@@ -9,11 +9,12 @@ from flax import traverse_util
 
 from benchmarks.systems import Step, jax_networks
 from benchmarks.systems.jax_library import compiled, to_numpy, use_types
-from benchmarks.workloads import WAYS, WIDTH
+from benchmarks.workloads import HIDDEN, WAYS, WIDTH
 from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.models import words
 from jaxmeta.models.convolution import convolve
+from jaxmeta.models.gru import gru
 from jaxmeta.models.precision import in_bfloat16
 from jaxmeta.sequence_losses import ctc
 from jaxmeta.training import TrainState, make_update
@@ -98,8 +99,22 @@ def _by_hand(name):
 
 
 def _recogniser(weights, inputs):
-    logits = jax_networks.recogniser(weights, inputs, convolve)
+    logits = jax_networks.recogniser(weights, inputs, convolve, _both_directions)
     return Ragged(logits, jnp.full(logits.shape[0], logits.shape[1]))
+
+
+def _both_directions(weights, inputs):
+    """The recurrence of `jaxmeta.models.recurrent`; PyTorch's hidden biases of reset and keep count as the inputs'."""
+
+    def pair(kind):
+        return jnp.stack([weights[f"{direction}/{kind}"] for direction in ("forward", "backward")])
+
+    size, biases = HIDDEN, pair("hidden_bias")
+    gates = jnp.einsum("ntf,dfg->tdng", inputs, pair("input_kernel")) + pair("input_bias")[:, None]
+    gates += jnp.pad(biases[:, : 2 * size], ((0, 0), (0, size)))[:, None]
+    gates = jnp.stack([gates[:, 0], gates[::-1, 1]], axis=1)
+    states = gru(gates, pair("hidden_kernel"), biases[:, 2 * size :], jnp.ones((*gates.shape[:3], 1), bool))
+    return jnp.concatenate([states[:, 0], states[::-1, 1]], axis=-1).swapaxes(0, 1)
 
 
 def _loss(name):

@@ -49,7 +49,7 @@ def _loss(workload):
         "sinusoid": jax_networks.mlp,
         "conv4": partial(jax_networks.images, convolve=_convolve, max_pool=_max_pool),
         "words": partial(jax_networks.words, convolve=_convolve),
-        "ctc": partial(jax_networks.recogniser, convolve=_convolve),
+        "ctc": partial(jax_networks.recogniser, convolve=_convolve, recur=jax_networks.both_directions),
     }[name]
     network = jax_networks.in_precision(network, workload)
 

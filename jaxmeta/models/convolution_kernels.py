@@ -2,14 +2,13 @@
 
 As patches times a matrix, a convolution of 3 x 3 writes and reads its inputs nine times; a grouped convolution leaves
 most of a GPU idle. Here a program computes a tile of the result and reads the inputs where they lie: what neighbouring
-taps share comes from the cache. Products are in the precision that `jax.default_matmul_precision` asks for, sums in
-float32. Three functions, one for each array of the form (see `convolution`), with groups in front.
+taps share comes from the cache. Products are of bfloat16, or of float32 rounded as tensor cores do, sums in float32. Three functions, one for each array of the form (see `convolution`), with groups in front.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,55 +30,56 @@ def fits(first: Any, second: Any, result: Any, geometry: Geometry) -> bool:
     arrays = (first, second, result)
     narrow = all(array.dtype == first.dtype for array in arrays) and first.dtype in (jnp.float32, jnp.bfloat16)
     small = all(array.size < 2**31 for array in arrays)
-    return narrow and small and min(array.shape[-1] for array in arrays) >= 16 and 1 not in geometry.kernel
+    exact = first.dtype == jnp.float32 and jax.config.jax_default_matmul_precision in ("float32", "highest")
+    return narrow and small and not exact and min(array.shape[-1] for array in arrays) >= 16 and 1 not in geometry.kernel
 
 
 def outputs(inputs: Array, kernel: Array, geometry: Geometry, interpret: bool = False) -> Array:
     """[G, N, H, W, C], [G, kh, kw, C, D] -> [G, N, H', W', D]."""
-    groups, examples, *_, channels = inputs.shape
-    features = kernel.shape[-1]
-    taps = [
-        (i - top, j - left, i * geometry.kernel[1] + j)
-        for (top, _), (left, _) in [geometry.padding]
-        for i in range(geometry.kernel[0])
-        for j in range(geometry.kernel[1])
-    ]
-    plan = _Plan(examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features, len(taps))
-    return _tiles(inputs, kernel, plan, [(taps, (0, 0))], geometry.outputs, (1, 1), interpret)
+    plan = _Plan(
+        inputs.shape[1], geometry.outputs, geometry.inputs, geometry.strides, inputs.shape[-1], kernel.shape[-1]
+    )
+    (top, _), (left, _) = geometry.padding
+    taps = [_Taps(0, 1, -before, 1, length) for before, length in zip((top, left), geometry.kernel, strict=True)]
+    return _tiles(inputs, kernel, plan, [(taps, (0, 0))], geometry, geometry.outputs, (1, 1), interpret)
 
 
 def inputs(kernel: Array, results: Array, geometry: Geometry, interpret: bool = False) -> Array:
     """[G, kh, kw, C, D], [G, N, H', W', D] -> [G, N, H, W, C]; places between the strides see few of the taps."""
-    examples, features = results.shape[1], results.shape[-1]
-    turned = kernel.swapaxes(-1, -2)
-    phases = []
-    for row in range(geometry.strides[0]):
-        for column in range(geometry.strides[1]):
-            down, across = (
-                [
-                    ((place + before - tap) // stride, tap)
-                    for tap in range(length)
-                    if (place + before - tap) % stride == 0
-                ]
-                for place, length, stride, (before, _) in zip(
-                    (row, column), geometry.kernel, geometry.strides, geometry.padding, strict=True
-                )
-            )
-            taps = [(i, j, a * geometry.kernel[1] + b) for i, a in down for j, b in across]
-            phases.append((taps, (row, column)))
     places = tuple(-(-size // stride) for size, stride in zip(geometry.inputs, geometry.strides, strict=True))
-    plan = _Plan(
-        examples, places, geometry.outputs, (1, 1), features, kernel.shape[-2], geometry.kernel[0] * geometry.kernel[1]
-    )
-    return _tiles(results, turned, plan, phases, geometry.inputs, geometry.strides, interpret)
+    plan = _Plan(results.shape[1], places, geometry.outputs, (1, 1), results.shape[-1], kernel.shape[-2])
+    axes = list(zip(geometry.kernel, geometry.strides, geometry.padding, strict=True))
+    phases = [
+        ([_phase(place, *axis) for place, axis in zip((row, column), axes, strict=True)], (row, column))
+        for row in range(geometry.strides[0])
+        for column in range(geometry.strides[1])
+    ]
+    turned = kernel.swapaxes(-1, -2)
+    return _tiles(results, turned, plan, phases, geometry, geometry.inputs, geometry.strides, interpret)
+
+
+class _Taps(NamedTuple):
+    """Along one axis: tap `first + i * stride` sees `offset + i * step` beside a place, for i below `count`."""
+
+    first: int
+    stride: int
+    offset: int
+    step: int
+    count: int
+
+
+def _phase(place: int, length: int, stride: int, padding: tuple[int, int]) -> _Taps:
+    """The taps through which outputs reach the inputs that lie `place` after a multiple of the stride."""
+    first = (place + padding[0]) % stride
+    return _Taps(first, stride, (place + padding[0] - first) // stride, -1, max(0, -(-(length - first) // stride)))
 
 
 class _Plan:
     """Sizes of a sum over taps and channels of inputs times matrices, at places of images."""
 
-    def __init__(self, examples, places, size, strides, channels, features, taps):
+    def __init__(self, examples, places, size, strides, channels, features):
         self.examples, self.places, self.size, self.strides = examples, places, size, strides
-        self.channels, self.features, self.taps = channels, features, taps
+        self.channels, self.features = channels, features
         self.count = examples * places[0] * places[1]
         self.block, self.width = _block(channels), _block(features)
 
@@ -95,41 +95,50 @@ class _Plan:
         return jnp.where(inside, (example * self.size[0] + down) * self.size[1] + across, 0), inside
 
 
-def _tiles(values, matrices, plan, phases, size, spread, interpret):
+def _tiles(values, matrices, plan, phases, geometry, size, spread, interpret):
     """For each phase, sum over taps of values, moved by the tap, times its matrix; phases interleave in the result."""
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
 
     groups = len(values)
+    blocks = -(-plan.channels // plan.block)
 
     def program(values_ref, matrices_ref, results_ref):
         group, tile, part = (pl.program_id(axis) for axis in range(3))
         example, row, column, real = plan.rows(tile * ROWS)
         features = part * plan.width + jnp.arange(plan.width)
-        for taps, (first_row, first_column) in phases:
+
+        def add(index, total, down, across):
+            tap, start = _split(index, blocks)
+            i, j = _split(tap, across.count)
+            place, inside = plan.address(
+                example, row * plan.strides[0] + down.offset + i * down.step,
+                column * plan.strides[1] + across.offset + j * across.step, real,
+            )  # fmt: skip
+            channels = start * plan.block + jnp.arange(plan.block)
+            known = channels < plan.channels
+            base = (group * (plan.examples * plan.size[0] * plan.size[1]) + place) * plan.channels
+            left = triton.load(
+                values_ref.at[base[:, None] + channels[None, :]], mask=inside[:, None] & known[None, :], other=0.0
+            )
+            tap = (down.first + i * down.stride) * geometry.kernel[1] + across.first + j * across.stride
+            matrix = (group * geometry.kernel[0] * geometry.kernel[1] + tap) * plan.channels
+            right = triton.load(
+                matrices_ref.at[((matrix + channels) * plan.features)[:, None] + features[None, :]],
+                mask=known[:, None] & (features < plan.features)[None, :], other=0.0,
+            )  # fmt: skip
+            return total + _product(left, right)
+
+        for (down, across), (first_row, first_column) in phases:
             total = jnp.zeros((ROWS, plan.width), jnp.float32)
-            for down, across, tap in taps:
-                place, inside = plan.address(
-                    example, row * plan.strides[0] + down, column * plan.strides[1] + across, real
-                )
-                base = (group * (plan.examples * plan.size[0] * plan.size[1]) + place) * plan.channels
-                for start in range(0, plan.channels, plan.block):
-                    channels = start + jnp.arange(plan.block)
-                    known = channels < plan.channels
-                    left = triton.load(
-                        values_ref.at[base[:, None] + channels[None, :]],
-                        mask=inside[:, None] & known[None, :], other=0.0,
-                    )  # fmt: skip
-                    entry = ((group * plan.taps + tap) * plan.channels + channels) * plan.features
-                    right = triton.load(
-                        matrices_ref.at[entry[:, None] + features[None, :]],
-                        mask=known[:, None] & (features < plan.features)[None, :], other=0.0,
-                    )  # fmt: skip
-                    total += _product(left, right)
+            # A loop, for taps one after another in the program take half a minute to compile.
+            count = down.count * across.count * blocks
+            total = lax.fori_loop(0, count, partial(add, down=down, across=across), total) if count else total
             there = row * spread[0] + first_row, column * spread[1] + first_column
             written = real & (there[0] < size[0]) & (there[1] < size[1])
             place = ((group * plan.examples + example) * size[0] + there[0]) * size[1] + there[1]
-            place = jnp.where(written, place, 0) * plan.features
+            # What is not written has no address: in a simulation, one that is shared would race.
+            place = jnp.where(written, place * plan.features, groups * plan.examples * size[0] * size[1] * plan.features)
             triton.store(
                 results_ref.at[place[:, None] + features[None, :]], total.astype(results_ref.dtype),
                 mask=written[:, None] & (features < plan.features)[None, :],
@@ -150,8 +159,8 @@ def kernel(inputs: Array, results: Array, geometry: Geometry, interpret: bool = 
     groups, examples, *_, channels = inputs.shape
     features, (down, across) = results.shape[-1], geometry.kernel
     plan = _Plan(
-        examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features, down * across
-    )  # fmt: skip
+        examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features
+    )
     blocks, widths, tiles = -(-channels // plan.block), -(-features // plan.width), -(-plan.count // ROWS)
     parts = max(1, min(tiles, WANTED // (groups * down * blocks * widths)))
     share = -(-tiles // parts)
@@ -211,10 +220,14 @@ def _call(program, grid, size, dtype, interpret):
 
 
 def _product(left, right):
-    precision = partial(lax.dot_general, left, right, (((1,), (0,)), ((), ())))
-    exact = left.dtype == jnp.float32 and jax.config.jax_default_matmul_precision in ("float32", "highest")
-    chosen = lax.Precision.HIGHEST if exact else lax.Precision.DEFAULT
-    return precision(precision=chosen, preferred_element_type=jnp.float32)
+    return lax.dot_general(
+        left, right, (((1,), (0,)), ((), ())), precision=lax.Precision.DEFAULT, preferred_element_type=jnp.float32
+    )
+
+
+def _split(index, count: int):
+    """(index // count, index % count), which is (index, 0) without a division by 1, for which there is no program."""
+    return (index, 0) if count == 1 else (lax.div(index, jnp.int32(count)), lax.rem(index, jnp.int32(count)))
 
 
 def _block(channels: int) -> int:
