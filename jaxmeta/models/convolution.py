@@ -17,7 +17,7 @@ from jax import export, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxmeta.models import convolution_kernels
+from jaxmeta.models.convolution_programs import gpu_program
 from jaxmeta.types import Array
 
 _ORDER = ("NHWC", "HWIO", "NHWC")
@@ -180,10 +180,11 @@ def _on_gpu(role: int) -> Callable:
     elsewhere = _elsewhere(role)
 
     def run(first: Array, second: Array, geometry: _Geometry) -> Array:
-        result = jax.eval_shape(partial(elsewhere, geometry=geometry), first, second)
-        if len(first) > 1 and convolution_kernels.fits(first, second, result, geometry):
-            function = (convolution_kernels.inputs, convolution_kernels.kernel, convolution_kernels.outputs)[role]
-            return function(first, second, geometry)
+        if len(first) > 1:
+            result = jax.eval_shape(partial(elsewhere, geometry=geometry), first, second)
+            program = gpu_program(role, first, second, result, geometry)
+            if program is not None:
+                return program(first, second, geometry)
         return elsewhere(first, second, geometry)
 
     return run

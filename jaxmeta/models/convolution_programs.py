@@ -1,0 +1,40 @@
+"""Which program of a GPU a convolution of several groups is."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.models import convolution_first_kernels, convolution_kernels
+
+if TYPE_CHECKING:
+    from jaxmeta.models.convolution import _Geometry as Geometry
+
+LEAST = 16
+"""Channels of a product of tensor cores."""
+
+
+def gpu_program(role: int, first: Any, second: Any, result: Any, geometry: "Geometry") -> Callable | None:
+    """What gives the array of a role from the two others, or None: patches times matrices do as well, or better.
+
+    Args:
+      role: 0: inputs, 1: kernel, 2: outputs; the operands are the two others in this order.
+      first, second, result: arrays of the form with groups in front, or their shapes.
+      geometry: sizes and strides.
+    """
+    arrays = [first, second]
+    arrays.insert(role, result)
+    channels, features = arrays[1].shape[-2:]
+    narrow = all(array.dtype == first.dtype for array in arrays) and first.dtype in (jnp.float32, jnp.bfloat16)
+    # Products of all bits of float32 are no faster as programs, and take a minute to compile.
+    exact = first.dtype == jnp.float32 and jax.config.jax_default_matmul_precision in ("float32", "highest")
+    # Addresses have 32 bits. Patches of kernels of height or width 1 repeat little.
+    if not narrow or exact or max(array.size for array in arrays) >= 2**31 or 1 in geometry.kernel:
+        return None
+    if channels >= LEAST and features >= LEAST:
+        return (convolution_kernels.inputs, convolution_kernels.kernel, convolution_kernels.outputs)[role]
+    few = convolution_first_kernels.size(channels, geometry) <= convolution_first_kernels.MOST
+    if few and features >= LEAST and role > 0:
+        return (None, convolution_first_kernels.kernel, convolution_first_kernels.outputs)[role]
+    return None
