@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.systems import library
+from benchmarks.systems import NOT_PEERS, library
 from benchmarks.systems.agreement import REFERENCE
 from benchmarks.workloads import Workload
 
@@ -91,7 +91,7 @@ def _ratio(network: str, run: Run, runs: list[Run]) -> tuple[float | None, str |
     """Median over turns of jaxmeta's speed against the best other system's, and which that is."""
     if run.system != REFERENCE:
         return None, None
-    peers = [peer for peer in runs if peer.system != REFERENCE and peer.order == run.order]
+    peers = [peer for peer in runs if peer.system not in NOT_PEERS and peer.order == run.order]
     mark = ""
     if network == "ctc" and run.order == 2:
         peers = [peer for peer in runs if library(peer.system) == "torch" and peer.order == 1]

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,6 +83,8 @@ def main(config: Config) -> dict[str, Any]:
         session = _Session(config, results, workers, systems, step)
         if not config.check:
             session.measure_products()
+            if session.on_gpu:
+                session.prepare()
         for group in session.groups():
             session.measure(*group)
     # JAX is imported here and not before: a child's peak memory starts at its parent's.
@@ -121,34 +122,70 @@ class _Session:
                     self.results.data["run"].setdefault("settings", {})[label] = answer["settings"]
                     print(f"{label}: {speeds[label] / 1e12:.3g} TFLOP/s, {answer['settings']}", flush=True)
 
+    def prepare(self) -> None:
+        """Compile JAX programs at the same time, as many as a budget leaves time for."""
+        seconds = None if self.config.budget is None else 0.55 * self.config.budget
+        builds = [
+            {"module": SYSTEMS[system], "workload": what | {"seed": self.config.seed}, "order": order}
+            for what, orders, _ in self.groups()
+            for system, order in self._wanted(what, orders)
+            if library(system) == "jax"
+        ][: seconds and int(seconds / 8)]
+        self.step(f"compiling {len(builds)} programs")
+        began = time.monotonic()
+        ready = self.workers.ask(REFERENCE, "prepare", builds=builds, seconds=seconds)["ready"] if builds else 0
+        seconds = time.monotonic() - began
+        self.results.data["run"]["compiling"] = {"programs": len(builds), "ready": ready, "seconds": seconds}
+
+    def _wanted(self, what: dict[str, Any], orders: tuple[int, ...]) -> list[tuple[str, int]]:
+        """Systems and orders of one workload."""
+        wanted = []
+        for system in self.systems:
+            for order in orders:
+                if what["name"] == "ctc" and library(system) == "torch":
+                    order = 1
+                if system == "jaxmeta, patches" and not (self.on_gpu and what["name"] in ("conv4", "words")):
+                    continue
+                # A program by hand takes long to compile: it is compared in one precision.
+                if system == "plain JAX" and what["precision"] != self.precisions[0]:
+                    continue
+                if (system, order) not in wanted:
+                    wanted.append((system, order))
+        return wanted
+
     def groups(self) -> Iterator[tuple]:
         """(workload, orders, share of the time that is left), the most telling first."""
+        groups = [group for group in self._groups() if not self.results.done(_label(group[0], group[1]))]
+        for index, group in enumerate(groups):
+            left = None if self.end is None else (self.end - time.monotonic()) / (len(groups) - index)
+            yield *group, left
+
+    def _groups(self) -> list[tuple[dict[str, Any], tuple[int, ...]]]:
         variants = QUICK if self.config.quick else GPU if self.on_gpu else CPU
         variants = [variant for variant in variants if variant[0] in self.config.workloads]
         groups = []
         for order in self.config.orders:
-            for precision in self.precisions:
-                for name, tasks, steps in variants:
+            for name, tasks, steps in variants:
+                for precision in self.precisions:
                     # Those of CTC are compared with each other.
                     orders = self.config.orders if name == "ctc" else (order,)
                     group = ({"name": name, "tasks": tasks, "steps": steps, "precision": precision}, orders)
                     if group not in groups:
                         groups.append(group)
-        for index, group in enumerate(groups):
-            left = None if self.end is None else (self.end - time.monotonic()) / (len(groups) - index)
-            yield *group, left
+        return groups
 
     def measure(self, what: dict[str, Any], orders: tuple[int, ...], seconds: float | None) -> None:
         """Rows of one workload, all systems and orders in turn, unless they are there."""
-        label = ", ".join(str(value) for value in what.values())
+        label = _label(what, orders)
         agreeing = self._agreeing(what["name"], orders)
-        if self.config.check or self.results.done(label):
+        if self.config.check:
             return
         if seconds is not None and seconds < 5:
             self.results.note(f"{label}: left out, no time was left.")
             return
         end = None if seconds is None else time.monotonic() + seconds
-        runs = [run for order in orders for system in self.systems if (run := self._start(system, order, what, agreeing))]
+        wanted = [pair for pair in self._wanted(what, orders) if pair in agreeing]
+        runs = [run for system, order in wanted if (run := self._start(system, order, what))]
         for turn in range(self.turns):
             if turn and end is not None and time.monotonic() > end:
                 break
@@ -176,16 +213,14 @@ class _Session:
             for row in self.results["agreement"]
             if row["workload"] == network and row["reason"]
         }
-        return {(system, order) for system in self.systems for order in orders} - wrong
+        return {(system, order) for system in self.systems for order in (1, 2)} - wrong
 
     def _compared(self) -> list[str]:
-        """torch.compile compiles what PyTorch func runs; to compile it once more in float64 would take minutes."""
-        return [system for system in self.systems if system != "torch.compile"]
+        """torch.compile compiles what PyTorch func runs, and float64 has one form of a convolution."""
+        return [system for system in self.systems if system not in ("torch.compile", "jaxmeta, patches")]
 
-    def _start(self, system: str, order: int, what: dict[str, Any], agreeing: set[tuple[str, int]]) -> Run | None:
+    def _start(self, system: str, order: int, what: dict[str, Any]) -> Run | None:
         """A system ready to run, or None and a note why not."""
-        if (system, order) not in agreeing:
-            return None
         tasks = min(what["tasks"], LOOPS.get(system, what["tasks"]))
         workload = what | {"tasks": tasks, "seed": self.config.seed}
         name = f"{system}, order {order}"
@@ -210,6 +245,10 @@ class _Session:
             self.results.note(f"{label}, {run.system}, order {run.order}: {failed}.")
             return False
         return True
+
+
+def _label(what: dict[str, Any], orders: tuple[int, ...]) -> str:
+    return f"{', '.join(str(value) for value in what.values())}, order {' and '.join(map(str, orders))}"
 
 
 def _installed(config: Config, results: Results) -> tuple[str, ...]:

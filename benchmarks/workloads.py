@@ -39,10 +39,10 @@ GPU = (
     ("conv4", 128, 5),
     ("words", 128, 5),
     ("ctc", 128, 3),
+    ("ctc", 16, 3),
     ("sinusoid", 25, 5),
     ("conv4", 32, 5),
     ("words", 32, 5),
-    ("ctc", 16, 3),
     ("sinusoid", 25, 1),
 )
 """The same on a GPU, the most telling first."""

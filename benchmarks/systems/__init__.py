@@ -15,14 +15,16 @@ import numpy as np
 SYSTEMS = {
     "jaxmeta": "jaxmeta_system",
     "plain JAX": "plain_jax",
+    "jaxmeta, patches": "jaxmeta_patches",
     "PyTorch func": "torch_func",
     "PyTorch eager": "torch_eager",
     "higher": "higher_system",
     "TorchOpt": "torchopt_system",
     "torch.compile": "torch_compile",
 }
-"""Name -> module here, the most important first. The first is what the others are compared with. learn2learn is not
-among them: its last release, 0.2.0, ships C sources that do not compile for Python 3.11."""
+"""Name -> module here, the most important first. The first is what the others are compared with; the third is measured
+on a GPU alone. learn2learn is not among them: its last release, 0.2.0, ships C sources that do not compile for Python
+3.11."""
 REQUIRES = {
     "torch_func": ("torch",),
     "torch_eager": ("torch",),
@@ -33,6 +35,9 @@ REQUIRES = {
 """Module -> packages that an installation of jaxmeta may lack."""
 LOOPS = {"PyTorch eager": 4, "higher": 4, "TorchOpt": 4}
 """Systems that take one task after another, and the number of tasks after which more take as long each."""
+
+
+NOT_PEERS = ("jaxmeta", "jaxmeta, patches")
 
 
 def library(system: str) -> str:

@@ -37,9 +37,7 @@ def build(workload, order):
     )
     weights = jax.tree.map(jnp.asarray, workload.weights)
     program, seconds, memory = compiled(jax.grad(mean_loss), weights, support, query)
-    return Step(
-        lambda: jax.block_until_ready(program(weights, support, query)), to_numpy, seconds, "1 device", memory
-    )
+    return Step(lambda: jax.block_until_ready(program(weights, support, query)), to_numpy, seconds, "1 device", memory)
 
 
 def _loss(workload):

@@ -92,9 +92,7 @@ class _Fold:
 
     def __init__(self, inputs: Array, features: int, geometry: Geometry):
         channels = inputs.shape[-1]
-        self.plan = Plan(
-            inputs.shape[1], geometry.outputs, geometry.inputs, geometry.strides, channels, features
-        )
+        self.plan = Plan(inputs.shape[1], geometry.outputs, geometry.inputs, geometry.strides, channels, features)
         self.geometry, self.size = geometry, size(channels, geometry)
         self.block = max(16, 1 << (self.size - 1).bit_length())
 

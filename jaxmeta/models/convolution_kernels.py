@@ -2,13 +2,14 @@
 
 As patches times a matrix, a convolution of 3 x 3 writes and reads its inputs nine times; a grouped convolution leaves
 most of a GPU idle. Here a program computes a tile of the result and reads the inputs where they lie: what neighbouring
-taps share comes from the cache. Products are of bfloat16, or of float32 rounded as tensor cores do, sums in float32. Three functions, one for each array of the form (see `convolution`), with groups in front.
+taps share comes from the cache. Products are of bfloat16, or of float32 rounded as tensor cores do, sums in float32.
+Three functions, one for each array of the form (see `convolution`), with groups in front.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -139,15 +140,13 @@ def _tiles(values, matrices, plan, phases, geometry, size, spread, interpret):
 
 
 def kernel(inputs: Array, results: Array, geometry: Geometry, interpret: bool = False) -> Array:
-    """[G, N, H, W, C], [G, N, H', W', D] -> [G, kh, kw, C, D]: sums over places, in parts where there are few groups."""
+    """[G, N, H, W, C], [G, N, H', W', D] -> [G, kh, kw, C, D], summed in parts where there are few groups."""
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
 
     groups, examples, *_, channels = inputs.shape
     features, (down, across) = results.shape[-1], geometry.kernel
-    plan = Plan(
-        examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features
-    )
+    plan = Plan(examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features)
     blocks, widths, tiles = -(-channels // plan.block), -(-features // plan.width), -(-plan.count // ROWS)
     parts = max(1, min(tiles, WANTED // (groups * down * blocks * widths)))
     share = -(-tiles // parts)

@@ -1,7 +1,9 @@
 """Which program of a GPU a convolution of several groups is."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +13,28 @@ from jaxmeta.models import convolution_first_kernels, convolution_kernels
 if TYPE_CHECKING:
     from jaxmeta.models.convolution import _Geometry as Geometry
 
+Form = Literal["programs", "patches"]
+_form: ContextVar[Form] = ContextVar("form", default="programs")
 LEAST = 16
 """Channels of a product of tensor cores."""
+
+
+@contextlib.contextmanager
+def convolution_form(form: Form) -> Iterator[None]:
+    """While this is open, what is compiled for a GPU convolves in this form where every task has a kernel of its own.
+
+    Args:
+      form: "programs", the default: where this module has one, else as patches times matrices. "patches": always so.
+    Raises:
+      ValueError: another form.
+    """
+    if form not in ("programs", "patches"):
+        raise ValueError(f"form must be 'programs' or 'patches', got {form!r}.")
+    token = _form.set(form)
+    try:
+        yield
+    finally:
+        _form.reset(token)
 
 
 def gpu_program(role: int, first: Any, second: Any, result: Any, geometry: "Geometry") -> Callable | None:
@@ -30,7 +52,13 @@ def gpu_program(role: int, first: Any, second: Any, result: Any, geometry: "Geom
     # Products of all bits of float32 are no faster as programs, and take a minute to compile.
     exact = first.dtype == jnp.float32 and jax.config.jax_default_matmul_precision in ("float32", "highest")
     # Addresses have 32 bits. Patches of kernels of height or width 1 repeat little.
-    if not narrow or exact or max(array.size for array in arrays) >= 2**31 or 1 in geometry.kernel:
+    if (
+        _form.get() == "patches"
+        or not narrow
+        or exact
+        or max(array.size for array in arrays) >= 2**31
+        or 1 in geometry.kernel
+    ):
         return None
     if channels >= LEAST and features >= LEAST:
         return (convolution_kernels.inputs, convolution_kernels.kernel, convolution_kernels.outputs)[role]
