@@ -13,7 +13,7 @@ import jaxmeta
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions"},
-    {"jaxmeta.metrics"},
+    {"jaxmeta.metrics", "jaxmeta.alignments"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses"},
     {"jaxmeta.objective", "jaxmeta.estimators"},

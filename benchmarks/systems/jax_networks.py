@@ -53,7 +53,7 @@ def words(weights, inputs, convolve):
 
 
 def recogniser(weights, inputs, convolve, recur):
-    """Log-mels [N, T, F] -> logits [N, T / 2, C]; recur: (weights, [N, T, F]) -> [N, T, 2 H], a GRU's two directions."""
+    """Log-mels [N, T, F] -> logits [N, T / 2, C]; recur: (weights, [N, T, F]) -> [N, T, 2 H], two directions."""
     hidden = jax.nn.relu(convolve(inputs[..., None], weights["conv/kernel"], (2, 2)) + weights["conv/bias"])
     hidden = _dense(weights, "linear", hidden.reshape(*hidden.shape[:2], -1))
     return _dense(weights, "head", recur(weights, hidden))

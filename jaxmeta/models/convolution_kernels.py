@@ -20,18 +20,20 @@ from jaxmeta.types import Array
 if TYPE_CHECKING:
     from jaxmeta.models.convolution import _Geometry as Geometry
 
-ROWS, CHANNELS = 64, 64
-"""Of a tile: places of an image, and channels. A tile of 128 places was 1.2 times as fast in float32, and no faster in
-bfloat16."""
+CHANNELS = 64
+"""Of a tile."""
+PLACES = {jnp.dtype(jnp.float32): 128, jnp.dtype(jnp.bfloat16): 64}
+"""Of a tile of inputs or outputs, by the type; kernels' gradients sum over 64 at a time. The fastest of 64 and 128."""
 WANTED = 512
 """Programs that keep a GPU busy; kernels' gradients are summed in parts until there are as many."""
 
 
 def outputs(inputs: Array, kernel: Array, geometry: Geometry, interpret: bool = False) -> Array:
     """[G, N, H, W, C], [G, kh, kw, C, D] -> [G, N, H', W', D]."""
-    plan = Plan(
-        inputs.shape[1], geometry.outputs, geometry.inputs, geometry.strides, inputs.shape[-1], kernel.shape[-1]
-    )
+    plan = _Plan(
+        inputs.shape[1], geometry.outputs, geometry.inputs, geometry.strides, inputs.shape[-1], kernel.shape[-1],
+        PLACES[inputs.dtype],
+    )  # fmt: skip
     (top, _), (left, _) = geometry.padding
     taps = [_Taps(0, 1, -before, 1, length) for before, length in zip((top, left), geometry.kernel, strict=True)]
     return _tiles(inputs, kernel, plan, [(taps, (0, 0))], geometry, geometry.outputs, (1, 1), interpret)
@@ -40,7 +42,8 @@ def outputs(inputs: Array, kernel: Array, geometry: Geometry, interpret: bool = 
 def inputs(kernel: Array, results: Array, geometry: Geometry, interpret: bool = False) -> Array:
     """[G, kh, kw, C, D], [G, N, H', W', D] -> [G, N, H, W, C]; places between the strides see few of the taps."""
     places = tuple(-(-size // stride) for size, stride in zip(geometry.inputs, geometry.strides, strict=True))
-    plan = Plan(results.shape[1], places, geometry.outputs, (1, 1), results.shape[-1], kernel.shape[-2])
+    tile = PLACES[results.dtype]
+    plan = _Plan(results.shape[1], places, geometry.outputs, (1, 1), results.shape[-1], kernel.shape[-2], tile)
     axes = list(zip(geometry.kernel, geometry.strides, geometry.padding, strict=True))
     phases = [
         ([_phase(place, *axis) for place, axis in zip((row, column), axes, strict=True)], (row, column))
@@ -67,18 +70,19 @@ def _phase(place: int, length: int, stride: int, padding: tuple[int, int]) -> _T
     return _Taps(first, stride, (place + padding[0] - first) // stride, -1, max(0, -(-(length - first) // stride)))
 
 
-class Plan:
+class _Plan:
     """Sizes of a sum over taps and channels of inputs times matrices, at places of images."""
 
-    def __init__(self, examples, places, size, strides, channels, features):
+    def __init__(self, examples, places, size, strides, channels, features, tile):
         self.examples, self.places, self.size, self.strides = examples, places, size, strides
         self.channels, self.features = channels, features
+        self.tile = tile
         self.count = examples * places[0] * places[1]
         self.block, self.width = _block(channels), _block(features)
 
     def rows(self, first):
         """Example, row and column of the places from the first on, and which of them there are."""
-        row = first + jnp.arange(ROWS)
+        row = first + jnp.arange(self.tile)
         area = self.places[0] * self.places[1]
         return row // area, row % area // self.places[1], row % self.places[1], row < self.count
 
@@ -98,7 +102,7 @@ def _tiles(values, matrices, plan, phases, geometry, size, spread, interpret):
 
     def program(values_ref, matrices_ref, results_ref):
         group, tile, part = (pl.program_id(axis) for axis in range(3))
-        example, row, column, real = plan.rows(tile * ROWS)
+        example, row, column, real = plan.rows(tile * plan.tile)
         features = part * plan.width + jnp.arange(plan.width)
 
         def add(index, total, down, across):
@@ -120,22 +124,22 @@ def _tiles(values, matrices, plan, phases, geometry, size, spread, interpret):
                 matrices_ref.at[((matrix + channels) * plan.features)[:, None] + features[None, :]],
                 mask=known[:, None] & (features < plan.features)[None, :], other=0.0,
             )  # fmt: skip
-            return total + product(left, right)
+            return total + _product(left, right)
 
         for (down, across), (first_row, first_column) in phases:
-            total = jnp.zeros((ROWS, plan.width), jnp.float32)
+            total = jnp.zeros((plan.tile, plan.width), jnp.float32)
             # A loop, for taps one after another in the program take half a minute to compile.
             count = down.count * across.count * blocks
             total = lax.fori_loop(0, count, partial(add, down=down, across=across), total) if count else total
             there = row * spread[0] + first_row, column * spread[1] + first_column
             written = real & (there[0] < size[0]) & (there[1] < size[1])
             place = ((group * plan.examples + example) * size[0] + there[0]) * size[1] + there[1]
-            store(results_ref, place, features, plan.features, written, total)
+            _store(results_ref, place, features, plan.features, written, total)
 
     shape = (groups, plan.examples, *size, plan.features)
     dtype = values.dtype
-    grid = (groups, -(-plan.count // ROWS), -(-plan.features // plan.width))
-    run = call(program, grid, groups * plan.examples * size[0] * size[1] * plan.features, dtype, interpret)
+    grid = (groups, -(-plan.count // plan.tile), -(-plan.features // plan.width))
+    run = _call(program, grid, groups * plan.examples * size[0] * size[1] * plan.features, dtype, interpret)
     return run(values.reshape(-1), matrices.reshape(-1)).reshape(shape)
 
 
@@ -146,8 +150,8 @@ def kernel(inputs: Array, results: Array, geometry: Geometry, interpret: bool = 
 
     groups, examples, *_, channels = inputs.shape
     features, (down, across) = results.shape[-1], geometry.kernel
-    plan = Plan(examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features)
-    blocks, widths, tiles = -(-channels // plan.block), -(-features // plan.width), -(-plan.count // ROWS)
+    plan = _Plan(examples, geometry.outputs, geometry.inputs, geometry.strides, channels, features, 64)
+    blocks, widths, tiles = -(-channels // plan.block), -(-features // plan.width), -(-plan.count // plan.tile)
     parts = max(1, min(tiles, WANTED // (groups * down * blocks * widths)))
     share = -(-tiles // parts)
 
@@ -158,7 +162,7 @@ def kernel(inputs: Array, results: Array, geometry: Geometry, interpret: bool = 
         feature = rest % widths * plan.width + jnp.arange(plan.width)
 
         def add(step, totals):
-            example, row, column, real = plan.rows((part * share + step) * ROWS)
+            example, row, column, real = plan.rows((part * share + step) * plan.tile)
             number = ((group * examples + example) * plan.places[0] + row) * plan.places[1] + column
             right = triton.load(
                 results_ref.at[jnp.where(real, number, 0)[:, None] * features + feature[None, :]],
@@ -175,24 +179,24 @@ def kernel(inputs: Array, results: Array, geometry: Geometry, interpret: bool = 
                     inputs_ref.at[address[:, None] * channels + channel[None, :]],
                     mask=inside[:, None] & (channel < channels)[None, :], other=0.0,
                 )  # fmt: skip
-                found.append(total + product_over_rows(values, right))
+                found.append(total + _product(values.T, right))
             return tuple(found)
 
         zero = jnp.zeros((plan.block, plan.width), jnp.float32)
         totals = lax.fori_loop(0, share, add, (zero,) * across)
         for tap, total in enumerate(totals):
             matrix = ((part * groups + group) * down + tap_row) * across + tap
-            store(sums_ref, matrix * channels + channel, feature, features, channel < channels, total)
+            _store(sums_ref, matrix * channels + channel, feature, features, channel < channels, total)
 
     shape = (parts, groups, down, across, channels, features)
-    run = call(
+    run = _call(
         program, (groups, down * blocks * widths, parts), parts * groups * down * across * channels * features,
         jnp.float32, interpret,
     )  # fmt: skip
     return run(inputs.reshape(-1), results.reshape(-1)).reshape(shape).sum(0).astype(inputs.dtype)
 
 
-def store(ref, rows, columns, width, real, values):
+def _store(ref, rows, columns, width, real, values):
     """Write [M, D] to those rows and columns of a matrix [., width] that are real, and are columns."""
     from jax.experimental.pallas import triton
 
@@ -204,7 +208,7 @@ def store(ref, rows, columns, width, real, values):
     triton.store(ref.at[address], values.astype(ref.dtype), mask=mask)
 
 
-def call(program, grid, size, dtype, interpret):
+def _call(program, grid, size, dtype, interpret):
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
 
@@ -214,27 +218,11 @@ def call(program, grid, size, dtype, interpret):
     )
 
 
-def product(left, right):
+def _product(left, right):
     """[M, K], [K, D] -> [M, D], summed in float32."""
     return lax.dot_general(
         left, right, (((1,), (0,)), ((), ())), precision=lax.Precision.DEFAULT, preferred_element_type=jnp.float32
     )
-
-
-def product_over_rows(left, right):
-    """[M, C], [M, D] -> [C, D], summed in float32.
-
-    Tensor cores take no transposed matrices of 32 bits: such numbers are split into two of 16, whose three larger
-    products carry 16 bits, more than tensor cores keep of 32.
-    """
-    if left.dtype == jnp.bfloat16:
-        return product(left.T, right)
-    (left, left_rest), (right, right_rest) = ((x.astype(jnp.bfloat16), _rest(x)) for x in (left, right))
-    return product(left.T, right) + product(left.T, right_rest) + product(left_rest.T, right)
-
-
-def _rest(values):
-    return (values - values.astype(jnp.bfloat16).astype(jnp.float32)).astype(jnp.bfloat16)
 
 
 def _split(index, count: int):
