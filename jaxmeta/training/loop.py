@@ -90,8 +90,7 @@ def train_loop(
             return first
         with RunLog(directory, steps, start=start) as log, _signals() as received:
             saved_at = time.monotonic()
-            for train, metrics in _updates(jax.jit(update), first, sampler, steps):
-                step = int(train.step)
+            for step, train, metrics in _updates(jax.jit(update), first, sampler, steps):
                 if on_step is not None:
                     on_step(train, metrics)
                 score = _validate(directory, train, step, validation)
@@ -112,15 +111,21 @@ def train_loop(
 
 def _updates(
     update: Update, train: TrainState, sampler: Callable[[int], Episode], steps: int
-) -> Iterator[tuple[TrainState, dict[str, Array]]]:
-    """The states of a run one after another, each with its metrics."""
-    start = int(train.step)
+) -> Iterator[tuple[int, TrainState, dict[str, Array]]]:
+    """The states of a run one after another, each with its step and its metrics.
+
+    They may still be computed: who reads them waits, and the device has the next step to do before the last is read.
+    """
+    start, before = int(train.step), None
     episodes = sampler(start)
     for step in range(start + 1, steps + 1):
         train, metrics = update(train, episodes)
         if step < steps:
             episodes = sampler(step)  # while the device is busy
-        yield jax.block_until_ready((train, metrics))
+        # One step in flight, so that memory stays that of two.
+        jax.block_until_ready(before)
+        before = metrics
+        yield step, train, metrics
 
 
 def _validate(directory: Path, train: TrainState, step: int, validation: Validation | None) -> dict[str, float]:
