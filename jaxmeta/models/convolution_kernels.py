@@ -9,7 +9,7 @@ Three functions, one for each array of the form (see `convolution`), with groups
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -212,9 +212,13 @@ def _call(program, grid, size, dtype, interpret):
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
 
-    parameters = {} if interpret else {"compiler_params": triton.CompilerParams(num_warps=4, num_stages=2)}
+    parameters: Any = None if interpret else triton.CompilerParams(num_warps=4, num_stages=2)
     return pl.pallas_call(
-        program, grid=grid, out_shape=jax.ShapeDtypeStruct((size,), dtype), interpret=interpret, **parameters
+        program,
+        grid=grid,
+        out_shape=jax.ShapeDtypeStruct((size,), dtype),
+        interpret=interpret,
+        compiler_params=parameters,
     )
 
 

@@ -54,7 +54,8 @@ def gpu_program(role: int, first: Any, second: Any, result: Any, geometry: "Geom
     channels, features = arrays[1].shape[-2:]
     narrow = all(array.dtype == first.dtype for array in arrays) and first.dtype in (jnp.float32, jnp.bfloat16)
     # Products of all bits of float32 are no faster as programs, and take a minute to compile.
-    exact = first.dtype == jnp.float32 and jax.config.jax_default_matmul_precision in ("float32", "highest")
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    exact = first.dtype == jnp.float32 and precision in ("float32", "highest")
     # Addresses have 32 bits. Patches of kernels of height or width 1 repeat little.
     if (
         _form.get() == "patches"
