@@ -49,9 +49,9 @@ def main(config: Config) -> dict[str, Any]:
     from typing import get_args
 
     from jaxmeta.training import report
-    from jaxmeta.words.presets import Name
+    from jaxmeta.words.presets import LearnerName
 
-    names = get_args(Name)
+    names = get_args(LearnerName)
     if config.quick:
         names, config = ("protonet", "maml", "anil"), replace(config, width=16, turns=3)
     with console.progress() as step:
@@ -74,7 +74,7 @@ def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:
     import jax
 
     from benchmarks.problems import word_episodes
-    from jaxmeta.models.words import residual
+    from jaxmeta.models.clip_encoders import residual
     from jaxmeta.words.learners import learners
 
     build = learners(partial(residual, width=config.width), None)[name]

@@ -190,7 +190,7 @@ def _make_update(episodes: Episode, config: Config) -> Callable[[], None]:
     from benchmarks.problems import compiled_update
     from jaxmeta import maml, mixed_mode
     from jaxmeta.losses import cross_entropy
-    from jaxmeta.models.words import conv4
+    from jaxmeta.models.clip_encoders import conv4
 
     learner = maml(conv4(5, width=config.width), cross_entropy, optax.sgd(0.1), config.steps, mixed_mode())
     microbatch = config.microbatch or (1 if jax.default_backend() == "cpu" else None)

@@ -90,7 +90,7 @@ def make_problem(network: str, seed: int) -> tuple[Callable[[Estimator, int], Me
     from benchmarks.problems import transcriber, transcription_episodes, word_episodes
     from jaxmeta import maml
     from jaxmeta.losses import cross_entropy
-    from jaxmeta.models.words import conv4, residual
+    from jaxmeta.models.clip_encoders import conv4, residual
     from jaxmeta.sequence_losses import ctc
 
     if network == "ctc":

@@ -71,7 +71,7 @@ def make_learners(config: Config) -> dict[str, MetaLearner]:
 
     from jaxmeta import first_order, maml, mixed_mode, unrolled
     from jaxmeta.losses import cross_entropy
-    from jaxmeta.models.words import conv4, residual
+    from jaxmeta.models.clip_encoders import conv4, residual
 
     model = {"conv4": conv4, "residual": residual}[config.model](config.ways, width=config.width)
     estimators = {"first order": first_order(), "unrolled": unrolled(), "mixed mode": mixed_mode()}

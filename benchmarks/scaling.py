@@ -130,7 +130,7 @@ def make_update(point: Base) -> Callable[[], None]:
     from benchmarks.problems import compiled_update, word_episodes
     from jaxmeta import maml, mixed_mode
     from jaxmeta.losses import cross_entropy
-    from jaxmeta.models.words import conv4
+    from jaxmeta.models.clip_encoders import conv4
 
     learner = maml(conv4(5, width=point.width), cross_entropy, optax.sgd(0.1), point.steps, mixed_mode())
     episodes = word_episodes(point.tasks, seed=point.seed)

@@ -138,7 +138,7 @@ def _conv4(rng: np.random.Generator, tasks: int):
 
 
 def _words(rng: np.random.Generator, tasks: int):
-    """Weights are named by their paths in `jaxmeta.models.words.conv4`."""
+    """Weights are named by their paths in `jaxmeta.models.clip_encoders.conv4`."""
     weights, products = {}, []
     time, bands, channels = SEGMENTS, MELS, 1
     for layer, (along_time, along_bands) in enumerate(WORDS_STRIDES):

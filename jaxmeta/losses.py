@@ -17,6 +17,9 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
       outputs: logits [N, C].
       targets: class indices [N], integer, in [0, C); the loss of one outside is NaN, so that an update leaves its task
         out and counts it as masked.
+
+    >>> print(cross_entropy(np.log([[0.2, 0.8], [0.5, 0.5]]), np.array([1, 0])).round(3))
+    [0.223 0.693]
     """
     if outputs.ndim != 2 or targets.shape != outputs.shape[:1]:
         raise ValueError(f"cross_entropy needs outputs [N, C] and targets [N], got {outputs.shape}, {targets.shape}.")
@@ -31,6 +34,9 @@ def squared_error(outputs: Array, targets: Array) -> Array:
     Args:
       outputs: predictions [N, ...].
       targets: of the same shape.
+
+    >>> squared_error(np.array([[1.0], [2.0]]), np.array([[0.0], [4.0]])).tolist()
+    [1.0, 4.0]
     """
     if outputs.shape != targets.shape:
         raise ValueError(f"squared_error needs equal shapes, got {outputs.shape} and {targets.shape}.")
@@ -43,6 +49,9 @@ def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
     Args:
       outputs: logits of yes, [N] or [N, ...].
       targets: of the same shape, in [0, 1]; values between are probabilities.
+
+    >>> print(binary_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 1.0])).round(3))
+    [0.693 0.   ]
     """
     if outputs.ndim < 1 or outputs.shape != targets.shape:
         raise ValueError(
@@ -63,6 +72,10 @@ def class_balanced(loss: Loss, counts: Sequence[int] | np.ndarray) -> Loss:
       ValueError: a count that is not above 0; at trace time, targets that are not integers [N].
     Source: King and Zeng 2001, "Logistic regression in rare events data", section 4.2 with equal population shares;
       the limit beta -> 1 of Cui et al. 2019 (arXiv 1901.05555).
+
+    >>> loss = class_balanced(cross_entropy, counts=[9, 1])
+    >>> print(np.asarray(loss(np.zeros((2, 2)), np.array([0, 1]))).round(3))
+    [0.385 3.466]
     """
     frequency = np.asarray(counts, np.float64)
     if frequency.ndim != 1 or not frequency.size or not (np.isfinite(frequency) & (frequency > 0)).all():
@@ -87,6 +100,10 @@ def label_smoothed(loss: Loss, amount: float) -> Loss:
     Raises:
       ValueError: amount outside [0, 1); at trace time, targets that are not integers [N].
     Source: Szegedy et al. 2016 (arXiv 1512.00567), section 7.
+
+    >>> loss = label_smoothed(cross_entropy, 0.1)
+    >>> print(np.asarray(loss(jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([0]))).round(3))
+    [0.215]
     """
     if not 0 <= amount < 1:
         raise ValueError(f"label_smoothed needs amount in [0, 1), got {amount}.")
@@ -101,7 +118,11 @@ def label_smoothed(loss: Loss, amount: float) -> Loss:
 
 
 def weighted_mean(values: Array, weight: Array) -> Array:
-    """Mean of [N] values where weight 0 marks padding; 0 if every weight is 0."""
+    """Mean of [N] values where weight 0 marks padding; 0 if every weight is 0.
+
+    >>> float(weighted_mean(np.array([1.0, 3.0, np.nan]), np.array([1.0, 1.0, 0.0])))
+    2.0
+    """
     total = jnp.sum(weight)
     return jnp.sum(jnp.where(weight > 0, values * weight, 0)) / jnp.where(total > 0, total, 1)
 

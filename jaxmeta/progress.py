@@ -133,7 +133,11 @@ def progress_bar(
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "40 s", "3 min 5 s", "2 h 7 min"."""
+    """Seconds as a person says them: "40 s", "3 min 5 s", "2 h 7 min".
+
+    >>> duration(40), duration(185), duration(7620)
+    ('40 s', '3 min 5 s', '2 h 7 min')
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -190,6 +194,20 @@ class _Loop:
 
     def _how_far(self) -> str:
         return f"{self._done:,} of {self._total:,}{self._unit}"
+
+
+@contextmanager
+def progress_callback(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A `progress_bar` as a function of the units that are done so far, and of their number."""
+    with progress_bar(label, total) as advance:
+        before = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        yield report
 
 
 def seconds_left(gaps: "deque[tuple[float, int]]", units: int) -> float | None:

@@ -61,6 +61,9 @@ def ctc_feasible(frames: Array, targets: Ragged) -> Array:
       targets: labels [N, L].
     Returns:
       [N] bool; to train on the other rows, give `ctc` more frames or the rows weight 0.
+
+    >>> ctc_feasible(np.array([2, 3]), Ragged(np.array([[5, 5], [5, 5]]), np.array([2, 2]))).tolist()
+    [False, True]
     """
     if frames.shape != targets.values.shape[:1]:
         raise ValueError(
@@ -79,6 +82,10 @@ def sequence_cross_entropy(outputs: Array, targets: Ragged) -> Array:
       targets: integer labels [N, L], in [0, C); what lies beyond a row's length is inert.
     Raises:
       ValueError: at trace time, shapes or types other than these.
+
+    >>> targets = Ragged(np.array([[1, 2, 0]]), np.array([2]))
+    >>> print(np.asarray(sequence_cross_entropy(np.zeros((1, 3, 4)), targets)).round(3))
+    [2.773]
     """
     if outputs.ndim != 3 or outputs.shape[:2] != targets.values.shape:
         raise ValueError(
@@ -98,12 +105,16 @@ def per_label(loss: Loss) -> Loss:
 
     Args:
       loss: (outputs, Ragged labels) -> [N], such as `ctc`; that of an empty row is left as it is.
+
+    >>> loss = per_label(sequence_cross_entropy)
+    >>> print(loss(np.zeros((1, 3, 4)), Ragged(np.array([[1, 2, 0]]), np.array([2]))).round(3))
+    [1.386]
     """
     return lambda outputs, targets: loss(outputs, targets) / jnp.maximum(targets.lengths, 1)
 
 
 def confidence(weight: float = 0.3, temperature: float = 2.5) -> Loss:
-    """How unsure a recogniser is of what it hears, a loss without labels: for adaptation at test time.
+    """How unsure a recogniser is of its output: a loss without labels, for adaptation at test time.
 
     weight times the mean entropy, in nats, of the frames whose likeliest class is not the blank, plus 1 - weight times
     the mean share of each class's probability that goes with other classes in the same frames.

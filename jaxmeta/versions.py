@@ -12,10 +12,10 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Package -> its version, jaxmeta first; one that is not installed is left out."""
-    found = {"jaxmeta": jaxmeta.__version__}
+    installed = {"jaxmeta": jaxmeta.__version__}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue  # an optional one
-    return found
+    return installed

@@ -12,10 +12,18 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"jaxmeta.types", "jaxmeta.progress", "jaxmeta.versions"},
-    {"jaxmeta.metrics", "jaxmeta.alignments"},
+    {
+        "jaxmeta.types",
+        "jaxmeta.cards",
+        "jaxmeta.durable",
+        "jaxmeta.folders",
+        "jaxmeta.interrupts",
+        "jaxmeta.progress",
+        "jaxmeta.versions",
+    },
+    {"jaxmeta.padding", "jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
-    {"jaxmeta.speaker_losses"},
+    {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},
     {"jaxmeta.training"},
@@ -27,8 +35,15 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.progress"},
-    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.metrics"},
+    "jaxmeta.data": {
+        "jaxmeta.types",
+        "jaxmeta.cards",
+        "jaxmeta.durable",
+        "jaxmeta.folders",
+        "jaxmeta.padding",
+        "jaxmeta.progress",
+    },
+    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
 
@@ -59,6 +74,7 @@ def allowed(importer, imported):
         "jaxmeta.losses",
         "jaxmeta.optimizers",
         "jaxmeta.progress",
+        "jaxmeta.durable",
     }:
         return True
     if importer in LEAVES:
@@ -75,9 +91,9 @@ FILES = sorted(path for top in ("jaxmeta", "experiments", "benchmarks") for path
 def test_a_module_imports_only_from_the_layers_above_it(path):
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     importer = place(module)
-    found = {place(name) for name in imports(path)} - {None}
+    actual = {place(name) for name in imports(path)} - {None}
     if importer is not None:
-        assert {name for name in found if not allowed(importer, name)} == set()
+        assert {name for name in actual if not allowed(importer, name)} == set()
 
 
 def test_the_rule_notices_a_wrong_import():
@@ -86,12 +102,29 @@ def test_the_rule_notices_a_wrong_import():
     assert not allowed("jaxmeta.learners", "jaxmeta.models")
     assert not allowed("jaxmeta.data", "jaxmeta.tree")
     assert not allowed("jaxmeta.progress", "jaxmeta.types") and not allowed("jaxmeta.models", "jaxmeta.progress")
+    assert not allowed("jaxmeta.durable", "jaxmeta.types") and not allowed("jaxmeta.data", "jaxmeta.bundle")
+    assert allowed("jaxmeta.data", "jaxmeta.padding") and allowed("jaxmeta.recognition", "jaxmeta.bundle")
     assert allowed("experiments", "jaxmeta.data") and allowed("jaxmeta.training", "jaxmeta.tree")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_imports_an_experiment_but_itself(path):
+    own = ".".join(path.relative_to(ROOT).parts[:2])
+    experiments = {name for name in imports(path) if name.startswith("experiments.")}
+    assert {name for name in experiments if not f"{name}.".startswith(f"{own}.")} == set()
+
+
+def test_rooms_are_small():
+    """At most 14 modules in a folder of the library; `learners` has one for each learner."""
+    rooms = {path.parent for path in FILES if path.relative_to(ROOT).parts[0] == "jaxmeta"}
+    rooms -= {ROOT / "jaxmeta", ROOT / "jaxmeta/learners"}
+    sizes = {room.name: len({*room.glob("*.py")} - {room / "__init__.py"}) for room in rooms}
+    assert {name: size for name, size in sizes.items() if size > 14} == {}
 
 
 def test_importing_the_package_and_asking_for_help_does_not_wait_for_jax():
@@ -108,9 +141,9 @@ for arguments in (["--help"], ["adapt", "--help"], ["--version"]):
         assert stop.code == 0
 assert not {"jax", "flax", "numpy", "librosa", "numba", "soundfile"} & set(sys.modules) and not opened
 """
-    found = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
-    assert "{transcribe,adapt" in found.stdout
-    assert f"jaxmeta {jaxmeta.__version__}" in found.stdout and f"\njax {version('jax')}" in found.stdout
+    actual = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert "{transcribe,adapt" in actual.stdout
+    assert f"jaxmeta {jaxmeta.__version__}" in actual.stdout and f"\njax {version('jax')}" in actual.stdout
 
 
 def test_using_the_package_brings_in_jax_and_optax_only_and_configures_nothing():

@@ -118,7 +118,7 @@ def test_what_is_not_there_is_noticed():
         missing("jaxmeta/no_such.py", README) and missing("docs/no_such/", README) and missing("test_nothing", README)
     )
     assert missing("python -m experiments.no_such --preset quick", README)
-    assert not missing("models/words.py", README) and not missing("runs/mine", README)
+    assert not missing("models/clip_encoders.py", README) and not missing("runs/mine", README)
 
 
 @pytest.mark.parametrize("page", [*TEXTS, *RESULTS], ids=name)

@@ -89,8 +89,8 @@ def test_feasible_is_exactly_where_an_alignment_exists():
     for frames in range(6):
         reached = [collapse(path) for path in itertools.product(range(3), repeat=frames)]
         # Padding of 1 repeats the last label of [1, 2, 1], but is no label.
-        found = feasible(np.full(len(rows), frames), ragged(rows, 4, fill=1))
-        np.testing.assert_array_equal(found, [row in reached for row in rows])
+        actual = feasible(np.full(len(rows), frames), ragged(rows, 4, fill=1))
+        np.testing.assert_array_equal(actual, [row in reached for row in rows])
 
 
 def test_an_infeasible_row_is_finite_and_therefore_must_be_weighted_away():
@@ -169,12 +169,12 @@ def test_confidence_is_entropy_of_spoken_frames_and_confusion_of_classes():
     values = RNG.normal(size=(2, 4, 3)) * 3
     values[0, :, 0] = [9, -9, -9, 9]  # two frames of blank
     values[1] = np.nan
-    found = compiled(confidence(0.25, temperature=2.0))(Ragged(values, np.array([4, 0])), None)
+    actual = compiled(confidence(0.25, temperature=2.0))(Ragged(values, np.array([4, 0])), None)
     p = np.exp(values[0] / 2) / np.exp(values[0] / 2).sum(1, keepdims=True)
     entropy = -(p[1:3] * np.log(p[1:3])).sum(1).mean()
     together = p.T @ p
     confusion = np.mean([together[c].sum() - together[c, c] for c in range(3)] / p.sum(0))
-    np.testing.assert_allclose(found, [0.25 * entropy + 0.75 * confusion, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(actual, [0.25 * entropy + 0.75 * confusion, 0.0], rtol=1e-5)
 
 
 def test_confidence_falls_as_a_recogniser_grows_sure():
@@ -193,18 +193,18 @@ def test_sequence_cross_entropy_is_the_sum_over_a_row():
 
     @compiled
     def loss_and_gradient(values):
-        found, pull = jax.vjp(lambda v: sequence_cross_entropy(v, targets), values)
-        return found, *pull(jnp.ones(3))
+        actual, pull = jax.vjp(lambda v: sequence_cross_entropy(v, targets), values)
+        return actual, *pull(jnp.ones(3))
 
-    found, gradient = loss_and_gradient(values)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    actual, gradient = loss_and_gradient(values)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
     assert np.isfinite(gradient).all() and not np.asarray(gradient)[1, 1:].any()
 
 
 def test_sequence_cross_entropy_of_one_label_is_cross_entropy():
     values, labels = RNG.normal(size=(4, CLASSES)), np.array([3, 0, 1, 1])
-    found = compiled(sequence_cross_entropy)(values[:, None], Ragged(labels[:, None], np.ones(4, np.int32)))
-    np.testing.assert_allclose(found, compiled(cross_entropy)(values, labels), rtol=1e-6)
+    actual = compiled(sequence_cross_entropy)(values[:, None], Ragged(labels[:, None], np.ones(4, np.int32)))
+    np.testing.assert_allclose(actual, compiled(cross_entropy)(values, labels), rtol=1e-6)
 
 
 F32, I32 = jnp.float32, jnp.int32

@@ -41,8 +41,8 @@ def by_hand(name, row):
 @pytest.mark.parametrize("name", ["prototypical", "angular", "ge2e"])
 def test_each_example_meets_the_centroids_of_the_others(name):
     with jax.enable_x64(True):
-        found = compiled(LOSSES[name])(EMBEDDINGS, TARGETS)
-    np.testing.assert_allclose(found, [by_hand(name, row) for row in range(7)], rtol=1e-12)
+        actual = compiled(LOSSES[name])(EMBEDDINGS, TARGETS)
+    np.testing.assert_allclose(actual, [by_hand(name, row) for row in range(7)], rtol=1e-12)
 
 
 def test_the_margin_is_an_angle_and_nothing_at_zero():
@@ -50,10 +50,10 @@ def test_the_margin_is_an_angle_and_nothing_at_zero():
     moved = angles.copy()
     moved[[0, 1], targets] += 0.3
     with jax.enable_x64(True):
-        found, plain = (
+        actual, plain = (
             compiled(loss)(np.cos(angles), targets) for loss in (LOSSES["margin"], margin_softmax(0.0, 12.0))
         )
-    for got, each in ((found, moved), (plain, angles)):
+    for got, each in ((actual, moved), (plain, angles)):
         logits = 12 * np.cos(each)
         np.testing.assert_allclose(got, np.log(np.exp(logits).sum(1)) - logits[[0, 1], targets], rtol=1e-10)
 

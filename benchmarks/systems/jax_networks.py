@@ -41,7 +41,7 @@ def images(weights, inputs, convolve, max_pool):
 
 
 def words(weights, inputs, convolve):
-    """Log-mels [N, T, F] -> logits [N, C]: `jaxmeta.models.words.conv4` where every frame is real."""
+    """Log-mels [N, T, F] -> logits [N, C]: `jaxmeta.models.clip_encoders.conv4` where every frame is real."""
     hidden = _standardise(_pool(inputs, SEGMENTS))[..., None]
     for layer, strides in enumerate(WORDS_STRIDES):
         hidden = convolve(hidden, weights[f"body/Convolution_{layer}/kernel"], strides)

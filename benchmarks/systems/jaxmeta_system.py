@@ -12,7 +12,7 @@ from benchmarks.systems.jax_library import compiled, to_numpy, use_types
 from benchmarks.workloads import HIDDEN, WAYS, WIDTH
 from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
-from jaxmeta.models import words
+from jaxmeta.models import clip_encoders
 from jaxmeta.models.convolution import convolve
 from jaxmeta.models.gru import gru
 from jaxmeta.models.precision import in_bfloat16
@@ -77,7 +77,7 @@ def _mesh(devices):
 
 
 def _model(workload):
-    model = words.conv4(WAYS, width=WIDTH) if workload.name == "words" else _by_hand(workload.name)
+    model = clip_encoders.conv4(WAYS, width=WIDTH) if workload.name == "words" else _by_hand(workload.name)
     return in_bfloat16(model) if workload.precision == "bf16" else model
 
 

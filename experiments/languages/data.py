@@ -1,19 +1,17 @@
-"""Speech of several languages, parted into those of pretraining, one to choose on, and those never heard before."""
+"""Speech of several languages, and which of them are trained on, chosen on, adapted to, and learnt in turn."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxmeta.data.corpus import Corpus, load_corpus
+from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible
-from jaxmeta.data.file_hashes import cache_home
-from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes, AdaptationGroup
-from jaxmeta.data.sampling.transcribed import encode_column
-from jaxmeta.data.synthesis.phrases import phrase_corpus
+from jaxmeta.data.synthesis.joined_words import join_words
+from jaxmeta.data.synthesis.phrases import cached_phrases
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
+from jaxmeta.folders import data_folders
 from jaxmeta.models.acoustic import output_lengths
-from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.corpora import FEATURES
 
 ENGLISH = "en-us"
@@ -21,10 +19,12 @@ PRETRAINING = (ENGLISH, "es", "de", "fr", "ru", "ar")
 VALIDATION = "id"
 UNSEEN = ("it", "tr", "cmn")
 SEQUENCE = ("es", "it", "cmn")
+GROUPS = 3
+"""Of the Arabic training words: each is a language of its own to meta-training, which else would have two."""
 
 
 class Languages(NamedTuple):
-    """What is learnt from, chosen on and tested by; voices and meanings of the splits differ."""
+    """What is trained on, chosen on and tested by; speakers and meanings of the splits differ."""
 
     corpus: Corpus
     """Columns `transcription`, which is what is written, `language`, `speaker` and `split`."""
@@ -39,7 +39,7 @@ class Languages(NamedTuple):
     fingerprints: dict[str, str]
 
 
-def spoken_phrases(voices: int, seed: int, *, translated: bool = False) -> Languages:
+def spoken_phrases(voices: int, seed: int, translated: bool) -> Languages:
     """Synthesised numbers and phrases in ten languages; what is written is what is said, or its English meaning.
 
     Args:
@@ -47,7 +47,7 @@ def spoken_phrases(voices: int, seed: int, *, translated: bool = False) -> Langu
       seed: of the voices.
       translated: write English words. English itself is left out then, as it would be a copy.
     """
-    corpus = load_corpus(_synthesise(voices, seed), FEATURES)
+    corpus = load_corpus(cached_phrases(voices, seed), FEATURES)
     texts = corpus.columns["translation" if translated else "transcription"].tolist()
     corpus = corpus.with_column("transcription", [written(text, translated) for text in texts])
     pretraining = PRETRAINING
@@ -55,22 +55,33 @@ def spoken_phrases(voices: int, seed: int, *, translated: bool = False) -> Langu
         pretraining = tuple(language for language in PRETRAINING if language != ENGLISH)
         corpus = corpus.select(corpus.columns["language"] != ENGLISH)
     level: Level = "word" if translated else "character"
-    return parted(corpus, level, pretraining, VALIDATION, UNSEEN, SEQUENCE, "phrases")
+    fingerprints = {"phrases": corpus.fingerprint}
+    return Languages(*_alignable(corpus, level), pretraining, VALIDATION, UNSEEN, SEQUENCE, fingerprints)
 
 
-def parted(
-    corpus: Corpus,
-    level: Level,
-    pretraining: tuple[str, ...],
-    validation: str,
-    unseen: tuple[str, ...],
-    sequence: tuple[str, ...],
-    name: str,
-) -> Languages:
-    """The languages of a corpus with one vocabulary, less what CTC cannot align."""
-    vocabulary = build_vocabulary(corpus.columns["transcription"], level=level)
-    kept = drop_infeasible(corpus, vocabulary, output_lengths)
-    return Languages(kept, vocabulary, pretraining, validation, unseen, sequence, {name: corpus.fingerprint})
+def recorded_words(seed: int) -> Languages:
+    """English words and two thirds of the Arabic ones to train on; Mandarin and other Arabic words never heard before.
+
+    What is written are whole words: those of `zh_en_words` as transcribed, those of `ar_commands` by their English
+    gloss. Speakers are parted by `split`; rates are chosen on Arabic words of `word_split` "val".
+    Args:
+      seed: of which words stand in a row.
+    Raises:
+      ValueError: JAXMETA_DATA lacks the two corpora.
+    """
+    features = replace(FEATURES, trim_db=30.0)
+    bilingual, arabic = (load_corpus(folder, features) for folder in data_folders("zh_en_words", "ar_commands"))
+    glosses = np.char.add("ar_", arabic.columns["label"])
+    parts = [
+        bilingual.with_column("transcription", np.char.lower(bilingual.columns["transcription"])),
+        arabic.with_column("transcription", glosses).with_column("language", arabic_groups(arabic)),
+    ]
+    corpus = join_words(concatenate(parts), seed)
+    training = tuple(f"ar-{number}" for number in range(GROUPS))
+    return Languages(
+        *_alignable(corpus, "word"), ("en", *training), "ar-val", ("ar-test", "zh"), ("en", *training[:2], "zh"),
+        {"words": corpus.fingerprint},
+    )  # fmt: skip
 
 
 def written(text: str, translated: bool) -> str:
@@ -78,61 +89,16 @@ def written(text: str, translated: bool) -> str:
     return text.lower().replace("-", " ") if translated else text.lower()
 
 
-def rows_of(languages: Languages, split: str, language: str, longest: int) -> np.ndarray:
-    """The rows of the corpus of a split and a language, of no more frames than `longest`.
-
-    Raises:
-      ValueError: there are none.
-    """
-    columns = languages.corpus.columns
-    rows = np.flatnonzero(
-        (columns["split"] == split) & (columns["language"] == language) & (languages.corpus.length <= longest)
+def arabic_groups(corpus: Corpus) -> np.ndarray:
+    """The language of each recording: "ar-0", "ar-1" ... by training word, "ar-val" or "ar-test" by `word_split`."""
+    split, label = corpus.columns["word_split"], corpus.columns["label"]
+    number = {word: index % GROUPS for index, word in enumerate(np.unique(label[split == "train"]).tolist())}
+    return np.array(
+        [f"ar-{number[word] if part == 'train' else part}" for word, part in zip(label, split, strict=True)]
     )
-    if not len(rows):
-        raise ValueError(f"language={language!r} has no utterance of split {split!r} of {longest} frames or fewer.")
-    return rows
 
 
-def adaptation_to(
-    languages: Languages,
-    chosen: tuple[str, ...],
-    split: str,
-    *,
-    shots: tuple[int, ...],
-    draws: int,
-    queries: int,
-    longest: int,
-    seed: int,
-) -> AdaptationEpisodes:
-    """Support sets by training voices in a language, and queries of other meanings by other voices in it.
-
-    Args:
-      languages: of which `chosen` are adapted to.
-      split: of the queries, "val" or "test".
-      shots: sizes of support sets, each within the next larger one.
-      draws: support sets of each size for a language, each with the same queries; groups are named "language/draw".
-      queries: of a language, or as many as it has.
-      longest: frames to which everything is padded; longer utterances are left out.
-      seed: of what is drawn.
-    """
-    groups = []
-    for language in chosen:
-        known, others = (rows_of(languages, part, language, longest) for part in ("train", split))
-        query = np.random.default_rng(seed).permutation(others)[:queries]
-        for draw in range(draws):
-            support = np.random.default_rng([seed, draw]).permutation(known)[: max(shots)]
-            groups.append(AdaptationGroup(f"{language}/{draw}", support, query))
-    labels = encode_column(languages.corpus, languages.vocabulary)
-    return AdaptationEpisodes(languages.corpus, labels, shots, tuple(groups), longest, ())
-
-
-def _synthesise(voices: int, seed: int) -> Path:
-    folder = cache_home() / "synthesised" / f"phrases_{voices}_{seed}"
-    with progress_bar("synthesising speech", 3120 * voices) as advance:
-        shown = [0]
-
-        def progress(done: int, total: int) -> None:
-            advance(done - shown[0])
-            shown[0] = done
-
-        return phrase_corpus(folder, voices_per_phrase=voices, seed=seed, progress=progress)
+def _alignable(corpus: Corpus, level: Level) -> tuple[Corpus, Vocabulary]:
+    """What CTC can align of a corpus, and the vocabulary of all of it."""
+    vocabulary = build_vocabulary(corpus.columns["transcription"], level=level)
+    return drop_infeasible(corpus, vocabulary, output_lengths), vocabulary

@@ -1,1 +1,1 @@
-"""Adaptation of a recogniser in noise that it never heard."""
+"""Adaptation of a recogniser in noise that it was not trained in."""

@@ -14,21 +14,28 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     import optax
 
     from jaxmeta.training import TrainState
-    from jaxmeta.types import Array, Episode, Key, MetaLearner
+    from jaxmeta.types import MetaLearner
 
 Name = Literal[
     "maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_plus", "meta_curvature", "imaml", "cavia",
     "bootstrapped", "evolved", "averaging", "progressive", "r2d2",
 ]  # fmt: skip
+"""Every learner that can regress; `fomaml` is `maml` with first-order gradients."""
+INNER_STEPS: dict[str, int] = {"reptile": 10, "maml_plus_plus": 5, "imaml": 20, "r2d2": 0}
+"""Inner steps in training of learners that need more than 1, or none."""
 TESTED_STEPS = (0, 1, 5, 10)
 DIVERGED = 100.0  # mean squared error; predicting 0 has at most 12.5 on any task
-_CHUNK = 500  # updates in one call of the compiled loop, between two rows of metrics
+PRESETS = {"full": (70_000, 5, 10_000), "quick": (300, 2, 200)}
+"""Iterations, seeds and test tasks."""
+COLUMNS = {
+    "steps": "", "mse": ".3f", "ci95": ".3f", "lowest": ".3f", "highest": ".3f", "diverged": ".4f", "seconds": ".0f",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,130 +71,105 @@ class Config:
     """Logs, results and plots, in a folder for each learner."""
 
 
-class Size(NamedTuple):
-    """How long an experiment takes."""
-
-    iterations: int
-    seeds: int
-    test_tasks: int
-
-
-PRESETS = {"full": Size(70_000, 5, 10_000), "quick": Size(300, 2, 200)}
-
-
 def main(config: Config) -> dict[str, Any]:
     """Train and test every seed; write results.json, results.md and plots; print the table.
 
     Returns:
       {"rows": one for each seed and number of steps, "summary": one for each number of steps, "run": the stamp}.
     """
-    from jaxmeta.training import report
+    import jax
+    import jax.numpy as jnp
 
-    size = _size(config)
+    from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
+    from jaxmeta.training import init_state, make_update, report
+    from jaxmeta.training.on_device import fit_on_device, make_update_loop
+
+    iterations, seeds, test_tasks = check_size(config)
     config = replace(config, workdir=config.workdir / config.learner)
-    advance, evaluate = make_advance(config), make_evaluations(config)
+    learner, optimizer, evaluate = make_learner(config), make_optimizer(config, iterations), make_evaluations(config)
+    update_loop = make_update_loop(
+        make_update(learner, optimizer), lambda key: sinusoid_tasks(key, config.tasks, config.shots, config.shots)
+    )
     rows, trained = [], []
-    for seed in range(config.seed, config.seed + size.seeds):
+    for seed in range(config.seed, config.seed + seeds):
         print(f"seed {seed}", file=sys.stderr)
-        train, seconds = fit(config, advance, size.iterations, seed)
+        key, tasks_key = jax.random.split(jax.random.key(seed))
+        train = init_state(learner, optimizer, key, jnp.zeros((config.shots, 1)))
+        train, seconds = fit_on_device(update_loop, train, iterations, tasks_key, config.workdir / f"seed_{seed}")
         trained.append(train)
-        rows += [row | {"seconds": seconds} for row in test(config, evaluate, train, size.test_tasks, seed)]
+        rows += [row | {"seconds": seconds} for row in test(config, evaluate, train, test_tasks, seed)]
     summary = summarise(rows)
-    columns = {
-        "steps": "", "mse": ".3f", "ci95": ".3f", "lowest": ".3f", "highest": ".3f",
-        "diverged": ".4f", "seconds": ".0f",
-    }  # fmt: skip
-    table = report.markdown_table(summary, columns)
+    table = report.markdown_table(summary, COLUMNS)
     run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "summary": summary}
     path = report.write_results(config.workdir, rows, run)
     path.with_name("results.md").write_text(table, encoding="utf-8")
     plot_fits(config, trained[0])
-    print(f"Mean squared error on {size.test_tasks} new tasks, median over {size.seeds} seeds:\n\n{table}\n{path}")
+    print(f"Mean squared error on {test_tasks} new tasks, median over {seeds} seeds:\n\n{table}\n{path}")
     return {"rows": rows, "summary": summary, "run": run}
+
+
+def check_size(config: Config) -> list[int]:
+    """Iterations, seeds and test tasks of the config, or else of its preset; raises ValueError where it cannot run."""
+    size = []
+    for name, least, own in zip(("iterations", "seeds", "test_tasks"), (1, 1, 2), PRESETS[config.preset], strict=True):
+        given = getattr(config, name)
+        size.append(value := own if given is None else given)
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}.")
+    if config.learner == "fomaml" and config.estimator not in (None, "first_order"):
+        raise ValueError(f"fomaml is maml with first_order, got estimator={config.estimator!r}; use learner='maml'.")
+    return size
 
 
 def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     """The learner and the estimator of the config, with `steps` inner steps; None: those of training."""
-    from experiments.sinusoid.methods import METHODS
-    from jaxmeta import first_order, mixed_mode, truncated, unrolled
+    import optax
 
-    method = METHODS[config.learner]
-    steps = (method.steps if config.steps is None else config.steps) if steps is None else steps
-    rate = method.rate if config.inner_rate is None else config.inner_rate
+    import jaxmeta as jm
+    from jaxmeta.learners.cavia import append_context
+    from jaxmeta.losses import squared_error
+    from jaxmeta.models.perceptron import perceptron, perceptron_layers
+
+    if steps is None:
+        steps = INNER_STEPS.get(config.learner, 1) if config.steps is None else config.steps
     estimators = {
-        "unrolled": unrolled,
-        "first_order": first_order,
-        "mixed_mode": mixed_mode,
-        "truncated": lambda: truncated(min(config.exact_steps, steps)),
+        "unrolled": jm.unrolled, "first_order": jm.first_order, "mixed_mode": jm.mixed_mode,
+        "truncated": lambda: jm.truncated(min(config.exact_steps, steps)),
+    }  # fmt: skip
+    chosen = estimators[config.estimator]() if config.estimator else None
+    exact = chosen or jm.unrolled()
+    own_rate = 1.0 if config.learner == "cavia" else 0.01
+    rate = own_rate if config.inner_rate is None else config.inner_rate
+    task = (perceptron(), squared_error)
+    loop, learned_rates = (*task, optax.sgd(rate), steps), (*task, rate, steps)
+    learners: dict[Name, Callable[[], MetaLearner]] = {
+        "maml": lambda: jm.maml(*loop, exact),
+        "fomaml": lambda: jm.maml(*loop, jm.first_order()),
+        "reptile": lambda: jm.reptile(*loop),
+        "anil": lambda: jm.anil(*loop, exact),
+        "boil": lambda: jm.boil(*loop, exact),
+        "meta_sgd": lambda: jm.meta_sgd(*learned_rates, exact),
+        "maml_plus_plus": lambda: jm.maml_plus_plus(*learned_rates, exact, multi_step_updates=5000),
+        "meta_curvature": lambda: jm.meta_curvature(*learned_rates, exact),
+        "imaml": lambda: jm.imaml(*loop, 10.0, chosen or jm.implicit(jm.conjugate_gradients(5))),
+        "cavia": lambda: jm.cavia(append_context(perceptron()), *loop[1:], 5, exact),
+        "bootstrapped": lambda: jm.bootstrapped(*loop, 5, rate, exact),
+        "evolved": lambda: jm.evolved(jm.maml(*loop, jm.first_order()), sigma=0.02, pairs=4),
+        "averaging": lambda: jm.averaging(jm.maml(*loop, exact), members=3, space="output"),
+        "progressive": lambda: jm.progressive(perceptron_layers(), *loop[1:], exact),
+        "r2d2": lambda: jm.r2d2(perceptron(outputs=None), squared_error),
     }
-    return method.build(rate, steps, estimators[config.estimator]() if config.estimator else None)
+    return learners[config.learner]()
 
 
-def make_optimizer(config: Config) -> optax.GradientTransformation:
-    """The outer optimizer of the config's learner."""
-    from experiments.sinusoid.methods import METHODS
+def make_optimizer(config: Config, iterations: int) -> optax.GradientTransformation:
+    """Adam; for MAML++ with clipped gradients along a cosine, for else its five learned rates may explode."""
+    import optax
 
-    return METHODS[config.learner].outer(config.meta_rate, _size(config).iterations)
-
-
-def sample_tasks(key: Key, tasks: int, shots: int, queries: int) -> Episode:
-    """Points of y = a sin(x - p) with a ~ U[0.1, 5], p ~ U[0, pi], x ~ U[-5, 5]; leaves [tasks, points, 1]."""
-    import jax
-    import jax.numpy as jnp
-
-    from jaxmeta import Batch, Episode
-
-    keys = jax.random.split(key, 3)
-    amplitude = jax.random.uniform(keys[0], (tasks, 1, 1), minval=0.1, maxval=5.0)
-    phase = jax.random.uniform(keys[1], (tasks, 1, 1), maxval=jnp.pi)
-    x = jax.random.uniform(keys[2], (tasks, shots + queries, 1), minval=-5.0, maxval=5.0)
-    points = Batch(x, amplitude * jnp.sin(x - phase), jnp.ones(x.shape[:2]))
-    return Episode(
-        support=jax.tree.map(lambda leaf: leaf[:, :shots], points),
-        query=jax.tree.map(lambda leaf: leaf[:, shots:], points),
-    )
-
-
-def make_advance(config: Config) -> Callable[[TrainState, Key, int], tuple[TrainState, Array]]:
-    """A compiled `advance(train, key, count) -> (train, mean loss)`: `count` updates on tasks sampled on the device."""
-    import jax
-
-    from jaxmeta.training import make_update
-
-    update = make_update(make_learner(config), make_optimizer(config))
-
-    @jax.jit
-    def advance(train: TrainState, key: Key, count: int) -> tuple[TrainState, Array]:
-        def one(_: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-            train, total = carry
-            episodes = sample_tasks(jax.random.fold_in(key, train.step), config.tasks, config.shots, config.shots)
-            train, metrics = update(train, episodes)
-            return train, total + metrics["loss"]
-
-        # The count is an argument, so that a last chunk of another size does not compile again.
-        train, total = jax.lax.fori_loop(0, count, one, (train, 0.0))
-        return train, total / count
-
-    return advance
-
-
-def fit(config: Config, advance: Callable, iterations: int, seed: int) -> tuple[TrainState, float]:
-    """Train from one seed; returns the seconds that it took too."""
-    import jax
-    import jax.numpy as jnp
-
-    from jaxmeta.training import init_state
-    from jaxmeta.training.runlog import RunLog, read_metrics
-
-    key, tasks_key = jax.random.split(jax.random.key(seed))
-    train = init_state(make_learner(config), make_optimizer(config), key, jnp.zeros((config.shots, 1)))
-    with RunLog(config.workdir / f"seed_{seed}", iterations) as log:
-        for step in range(0, iterations, _CHUNK):
-            count = min(_CHUNK, iterations - step)
-            train, loss = advance(train, tasks_key, count)
-            log.write(step + count, {"loss": loss})
-            log.progress(step + count)
-    return train, read_metrics(config.workdir / f"seed_{seed}")[-1]["seconds"]
+    if config.learner != "maml_plus_plus":
+        return optax.adam(config.meta_rate)
+    schedule = optax.cosine_decay_schedule(config.meta_rate, iterations, alpha=0.01)
+    return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(schedule))
 
 
 def make_evaluations(config: Config) -> dict[int, Callable]:
@@ -209,18 +191,18 @@ def test(
     import jax
     import numpy as np
 
+    from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
     from jaxmeta.metrics import mean_interval
 
     key = jax.random.key(2**31 - 1)  # no seed's, and the same tasks for all of them
-    episodes = sample_tasks(key, tasks, config.shots, 100)
+    episodes = sinusoid_tasks(key, tasks, config.shots, 100)
     rows = []
     for steps, score in evaluate.items():
         errors = np.asarray(score(train.params, train.state, episodes, key)["mse"], np.float64)
         with np.errstate(invalid="ignore"):  # a task that went to infinity leaves no interval
             mean, half = mean_interval(errors)
-        diverged = float(np.mean(~(errors <= DIVERGED)))
-        what: dict[str, Any] = {"method": config.learner, "seed": seed, "shots": config.shots, "steps": steps}
-        rows.append(what | {"mse": mean, "ci95": half, "diverged": diverged, "tasks": tasks})
+        scores = {"mse": mean, "ci95": half, "diverged": float(np.mean(~(errors <= DIVERGED))), "tasks": tasks}
+        rows.append({"method": config.learner, "seed": seed, "shots": config.shots, "steps": steps} | scores)
     return rows
 
 
@@ -228,22 +210,17 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Over seeds, for each number of steps: the median error and interval, the range, and the mean divergence."""
     import numpy as np
 
-    def of(steps: int, name: str) -> np.ndarray:
-        return np.nan_to_num([row[name] for row in rows if row["steps"] == steps], nan=np.inf, posinf=np.inf)
-
-    return [
-        {
-            "steps": steps,
-            "mse": float(np.median(of(steps, "mse"))),
-            "ci95": float(np.median(of(steps, "ci95"))),
-            "lowest": float(of(steps, "mse").min()),
-            "highest": float(of(steps, "mse").max()),
-            "diverged": float(of(steps, "diverged").mean()),
-            "seconds": float(np.median(of(steps, "seconds"))),
-            "seeds": len(of(steps, "mse")),
-        }
-        for steps in TESTED_STEPS
-    ]
+    summary = []
+    for steps in TESTED_STEPS:
+        own = [row for row in rows if row["steps"] == steps]
+        mse, ci95, diverged, seconds = (
+            np.nan_to_num([row[name] for row in own], nan=np.inf, posinf=np.inf)
+            for name in ("mse", "ci95", "diverged", "seconds")
+        )
+        scores = {"mse": np.median(mse), "ci95": np.median(ci95), "lowest": mse.min(), "highest": mse.max()}
+        scores |= {"diverged": diverged.mean(), "seconds": np.median(seconds)}
+        summary.append({"steps": steps} | {name: float(value) for name, value in scores.items()} | {"seeds": len(own)})
+    return summary
 
 
 def plot_fits(config: Config, train: TrainState) -> None:
@@ -251,11 +228,12 @@ def plot_fits(config: Config, train: TrainState) -> None:
     import jax
     import numpy as np
 
+    from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
     from jaxmeta.training import report
 
     key = jax.random.key(2**31 - 2)
-    support, query = sample_tasks(key, 3, config.shots, 200)
-    predictions = {}
+    support, query = sinusoid_tasks(key, 3, config.shots, 200)
+    curves = {"truth": query.targets}
     for steps in (0, 1, 10):
         learner = make_learner(config, steps)
 
@@ -263,35 +241,22 @@ def plot_fits(config: Config, train: TrainState) -> None:
             fast, _ = learner.adapt(train.params, train.state, support, key)
             return learner.predict(train.params, train.state, fast, inputs, key, False)[0]
 
-        predictions[f"{steps} steps"] = jax.jit(jax.vmap(predict))(support, query.inputs)
+        curves[f"{steps} steps"] = jax.jit(jax.vmap(predict))(support, query.inputs)
     for task in range(3):
         order = np.argsort(query.inputs[task, :, 0])
         x = np.asarray(query.inputs)[task, order, 0]
-        curves = {"truth": query.targets, **predictions}
         series = {name: (x, np.asarray(y)[task, order, 0], None) for name, y in curves.items()}
         points = {"support": (support.inputs[task, :, 0], support.targets[task, :, 0])}
-        path, title = config.workdir / f"fits_{task}.png", f"A new sinusoid from {config.shots} points"
-        report.plot_curves(path, series, "x", "y", title, points=points)
-
-
-def _size(config: Config) -> Size:
-    preset = PRESETS[config.preset]
-    given = {name: getattr(config, name) for name in Size._fields}
-    size = preset._replace(**{name: value for name, value in given.items() if value is not None})
-    least = {"iterations": 1, "seeds": 1, "test_tasks": 2}
-    for name, value in size._asdict().items():
-        if value < least[name]:
-            raise ValueError(f"{name} must be at least {least[name]}, got {value}.")
-    if config.learner == "fomaml" and config.estimator not in (None, "first_order"):
-        raise ValueError(f"fomaml is maml with first_order, got estimator={config.estimator!r}; use learner='maml'.")
-    return size
+        title = f"A new sinusoid from {config.shots} points"
+        report.plot_curves(config.workdir / f"fits_{task}.png", series, "x", "y", title, points=points)
 
 
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.sinusoid", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

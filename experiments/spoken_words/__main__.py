@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jaxmeta.words.presets import PRESETS, Name
+from jaxmeta.words.presets import PRESETS, LearnerName
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
@@ -35,7 +35,7 @@ class Config:
 
     preset: Literal["quick", "full"] = "quick"
     """How long to train, and on how many synthesised words."""
-    learner: Name = "protonet"
+    learner: LearnerName = "protonet"
     """What is meta-trained."""
     estimator: Literal["unrolled", "first_order", "mixed_mode"] | None = None
     """How the meta-gradient passes through the inner steps; None: exactly (mixed_mode) where the learner allows it."""
@@ -79,13 +79,14 @@ def main(config: Config) -> dict:
 
 
 def _train_and_evaluate(config: Config, seconds: dict[str, float]) -> dict:
-    from experiments.spoken_words.data import find_corpora, load_data, load_noise
+    from jaxmeta.data.word_corpora import find_corpora, find_noise, load_words, noise_features
     from jaxmeta.progress import stage
     from jaxmeta.words.training import train_words
 
     preset = PRESETS[config.preset][config.learner].with_updates(config.updates)
     with stage("preparing the speech"):
-        data, noise = load_data(find_corpora(config.corpora), preset.pseudo, config.seed), load_noise(config.seed)
+        data = load_words(find_corpora(config.corpora), invented=preset.pseudo, seed=config.seed)
+        noise = noise_features(find_noise(), seed=config.seed)
     print(f"training on {data.train.describe()}", file=sys.stderr)
     methods = train_words(
         data.train, config.workdir, preset=preset, noise=noise, fingerprints=data.fingerprints, learner=config.learner,
@@ -119,8 +120,8 @@ def _report(
     seconds: dict[str, float],
 ) -> dict:  # fmt: skip
     """Evaluate every method, print the table and write results.json, results.md and the plots."""
-    from experiments.spoken_words.plots import plot_accuracy, plot_steps
     from jaxmeta.evaluation.few_shot import Protocol, evaluate, write_report
+    from jaxmeta.evaluation.plots import plot_accuracy, plot_steps
     from jaxmeta.progress import stage
     from jaxmeta.training.report import stamp
 
@@ -155,8 +156,9 @@ def _tests(config: Config, methods: list[Method], tested: dict[str, Corpus]) -> 
 if __name__ == "__main__":
     import tyro
 
-    from experiments.process import begin
-
     config = tyro.cli(Config, prog="python -m experiments.spoken_words", description=__doc__)
+
+    from jaxmeta.training.runtime import begin
+
     begin()
     main(config)

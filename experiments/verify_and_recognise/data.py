@@ -1,33 +1,31 @@
 """Recordings of this experiment: words and sentences whose speakers are known, and noise."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.noise.sounds import swelling
-from experiments.spoken_words.data import CORPORA, find_corpora, load_data
 from jaxmeta.data.audio import read_audio
+from jaxmeta.data.augmentation.artificial_sounds import swelling
 from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.augmentation.waveform import Noises, find_noises, noisy
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import extract
-from jaxmeta.data.word_corpora import FEATURES
+from jaxmeta.data.word_corpora import CORPORA, FEATURES, load_words
+from jaxmeta.folders import data_folders
 from jaxmeta.verification.training import speaker_stretches
 
-SENTENCES, COMMANDS, SOUNDS, LONG = (
-    "en_nonnative_sentences", "en_speech_commands_sample", "noise_esc10", "noise_long",
-)  # fmt: skip
+SENTENCES, COMMANDS = "en_nonnative_sentences", "en_speech_commands_sample"
+SOUNDS, LONG = "noise_esc10", "noise_long"
 SNR = 5.0
 """Decibels of signal over noise, in tests in noise."""
-_HEARD, _KEPT = ("1", "2", "3"), ("4", "5")  # Folds of noise_esc10: no source of a sound is in two of them.
+_TRAIN_FOLDS, _TEST_FOLDS = ("1", "2", "3"), ("4", "5")  # Of noise_esc10: no source of a sound is in two of them.
 _NOISE = replace(FEATURES, trim_db=None)
 
 
-class Spoken(NamedTuple):
+class Speech(NamedTuple):
     """What the networks are trained on, and whom they are tested by."""
 
     words: Corpus
@@ -44,8 +42,8 @@ class Spoken(NamedTuple):
     """Those of `test` that say words which are not in training."""
     noise: np.ndarray
     """Log-mels of noise for training [M, L, F]."""
-    conditions: dict[str, Transform | None]
-    """What test recordings are heard in; none of it is in training."""
+    conditions: dict[str, WaveformTransform | None]
+    """What test recordings are mixed with; none of it is in training."""
     background: list[np.ndarray]
     """Log-mels [T, F] of long stretches without any of the words, none of it in training."""
     folders: dict[str, Path]
@@ -53,7 +51,7 @@ class Spoken(NamedTuple):
     fingerprints: dict[str, str]
 
 
-def recorded(pseudo: int, seed: int) -> Spoken:
+def recorded(invented: int, seed: int) -> Speech:
     """Words of `zh_en_words` and `ar_commands`, sentences of `en_nonnative_sentences`, under JAXMETA_DATA.
 
     Training words alone are heard in training; tests of speakers have all words of test speakers. Noise of training
@@ -61,46 +59,41 @@ def recorded(pseudo: int, seed: int) -> Spoken:
     Raises:
       ValueError: one of the corpora is missing.
     """
-    home = os.environ.get("JAXMETA_DATA", "")
-    if missing := [name for name in (*CORPORA, SENTENCES, COMMANDS, SOUNDS, LONG) if not Path(home, name).is_dir()]:
-        raise ValueError(f"JAXMETA_DATA={home!r} lacks {', '.join(missing)}; point it there, or use --preset quick.")
-    folders = {name: Path(home, name) for name in (*CORPORA, SENTENCES, COMMANDS)}
-    words = load_data(find_corpora(CORPORA), pseudo, seed)
+    *recordings, sounds, background = data_folders(*CORPORA, SENTENCES, COMMANDS, SOUNDS, LONG)
+    folders = {folder.name: folder for folder in recordings}
+    words = load_words([folders[name] for name in CORPORA], invented=invented, seed=seed)
     whole = {name: load_corpus(folder, FEATURES).with_column("corpus", name) for name, folder in folders.items()}
-    own = words.train.columns["corpus"]
-    parts = [words.train.select(own == name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
+    parts = [words.train.select(corpus=name).with_column("pool", name) for name in (*CORPORA, "synthesised")]
     parts += [whole[SENTENCES].select(split="train").with_column("pool", SENTENCES)]
     parts += [whole[COMMANDS].with_column("pool", COMMANDS)]
-    tested = (*CORPORA, SENTENCES)
-    val, test = ({name: whole[name].select(split=split) for name in tested} for split in ("val", "test"))
-    long = find_noises(Path(home, LONG), by="source")
+    val, test = ({name: whole[name].select(split=split) for name in (*CORPORA, SENTENCES)} for split in ("val", "test"))
+    long = find_noises(background, by="source")
     conditions = {
         "clean": None,
-        f"sounds {SNR:g} dB": noisy(find_noises(Path(home, SOUNDS), _KEPT, by="fold"), SNR, seed=seed),
+        f"sounds {SNR:g} dB": noisy(find_noises(sounds, _TEST_FOLDS, by="fold"), SNR, seed=seed),
         f"background {SNR:g} dB": noisy(long, SNR, seed=seed),
     }
     size = 2 * FEATURES.sample_rate
-    heard = [np.resize(one, 2 * size) for one in _waveforms(find_noises(Path(home, SOUNDS), _HEARD, by="fold"))]
-    noise = [extract(part, _NOISE) for one in heard for part in (one[:size], one[size:]) if part.any()]
-    return Spoken(
+    training = [np.resize(each, 2 * size) for each in _waveforms(find_noises(sounds, _TRAIN_FOLDS, by="fold"))]
+    noise = [extract(part, _NOISE) for each in training for part in (each[:size], each[size:]) if part.any()]
+    return Speech(
         words.train, speaker_stretches(concatenate(parts)),
         val, words.val, test, words.test, np.stack(noise), conditions,
-        [extract(one, _NOISE) for one in _waveforms(long) if one.any()], folders,
+        [extract(each, _NOISE) for each in _waveforms(long) if each.any()], folders,
         words.fingerprints | {name: whole[name].fingerprint for name in folders},
     )  # fmt: skip
 
 
-def synthesised(pseudo: int, seed: int) -> Spoken:
+def synthesised(invented: int, seed: int) -> Speech:
     """Words in ten languages by artificial voices, for both tasks; steady noise, and in tests such as swells."""
-    words = load_data([], pseudo, seed)
-    whole = words.train.with_column("pool", "synthesised")
+    words = load_words([], invented=invented, seed=seed)
     steady = [extract(row, _NOISE) for row in coloured_noise(48, 2.0, seed=seed)]
     swells = swelling(coloured_noise(30, 10.0, seed=seed + 2), seed=seed)
     conditions = {"clean": None, f"swelling noise {SNR:g} dB": noisy(swells[:8], SNR, seed=seed)}
-    return Spoken(
-        words.train, speaker_stretches(whole),
+    return Speech(
+        words.train, speaker_stretches(words.train.with_column("pool", "synthesised")),
         words.val, words.val, words.test, words.test, np.stack(steady), conditions,
-        [extract(0.1 * one, _NOISE) for one in swells[8:]], words.folders, words.fingerprints,
+        [extract(0.1 * each, _NOISE) for each in swells[8:]], words.folders, words.fingerprints,
     )  # fmt: skip
 
 

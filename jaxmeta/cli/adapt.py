@@ -39,19 +39,23 @@ def adapt(
     """
     from dataclasses import replace
 
+    from jaxmeta.cli.claimed import claimed
     from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
     from jaxmeta.recognition.safe_adaptation import adapt_to_voice
     from jaxmeta.recognition.voice import read_voice
 
-    if out.exists():
-        raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
-    one = load_recogniser(checkpoint)
+    recogniser = load_recogniser(checkpoint)
     card = replace(
-        one.card, steps=one.card.steps if steps is None else steps, rate=one.card.rate if rate is None else rate
+        recogniser.card,
+        steps=recogniser.card.steps if steps is None else steps,
+        rate=recogniser.card.rate if rate is None else rate,
     )
-    one = one._replace(card=card)
-    voice = read_voice(one, manifest, resample=resample)
-    print(f"{len(voice.texts)} recordings; cross-validating in {min(folds, len(voice.texts))} parts", file=sys.stderr)
-    result = adapt_to_voice(one, voice, folds=folds, seed=seed, always=always)
-    save_recogniser(out, result.recogniser)
-    print(json_lines.dumps(result.summary() | {"out": str(out)}) if json else f"{result}\nwritten to {out}")
+    recogniser = recogniser._replace(card=card)
+    with claimed(out):
+        voice = read_voice(recogniser, manifest, resample=resample)
+        print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
+        result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
+        print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
+        save_recogniser(out, result.recogniser)
+    if not json:
+        print(f"written to {out}")

@@ -36,33 +36,39 @@ def enroll(
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the network's too.
     """
+    from jaxmeta.cli.claimed import claimed
     from jaxmeta.verification.gate import make_gate
     from jaxmeta.verification.user import save_user
 
     gate = make_gate(prior, sure)
-    if out.exists():
-        raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
-    found = _first(assistant, manifest, resample) if update is None else _more(update, manifest, resample, gate)
-    save_user(out, found.assistant, found.user)
-    if keep_audio:
-        _copy(found, out / "audio")
-    words = dict(zip(found.user.words, found.user.counts, strict=True))
-    columns, where = found.manifest.columns["file_name"], found.manifest.where
+    with claimed(out):
+        enrolled = _first(assistant, manifest, resample) if update is None else _more(update, manifest, resample, gate)
+        save_user(out, enrolled.assistant, enrolled.user)
+        if keep_audio:
+            _copy(enrolled, out / "audio")
+    words = dict(zip(enrolled.user.words, enrolled.user.counts, strict=True))
+    columns, where = enrolled.recordings.manifest.columns["file_name"], enrolled.recordings.manifest.where
     if json:
-        doubtful = [str(columns[row]) for row in found.doubtful]
-        counts = {"recordings": found.user.clips, "added": len(found.used), "words": words, "doubtful": doubtful}
+        doubtful = [str(columns[row]) for row in enrolled.doubtful]
+        counts = {"recordings": enrolled.user.clips, "added": len(enrolled.used), "words": words, "doubtful": doubtful}
+        counts |= {"copies": len(enrolled.recordings.remarks)}
         print(json_lines.dumps({"out": str(out)} | counts, ensure_ascii=False))
         return
-    for row in found.doubtful:
-        print(f"{where(row)}: {columns[row]} {found.doubt}")
+    for remark in enrolled.recordings.remarks:
+        print(remark)
+    for row in enrolled.doubtful:
+        print(f"{where(row)}: {columns[row]} {enrolled.doubt}")
     said = ", ".join(f"{word} ({count})" for word, count in words.items()) or "none"
-    print(f"{found.user.clips} recordings of the voice, {len(found.used)} of them new; words: {said}\nwritten to {out}")
+    print(
+        f"{enrolled.user.clips} recordings of the voice, {len(enrolled.used)} of them new; words: {said}\n"
+        f"written to {out}"
+    )
 
 
-class _Found(NamedTuple):
+class _Enrolled(NamedTuple):
     assistant: Any
     user: Any
-    manifest: Any
+    recordings: Any
     used: list[int]
     """Rows that count."""
     doubtful: list[int]
@@ -70,33 +76,35 @@ class _Found(NamedTuple):
     doubt: str
 
 
-def _first(assistant: Path, manifest: Path, resample: bool) -> _Found:
+def _first(assistant: Path, manifest: Path, resample: bool) -> _Enrolled:
     from jaxmeta.verification.assistant import load_assistant
     from jaxmeta.verification.recordings import read_recordings, unlike_the_others
     from jaxmeta.verification.user import enroll
 
-    one = load_assistant(assistant)
-    read = read_recordings(one, manifest, resample=resample)
-    user, doubtful = enroll(read.heard, read.labels), unlike_the_others(one, read.heard)
-    rows = list(range(len(read.heard.voices)))
-    return _Found(one, user, read.manifest, rows, doubtful, "does not sound like the others; is it the same voice?")
+    loaded = load_assistant(assistant)
+    read = read_recordings(loaded, manifest, resample=resample)
+    user, doubtful = enroll(read.embeddings, read.labels), unlike_the_others(loaded, read.embeddings)
+    doubt = "does not sound like the others; is it the same voice?"
+    return _Enrolled(loaded, user, read, list(read.rows), [read.rows[each] for each in doubtful], doubt)
 
 
-def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Found:
+def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
     from jaxmeta.verification.recordings import read_recordings
     from jaxmeta.verification.user import absorb, load_user
 
-    one, before = load_user(update)
-    read = read_recordings(one, manifest, resample=resample)
-    user, decisions = absorb(one, before, read.heard, read.labels, gate)
+    assistant, before = load_user(update)
+    read = read_recordings(assistant, manifest, resample=resample)
+    user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate)
     used, refused = (
-        [row for row, each in enumerate(decisions) if (each == "accept") is kept] for kept in (True, False)
+        [row for row, each in zip(read.rows, decisions, strict=True) if (each == "accept") is accepted]
+        for accepted in (True, False)
     )
-    return _Found(one, user, read.manifest, used, refused, "not added: its speaker is not accepted.")
+    return _Enrolled(assistant, user, read, used, refused, "not added: its speaker is not accepted.")
 
 
-def _copy(found: _Found, folder: Path) -> None:
-    for row in found.used:
-        target = folder / str(found.manifest.columns["file_name"][row])
+def _copy(enrolled: _Enrolled, folder: Path) -> None:
+    manifest = enrolled.recordings.manifest
+    for row in enrolled.used:
+        target = folder / str(manifest.columns["file_name"][row])
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(found.manifest.paths()[row], target)
+        shutil.copyfile(manifest.paths()[row], target)

@@ -35,20 +35,20 @@ def export(
     """
     import numpy as np
 
+    from jaxmeta.cli.claimed import claimed
     from jaxmeta.data.features import extract
     from jaxmeta.data.recordings import read_features
     from jaxmeta.recognition.exporting import export_recogniser
     from jaxmeta.recognition.recogniser import load_recogniser
 
-    if out.exists():
-        raise ValueError(f"--out {out} exists; name a new file, or delete it.")
-    one = load_recogniser(checkpoint)
+    recogniser = load_recogniser(checkpoint)
     if clips:
-        features = read_features(one.card.features, clips, resample=resample)
+        features = read_features(recogniser.card.features, clips, resample=resample)
     else:
-        config, rng = one.card.features, np.random.default_rng(0)
+        config, rng = recogniser.card.features, np.random.default_rng(0)
         sizes = [round(seconds * config.sample_rate) for seconds in SECONDS]
         features = [extract(0.1 * rng.normal(size=size).astype(np.float32), config) for size in sizes]
-    frames = round(seconds * one.card.features.frame_rate)
-    checked = export_recogniser(one, out, to, features, bits=bits, frames=frames)
+    frames = round(seconds * recogniser.card.features.frame_rate)
+    with claimed(out, file=True):
+        checked = export_recogniser(recogniser, out, to, features, bits=bits, frames=frames)
     print(f"{out}: {checked}, on {len(features)} {'recordings' if clips else 'stretches of noise'}")

@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from jaxmeta.cli.adapt import adapt
+from jaxmeta.cli.endings import prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.spot import spot
@@ -28,10 +29,17 @@ SUBCOMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a subcommand; what the user can mend is a line on standard error and exit status 2, not a traceback."""
+    with prompt_signals(), quiet_pipe():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given == ["--version"]:
         print(
-            "\n".join(f"{name} {found}" for name, found in (versions() | {"python": platform.python_version()}).items())
+            "\n".join(
+                f"{name} {number}" for name, number in (versions() | {"python": platform.python_version()}).items()
+            )
         )
         return
     group = given[0] if given and given[0] in GROUPS else ""
@@ -44,9 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             or "Recognise speech, adapt to the one who speaks, and tell who it is. "
             "`jaxmeta --version` prints the versions of all that it stands on.",
         )
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(status_of(error)) from None
 
 
 def _subcommands(group: str) -> dict[str, Callable[..., Any]]:

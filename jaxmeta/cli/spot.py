@@ -40,16 +40,16 @@ def spot(
     gate = make_gate(prior, sure)
     if not files:
         raise ValueError("no files to search; name one or more after the enrolment.")
-    one, known = load_user(user)
-    features = read_features(replace(one.card.features, trim_db=None), files, resample=resample)
+    assistant, known = load_user(user)
+    features = read_features(replace(assistant.card.features, trim_db=None), files, resample=resample)
     for file, frames in zip(files, features, strict=True):
-        found = spot(one, known, frames, ratio)
-        kept = [(each, gate.decide(each.voice)) for each in found]
-        kept = [(each, decision) for each, decision in kept if decision == "accept" or not mine]
-        for each, decision in kept:
+        spotted = spot(assistant, known, frames, ratio)
+        shown = [(each, gate.decide(each.voice)) for each in spotted]
+        shown = [(each, decision) for each, decision in shown if decision == "accept" or not mine]
+        for each, decision in shown:
             row = {"file": str(file), "word": each.word, "start": round(each.start, 2), "end": round(each.end, 2)}
             row |= {"ratio": round(each.ratio, 2), "speaker": decision}
             line = f"{file}\t{each.start:.2f}-{each.end:.2f}\t{each.word}\t{decision}"
-            print(json_lines.dumps(row, ensure_ascii=False) if json else line)
-        if not kept:
+            print(json_lines.dumps(row, ensure_ascii=False, allow_nan=False) if json else line)
+        if not shown:
             print(json_lines.dumps({"file": str(file), "word": None}) if json else f"{file}\t-")

@@ -8,14 +8,12 @@ from tyro.conf import Positional
 
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
-_COLUMNS = {"corpus": "", "clips": "d", "EER %": "", "minDCF": "", "speakers": "d", "trials": ",d"}
-
 
 def train_assistant(
     manifests: Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    preset: Literal["quick", "full"] = "quick",
+    preset: Literal["brief", "quick", "full"] | None = None,
     updates: int | None = None,
     seed: int = 0,
     synthesised: bool = False,
@@ -31,8 +29,10 @@ def train_assistant(
             word in each and who says it: several recordings of each word by each speaker. A column split (of speakers:
             train, val, test) says who is held out; without it a third of the speakers is. Without speakers for
             validation, scores are calibrated on those held out for the test.
-        out: Folder for the assistant, checkpoints, the log and results.
-        preset: How long to train, how large a network, and on how many synthesised words.
+        out: Folder for the assistant, checkpoints, the log and results. With synthesised words alone it also gets
+            recordings to try it on: folders `voice`, to be enrolled, and `clips`.
+        preset: How long to train, how large a network, and on how many synthesised words; None: quick, or brief for
+            synthesised words alone.
         updates: Instead of the preset's.
         seed: Of everything random.
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
@@ -43,14 +43,12 @@ def train_assistant(
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
     if updates is not None and updates < 1:
         raise ValueError(f"--updates must be 1 or more, got {updates}.")
-    from jaxmeta.data.file_hashes import cache_home
-    from jaxmeta.data.word_corpora import load_words, noise_features
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
+    from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
-    prepare(compiled=cache_home() / "compiled")
-    numbers = ASSISTANTS[preset]
-    numbers = numbers if updates is None else numbers._replace(updates=updates)
+    begin()
+    numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
     data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
     val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
     check_speakers(data.train, val, val)
@@ -58,7 +56,14 @@ def train_assistant(
     if len(background) < 2 * SILENCE:
         raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
     print(f"training on {data.train.describe()}", file=sys.stderr)
+    if synthesised:
+        print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
     _train(data, val, background, numbers, out, seed)
+    if not manifests:
+        from jaxmeta.words.examples import write_examples
+
+        write_examples(data.test[SYNTHESISED], data.folders[SYNTHESISED], out)
+        print(f"recordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in")
 
 
 def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path, seed: int) -> None:
@@ -66,14 +71,14 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
     from jaxmeta.training.report import stamp
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.building import make_assistant, voices_of
-    from jaxmeta.verification.training import Training, speaker_stretches
+    from jaxmeta.verification.training import AssistantTraining, speaker_stretches
 
     speakers = speaker_stretches(data.train.with_column("pool", data.train.columns["corpus"]))
-    training = Training(
+    training = AssistantTraining(
         data.train, speakers, out, noise=noise, fingerprints=data.fingerprints, ways=numbers.ways,
         shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
     )  # fmt: skip
-    fused = training.fused(numbers.width)
+    fused = training.train_fused(numbers.width)
     voices, run = voices_of(fused, speakers, seed), stamp(seed, sys.argv, data.fingerprints)
     assistant = make_assistant(
         fused, voices, words=data.train, val=val, val_words=val, noise=noise, width=numbers.width, seed=seed,
@@ -85,15 +90,9 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
 
 def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
     """Errors of verification of test speakers, as a table and in results.json and results.md."""
-    from jaxmeta.training.report import markdown_table, write_results
-    from jaxmeta.verification.trials import verification_rows
+    from jaxmeta.training.report import write_titled_tables
+    from jaxmeta.verification.protocols.speakers import verify_in_conditions
 
-    rows = verification_rows(voices, tested, (1, 5), seed)
-
-    def shown(value: Any) -> Any:
-        return "{:.3g} ({:.3g} to {:.3g})".format(*value) if isinstance(value, tuple) else value
-
-    text = markdown_table([{name: shown(value) for name, value in row.items()} for row in rows], _COLUMNS)
-    (out / "results.md").write_text(f"{text}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
-    write_results(out, rows, run)
-    print(f"{text}\nassistant written to {out}")
+    rows, _ = verify_in_conditions([voices], tested, (1, 5), seed)
+    write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
+    print(f"assistant written to {out}")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.recognition.meta_training import replaced
-from jaxmeta.recognition.presets import PRESETS, Training
+from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
@@ -43,19 +42,19 @@ def train_recogniser(
         encoder: Kind of network, instead of the preset's.
         size: Of the network, instead of the preset's; from 0.2 to 5 million weights.
         seed: Of everything random.
-        synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth".
+        synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
+            then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
     """
-    from jaxmeta.data.file_hashes import cache_home
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
-    from jaxmeta.recognition.corpora import read_corpora
+    from jaxmeta.recognition.corpora import copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
 
-    training = replaced(PRESETS[preset], None, updates=updates, encoder=encoder, size=size)
+    training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     _check(manifests, out, training, synthesised)
-    prepare(compiled=cache_home() / "compiled")
+    begin()
     with stages(4) as seconds:
         with stage("preparing the speech"):
             folders = [accented_sentences(seed)] if synthesised else manifests
@@ -66,10 +65,14 @@ def train_recogniser(
                 speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
                 config={"data": sorted(speech.fingerprints.values())},
             )  # fmt: skip
+        if synthesised:
+            copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
         _test_and_write(recogniser, speech, out, seed, seconds)
+        if synthesised:
+            print(f"recordings of a voice to try it on: {out / 'voice'}")
 
 
-def _check(manifests: tuple[Path, ...], out: Path, training: Training, synthesised: bool) -> None:
+def _check(manifests: tuple[Path, ...], out: Path, training: RecogniserPreset, synthesised: bool) -> None:
     if synthesised == bool(manifests):
         raise ValueError("name one or more folders of recordings, or give --synthesised instead; not both, not none.")
     if training.updates < 1:
@@ -80,7 +83,7 @@ def _check(manifests: tuple[Path, ...], out: Path, training: Training, synthesis
         raise ValueError(f"--out {out} exists and holds no interrupted training; name a new folder, or delete it.")
 
 
-def _describe(speech: TranscribedSpeech, training: Training) -> None:
+def _describe(speech: TranscribedSpeech, training: RecogniserPreset) -> None:
     """Say on standard error what is trained on and what is held out."""
     left_out = int((speech.train.length > training.max_frames).sum())
     print(

@@ -6,15 +6,15 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.words.presets import PRESETS, Name
+from jaxmeta.words.presets import PRESETS, LearnerName
 
 
 def train_words(
     manifests: Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    learner: Name = "protonet",
-    preset: Literal["quick", "full"] = "quick",
+    learner: LearnerName = "protonet",
+    preset: Literal["brief", "quick", "full"] | None = None,
     ways: int = 5,
     shots: tuple[int, ...] = (1, 5),
     queries: int = 15,
@@ -37,7 +37,7 @@ def train_words(
         out: Folder for checkpoints, logs and results: one of the learner, and one of the classifier, which is shared
             by the learners that are trained into the same folder.
         learner: What is meta-trained.
-        preset: How long to train, and on how many synthesised words.
+        preset: How long to train, and on how many synthesised words; None: quick, or brief for synthesised words alone.
         ways: Words of a test episode.
         shots: Recordings of each word to adapt to, in test episodes.
         queries: Recordings of each word to recognise, in test episodes.
@@ -53,16 +53,15 @@ def train_words(
     for name, value, least in (("ways", ways, 2), ("episodes", episodes, 1), ("updates", updates, 1)):
         if value is not None and value < least:
             raise ValueError(f"--{name} must be {least} or more, got {value}.")
-    from jaxmeta.data.file_hashes import cache_home
-    from jaxmeta.data.word_corpora import load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
     from jaxmeta.training.report import stamp
-    from jaxmeta.training.runtime import prepare
+    from jaxmeta.training.runtime import begin
     from jaxmeta.words.training import train_words as train
 
-    prepare(compiled=cache_home() / "compiled")
-    chosen = PRESETS[preset][learner].with_updates(updates)
+    begin()
+    chosen = PRESETS[preset or ("quick" if manifests else "brief")][learner].with_updates(updates)
     protocol = Protocol(ways, queries, episodes, seed + 1, "layer")
     with stages(5) as seconds:
         with stage("preparing the speech"):
@@ -70,6 +69,8 @@ def train_words(
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
         print(f"training on {data.train.describe()}", file=sys.stderr)
+        if synthesised:
+            print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
         methods = train(
             data.train, out, preset=chosen, noise=background, fingerprints=data.fingerprints, learner=learner,
             ways=ways, steps=steps, seed=seed,

@@ -26,16 +26,21 @@ def verify(
         resample: Take recordings at other sample rates than the network's too.
     """
     from jaxmeta.data.recordings import read_features
-    from jaxmeta.verification.assistant import voices_in
+    from jaxmeta.verification.assistant import embed_voices
     from jaxmeta.verification.gate import make_gate
+    from jaxmeta.verification.recordings import LEAST_SOUND
     from jaxmeta.verification.user import load_user
 
     gate = make_gate(prior, sure)
     if not files:
         raise ValueError("no files to verify; name one or more after the enrolment.")
-    one, known = load_user(user)
-    voices = voices_in(one, read_features(one.card.features, files, resample=resample))
-    for file, ratio in zip(files, one.voice_ratios(known.prototype, voices).tolist(), strict=True):
+    assistant, known = load_user(user)
+    voices = embed_voices(
+        assistant, read_features(assistant.card.features, files, resample=resample, least_sound=LEAST_SOUND)
+    )
+    for file, ratio in zip(files, assistant.voice_ratios(known.prototype, voices).tolist(), strict=True):
         chance, decision = gate.posterior(ratio), gate.decide(ratio)
         row = {"file": str(file), "decision": decision, "probability": round(chance, 4), "ratio": round(ratio, 2)}
-        print(json_lines.dumps(row, ensure_ascii=False) if json else f"{file}\t{decision}\t{chance:.3f}")
+        print(
+            json_lines.dumps(row, ensure_ascii=False, allow_nan=False) if json else f"{file}\t{decision}\t{chance:.3f}"
+        )

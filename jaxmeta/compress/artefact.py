@@ -1,8 +1,8 @@
 """Reading what `export.py` writes: a model that predicts, and perhaps adapts, with nothing but jax and numpy.
 
-    one = load("voice.zip")
-    fast = one.adapt(inputs, targets, weight)          # or one.start(), before any adaptation
-    outputs = one.predict(fast, inputs)
+    recogniser = load("voice.zip")
+    fast = recogniser.adapt(inputs, targets, weight)   # or recogniser.start(), before any adaptation
+    outputs = recogniser.predict(fast, inputs)
 
 This file stands alone: a device needs it, jax (with flatbuffers) and numpy, and neither flax nor the rest of jaxmeta.
 An artefact is a ZIP file of card.json, weights.npz and a program for each function, as jax.export serialises it; the
@@ -94,8 +94,8 @@ def _read(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 def _weights(content: bytes, card: dict[str, Any], path: str | Path) -> tuple:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         weights = tuple(arrays[name] for name in arrays.files)
-    found = [[list(array.shape), array.dtype.name] for array in weights]
-    if found != card["weights"]:
+    forms = [[list(array.shape), array.dtype.name] for array in weights]
+    if forms != card["weights"]:
         raise ArtefactError(f"{path}: {WEIGHTS} holds other shapes than {CARD} says; export it again.")
     return weights
 
@@ -107,6 +107,6 @@ def _program(content: bytes, weights: tuple, name: str, path: str | Path) -> Cal
         raise ArtefactError(f"{path}: this jax {jax.__version__} cannot read {name} ({error}).") from error
 
     def run(*arguments: Any) -> tuple:
-        return call(weights, *(tuple(one) if isinstance(one, Sequence) else one for one in arguments))
+        return call(weights, *(tuple(each) if isinstance(each, Sequence) else each for each in arguments))
 
     return run

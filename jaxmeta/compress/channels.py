@@ -30,7 +30,7 @@ class Part(NamedTuple):
     """[C, k] along the axis: channel c owns positions[c]."""
 
 
-class Group(NamedTuple):
+class ChannelGroup(NamedTuple):
     """Channels, each of which is there in all of its parts or in none."""
 
     name: str
@@ -44,7 +44,7 @@ class Group(NamedTuple):
         return len(self.parts[0].positions)
 
 
-def channel_masks(params: PyTree, groups: Sequence[Group], sparsity: float) -> Masks:
+def channel_masks(params: PyTree, groups: Sequence[ChannelGroup], sparsity: float) -> Masks:
     """Masks without the weakest channels of every group, in all of their parts.
 
     Args:
@@ -73,7 +73,7 @@ def channel_masks(params: PyTree, groups: Sequence[Group], sparsity: float) -> M
     return jax.tree.unflatten(jax.tree.structure(params), [jnp.asarray(mask) for mask in masks.values()])
 
 
-def shrink(params: PyTree, masks: Masks, groups: Sequence[Group]) -> tuple[PyTree, Mapping[str, int]]:
+def shrink(params: PyTree, masks: Masks, groups: Sequence[ChannelGroup]) -> tuple[PyTree, Mapping[str, int]]:
     """Smaller arrays, without the channels that masks take away whole.
 
     Args:
@@ -91,11 +91,11 @@ def shrink(params: PyTree, masks: Masks, groups: Sequence[Group]) -> tuple[PyTre
     for group in groups:
         maker = group.parts[0]
         alive: Any = np.asarray(held[maker.path]).any(_axes_but(held[maker.path].ndim, maker.axis))
-        kept = alive[maker.positions].any(axis=1)
-        if widths.setdefault(group.name, int(kept.sum())) != kept.sum():
-            raise ValueError(f"{group.name}: its groups keep {widths[group.name]} and {kept.sum()} channels.")
+        remaining = alive[maker.positions].any(axis=1)
+        if widths.setdefault(group.name, int(remaining.sum())) != remaining.sum():
+            raise ValueError(f"{group.name}: its groups keep {widths[group.name]} and {remaining.sum()} channels.")
         for part in group.parts:
-            stays[part.path][part.axis][part.positions[~kept].ravel()] = False
+            stays[part.path][part.axis][part.positions[~remaining].ravel()] = False
     arrays = []
     for path, leaf in leaves.items():
         for axis, stay in enumerate(stays[path]):
@@ -104,7 +104,7 @@ def shrink(params: PyTree, masks: Masks, groups: Sequence[Group]) -> tuple[PyTre
     return jax.tree.unflatten(jax.tree.structure(params), arrays), widths
 
 
-def _leaves(params: PyTree, groups: Sequence[Group]) -> dict[str, Array]:
+def _leaves(params: PyTree, groups: Sequence[ChannelGroup]) -> dict[str, Array]:
     leaves = tree.named(params)
     for part in (part for group in groups for part in group.parts):
         if part.path not in leaves:

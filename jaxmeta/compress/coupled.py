@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxmeta import tree
-from jaxmeta.compress.channels import Group, Part
+from jaxmeta.compress.channels import ChannelGroup, Part
 from jaxmeta.types import Array, PyTree
 
 _RESIDUAL = ((0, 1), (1, 2), (2, 3), (4, 5), (6, 7))
@@ -13,7 +13,7 @@ _RESIDUAL = ((0, 1), (1, 2), (2, 3), (4, 5), (6, 7))
 _CONV4 = ((0, 1), (1, 2), (2, 3))
 
 
-def word_groups(params: PyTree) -> list[Group]:
+def word_groups(params: PyTree) -> list[ChannelGroup]:
     """Channels of `words.residual` and `words.conv4` between layers; those of the embedding stay.
 
     Raises:
@@ -33,7 +33,7 @@ def word_groups(params: PyTree) -> list[Group]:
     return groups
 
 
-def recogniser_groups(params: PyTree) -> list[Group]:
+def recogniser_groups(params: PyTree) -> list[ChannelGroup]:
     """Channels of the front end of `acoustic.recogniser`, and units of its encoder.
 
     Units are those of each direction of a recurrent layer, those inside the feed-forward layers of a Conformer, and
@@ -51,7 +51,7 @@ def recogniser_groups(params: PyTree) -> list[Group]:
     return groups + _recurrent(leaves) + _feed_forward(leaves) + _linear(leaves)
 
 
-def _recurrent(leaves: Mapping[str, Array]) -> list[Group]:
+def _recurrent(leaves: Mapping[str, Array]) -> list[ChannelGroup]:
     groups, depth = [], _count(leaves, "encoder/layer_{}/ahead_kernel")
     for index in range(depth):
         layer, norm = f"encoder/layer_{index}", f"encoder/LayerNorm_{index + 1}"
@@ -70,7 +70,7 @@ def _recurrent(leaves: Mapping[str, Array]) -> list[Group]:
     return groups
 
 
-def _feed_forward(leaves: Mapping[str, Array]) -> list[Group]:
+def _feed_forward(leaves: Mapping[str, Array]) -> list[ChannelGroup]:
     names = [
         f"encoder/block_{index}/{part}"
         for index in range(_count(leaves, "encoder/block_{}/first/up/kernel"))
@@ -84,7 +84,7 @@ def _feed_forward(leaves: Mapping[str, Array]) -> list[Group]:
     ]  # fmt: skip
 
 
-def _linear(leaves: Mapping[str, Array]) -> list[Group]:
+def _linear(leaves: Mapping[str, Array]) -> list[ChannelGroup]:
     groups, depth = [], _count(leaves, "encoder/Dense_{}/kernel")
     for index in range(depth):
         name, norm = f"encoder/Dense_{index}", f"encoder/LayerNorm_{index}"
@@ -97,9 +97,9 @@ def _linear(leaves: Mapping[str, Array]) -> list[Group]:
     return groups
 
 
-def _group(leaves: Mapping[str, Array], name: str, channels: int, parts: Sequence[tuple[str, int]]) -> Group:
+def _group(leaves: Mapping[str, Array], name: str, channels: int, parts: Sequence[tuple[str, int]]) -> ChannelGroup:
     """Along each axis the channels lie side by side, as often as they fit: for each band, or for each gate."""
-    return Group(
+    return ChannelGroup(
         name,
         tuple(
             Part(path, axis, np.arange(leaves[path].shape[axis]).reshape(-1, channels).T) for path, axis in parts

@@ -21,7 +21,7 @@ from jax import export
 import jaxmeta
 from jaxmeta.compress.artefact import CARD, FORMAT, WEIGHTS, digest
 from jaxmeta.compress.quantize import dequantise_params
-from jaxmeta.training.durable import write_bytes
+from jaxmeta.durable import write_bytes
 from jaxmeta.types import Batch, MetaLearner, Model, PyTree, Ragged
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -140,10 +140,10 @@ def _symbolic(part: PyTree, rows: Any, second: Any) -> tuple[jax.ShapeDtypeStruc
     def spec(array: Any, *axes: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((*axes, *array.shape[len(axes) :]), array.dtype)
 
-    def one(node: Any) -> Any:
+    def symbolic_leaf(node: Any) -> Any:
         return (spec(node.values, rows, second), spec(node.lengths, rows)) if _is_ragged(node) else spec(node, rows)
 
-    return tuple(jax.tree.leaves(jax.tree.map(one, part, is_leaf=_is_ragged)))
+    return tuple(jax.tree.leaves(jax.tree.map(symbolic_leaf, part, is_leaf=_is_ragged)))
 
 
 def _is_ragged(node: Any) -> bool:

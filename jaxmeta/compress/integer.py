@@ -74,13 +74,13 @@ def as_trained(params: PyTree, bits: Literal[8, 4] = 8, chosen: Prunable = is_ma
       Weights with a `Quantised` in the place of every chosen leaf.
     """
 
-    def one(path: tuple, leaf: Array) -> Any:
+    def rounded(path: tuple, leaf: Array) -> Any:
         if not chosen(tree.leaf_path(path), leaf):
             return leaf
         scale = jnp.abs(leaf).max(tuple(range(leaf.ndim - 1)), keepdims=True) / (2 ** (bits - 1) - 0.5)
         return encode(leaf, jnp.where(scale == 0, 1, scale), jnp.zeros_like(scale), bits)
 
-    return jax.tree_util.tree_map_with_path(one, params)
+    return jax.tree_util.tree_map_with_path(rounded, params)
 
 
 def calibrated(model: Model, params: PyTree, batches: Iterable[PyTree]) -> PyTree:

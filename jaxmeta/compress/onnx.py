@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmeta.training.durable import write_bytes
+from jaxmeta.durable import write_bytes
 from jaxmeta.types import Model, PyTree
 
 
@@ -73,7 +73,7 @@ class OnnxModel:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, *arrays: jax.Array) -> list[np.ndarray]:
-        names = [one.name for one in self._session.get_inputs()]
+        names = [entry.name for entry in self._session.get_inputs()]
         return self._session.run(None, dict(zip(names, map(np.asarray, arrays), strict=True)))
 
 

@@ -42,6 +42,9 @@ def magnitude(
     Raises:
       ValueError: a sparsity out of range where it is known, an unknown scope, or nothing is prunable.
     Source: Han et al. 2015 (arXiv 1506.02626), section 3, by rank instead of by a threshold.
+
+    >>> magnitude({"kernel": np.array([[1.0, -4.0], [0.1, 2.0]])}, sparsity=0.5)["kernel"].tolist()
+    [[False, True], [False, True]]
     """
     if not isinstance(sparsity, jax.core.Tracer) and not 0 <= sparsity < 1:
         raise ValueError(f"sparsity must lie in [0, 1), got {sparsity}.")
@@ -51,9 +54,9 @@ def magnitude(
     if scope == "layer":
         return _map(lambda leaf: _largest(jnp.abs(leaf).ravel(), sparsity).reshape(leaf.shape), params, chosen)
     leaves = [leaf for leaf, goes in zip(jax.tree.leaves(params), chosen, strict=True) if goes]
-    kept = _largest(jnp.concatenate([jnp.abs(leaf).ravel() for leaf in leaves]), sparsity)
+    remaining = _largest(jnp.concatenate([jnp.abs(leaf).ravel() for leaf in leaves]), sparsity)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    parts = iter(jnp.split(kept, ends))
+    parts = iter(jnp.split(remaining, ends))
     return _map(lambda leaf: next(parts).reshape(leaf.shape), params, chosen)
 
 
@@ -91,14 +94,18 @@ def n_of_m(params: PyTree, n: int, m: int, prunable: Prunable = is_matrix) -> Ma
 
     def groups(leaf: Array) -> Array:
         last = jnp.moveaxis(jnp.abs(leaf), -2, -1)
-        kept = _ranks(last.reshape(*last.shape[:-1], -1, m)) >= m - n
-        return jnp.moveaxis(kept.reshape(last.shape), -1, -2)
+        remaining = _ranks(last.reshape(*last.shape[:-1], -1, m)) >= m - n
+        return jnp.moveaxis(remaining.reshape(last.shape), -1, -2)
 
     return _map(groups, params, _chosen(params, prunable))
 
 
 def masked(params: PyTree, masks: Masks) -> PyTree:
-    """The weights with zeros where the masks are False; also rewinding, where the weights are those of before."""
+    """The weights with zeros where the masks are False; also rewinding, where the weights are those of before.
+
+    >>> masked({"kernel": np.array([1.0, 2.0])}, {"kernel": np.array([True, False])})["kernel"].tolist()
+    [1.0, 0.0]
+    """
     return jax.tree.map(lambda leaf, mask: jnp.where(mask, leaf, 0), params, masks)
 
 

@@ -52,6 +52,10 @@ def quantise(array: Array, bits: int = 8, axis: int | None = -1, symmetric: bool
     Raises:
       ValueError: another number of bits, no such axis, or numbers that are not finite.
     Source: Jacob et al. 2018 (arXiv 1712.05877), eq. 1; the symmetric form leaves out the lowest code.
+
+    >>> codes = quantise(np.array([[-1.0, 0.5, 1.0]]), bits=8, axis=None)
+    >>> dequantise(codes).round(2).tolist()
+    [[-1.0, 0.5, 1.0]]
     """
     if bits not in (4, 8):
         raise ValueError(f"bits must be 8 or 4, got {bits}.")
@@ -100,7 +104,7 @@ def quantise_params(
     """
     axis = -1 if per_channel else None
 
-    def one(path: str, leaf: Array) -> Any:
+    def quantised(path: str, leaf: Array) -> Any:
         if not chosen(path, leaf):
             return leaf
         try:
@@ -108,10 +112,10 @@ def quantise_params(
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
-    found = jax.tree_util.tree_map_with_path(lambda path, leaf: one(tree.leaf_path(path), leaf), params)
-    if not any(map(_is_quantised, jax.tree.leaves(found, is_leaf=_is_quantised))):
+    codes = jax.tree_util.tree_map_with_path(lambda path, leaf: quantised(tree.leaf_path(path), leaf), params)
+    if not any(map(_is_quantised, jax.tree.leaves(codes, is_leaf=_is_quantised))):
         raise ValueError(f"chosen takes none of {', '.join(tree.paths(params))}.")
-    return found
+    return codes
 
 
 def dequantise_params(params: PyTree) -> PyTree:
@@ -180,10 +184,10 @@ def clipped_to_percentile(params: PyTree, percentile: float, chosen: Prunable = 
 
 
 def _map(change: Callable[[Array], Array], params: PyTree, chosen: Prunable) -> PyTree:
-    def one(path: Sequence[Any], leaf: Array) -> Array:
+    def changed(path: Sequence[Any], leaf: Array) -> Array:
         return change(leaf) if chosen(tree.leaf_path(tuple(path)), leaf) else leaf
 
-    return jax.tree_util.tree_map_with_path(one, params)
+    return jax.tree_util.tree_map_with_path(changed, params)
 
 
 def _is_quantised(leaf: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a device keeps: one compressed network for everybody, and for each user the little that adapts.
+"""Adaptation on a device: all users share one compressed network, and each adds only the weights that adapted.
 
 learner = decoded(differences(fine_tuning(model, "norms", rate=0.1, steps=5)))
 params = quantise_params(weights)                              # stays int8

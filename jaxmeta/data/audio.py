@@ -7,7 +7,6 @@ libsndfile returns what is left of a truncated WAV or Ogg file, and NaN samples,
 import functools
 import logging
 import os
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 import soundfile
 
 from jaxmeta.data.containers import truncation
+from jaxmeta.durable import replacing
 
 SAMPLE_RATES = (1_000, 1_000_000)
 """Plausible sample rates in Hz; a rate outside them is a damaged header, and resampling from it could fill memory."""
@@ -90,12 +90,8 @@ def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate:
     if waveform.ndim != 1 or not waveform.size or not np.isfinite(waveform).all():
         raise AudioError(f"{path}: needs a non-empty, finite waveform [S], got shape {waveform.shape}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
-    try:
-        soundfile.write(partial, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, flush=False) as draft:
+        soundfile.write(draft, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16")
 
 
 def say_once(message: str, topic: str) -> None:

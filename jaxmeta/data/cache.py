@@ -7,7 +7,6 @@ everything is on the disk. Until then the chunks lie in `features/KEY.partial/`,
 import hashlib
 import json
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
@@ -18,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.audio import AudioError
-from jaxmeta.data.extraction import Chunk, Transform, extract_chunks, read_chunk
+from jaxmeta.data.extraction import Chunk, WaveformTransform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.durable import sync
+from jaxmeta.folders import cache_home
 
 _ATTEMPTS = 3
 _log = logging.getLogger("jaxmeta")
@@ -43,7 +43,7 @@ def cached_features(
     hashes: Sequence[str],
     config: FeatureConfig,
     *,
-    transform: Transform | None = None,
+    transform: WaveformTransform | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Features:
@@ -63,9 +63,9 @@ def cached_features(
     entry = cache_home() / "features" / key
     partial = entry.with_name(f"{key}.partial")
     for _ in range(_ATTEMPTS):
-        found = _open(entry)
-        if found is not None:
-            return found
+        features = _open(entry)
+        if features is not None:
+            return features
         if entry.exists():
             _log.warning("%s: damaged cache entry; computing the features again.", entry)
         try:
@@ -80,7 +80,7 @@ def cached_features(
     raise OSError(f"{entry}: written {_ATTEMPTS} times, and missing or damaged each time; check the disk.")
 
 
-def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: Transform | None = None) -> str:
+def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: WaveformTransform | None = None) -> str:
     """SHA-256 (hex) of all that the features depend on: contents in order, config, transform, version of the code."""
     change = None if transform is None else [transform.name, transform.copies, transform.seed]
     parts = {"version": VERSION, "config": asdict(config), "transform": change, "audio": list(hashes)}
@@ -125,7 +125,7 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
     meta = {"frames": _digest(frames), "lengths": _digest(lengths), "mixed": mixed, "config": asdict(config)}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
     for name in ("frames.npy", "lengths.npy", "meta.json", "."):
-        _sync(folder / name)
+        sync(folder / name)
     if _open(entry) is None and entry.exists():
         entry.rename(folder.with_name(f"damaged.{uuid.uuid4().hex}"))
     try:
@@ -133,7 +133,7 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
     except OSError:
         if not entry.exists():  # Else another process was faster, and its features are the same.
             raise
-    _sync(entry.parent)
+    sync(entry.parent)
 
 
 def _chunk(path: Path) -> Chunk:
@@ -141,11 +141,3 @@ def _chunk(path: Path) -> Chunk:
     if chunk is None:
         raise FileNotFoundError(f"{path}: gone or damaged while the features were joined; run again.")
     return chunk
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

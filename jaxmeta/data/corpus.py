@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmeta.data.audio import say_once
 from jaxmeta.data.cache import cached_features
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, Statistics, normalized, statistics
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
@@ -90,8 +90,8 @@ class Corpus:
         if self.config is not None:
             parts.append(f"{self.length.sum(dtype=np.int64) / self.config.frame_rate / 3600:.2f} h")
         kinds = {"label": "labels", "speaker": "speakers", "language": "languages"}
-        found = [(len(np.unique(self.columns[name])), kind) for name, kind in kinds.items() if name in self.columns]
-        return ", ".join([*parts, *(f"{count:,} {kind if count != 1 else kind[:-1]}" for count, kind in found)])
+        counts = [(len(np.unique(self.columns[name])), kind) for name, kind in kinds.items() if name in self.columns]
+        return ", ".join([*parts, *(f"{count:,} {kind if count != 1 else kind[:-1]}" for count, kind in counts)])
 
     def _column(self, name: str) -> np.ndarray:
         if name not in self.columns:
@@ -105,7 +105,7 @@ def load_corpus(
     *,
     workers: int | None = None,
     progress: bool = True,
-    transform: Transform | None = None,
+    transform: WaveformTransform | None = None,
     statistics: Statistics | None = None,
 ) -> Corpus:
     """Reads a manifest and the features of its recordings, from the cache where it holds them.

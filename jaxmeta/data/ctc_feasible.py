@@ -1,4 +1,4 @@
-"""Utterances too short for CTC: no alignment gives each of their labels a frame."""
+"""Finds utterances that are too short for CTC: no alignment gives each of their labels a frame."""
 
 from __future__ import annotations
 
@@ -66,15 +66,17 @@ def drop_infeasible(
     Raises:
       ValueError: no utterance is left; else as `infeasible`.
     """
-    found = infeasible(corpus, vocabulary, frames_out, column=column)
-    if not found:
+    failures = infeasible(corpus, vocabulary, frames_out, column=column)
+    if not failures:
         return corpus
-    listed = "; ".join(one.message for one in found[:_LISTED]) + ("; and others" if len(found) > _LISTED else "")
+    listed = "; ".join(utterance.message for utterance in failures[:_LISTED]) + (
+        "; and others" if len(failures) > _LISTED else ""
+    )
     text = f"CTC can align none of {{}}: {listed}."
-    if len(found) == len(corpus):
-        raise ValueError(text.format(f"{len(found):,} utterances") + " Use a network with more output frames.")
-    message = text.format(f"{len(found):,} of {len(corpus):,} utterances, which are left out")
+    if len(failures) == len(corpus):
+        raise ValueError(text.format(f"{len(failures):,} utterances") + " Use a network with more output frames.")
+    message = text.format(f"{len(failures):,} of {len(corpus):,} utterances, which are left out")
     say_once(message, topic=message)
     keep = np.ones(len(corpus), bool)
-    keep[[one.row for one in found]] = False
+    keep[[utterance.row for utterance in failures]] = False
     return corpus.select(keep)

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.durable import replacing
 from jaxmeta.progress import progress_bar
 
 CHUNK = 64
@@ -25,7 +25,7 @@ _WORTH_A_PROCESS = 1024
 """Recordings for each process below which starting it takes longer than the work."""
 
 
-class Transform(NamedTuple):
+class WaveformTransform(NamedTuple):
     """A change to waveforms before their features are taken, such as augmentation done once."""
 
     name: str
@@ -54,7 +54,7 @@ class _Task(NamedTuple):
     rows: list[tuple[str, str, str]]
     """Audio file, its SHA-256, and its place in the manifest."""
     config: FeatureConfig
-    transform: Transform | None
+    transform: WaveformTransform | None
 
 
 def extract_chunks(
@@ -62,7 +62,7 @@ def extract_chunks(
     manifest: Manifest,
     hashes: Sequence[str],
     config: FeatureConfig,
-    transform: Transform | None,
+    transform: WaveformTransform | None,
     workers: int | None,
     progress: bool,
 ) -> list[Path]:
@@ -141,16 +141,9 @@ def _write_chunk(task: _Task) -> int:
             raise AudioError(f"{place}: {error if path in str(error) else f'{path}: {error}'}") from error
         mixed += channels > 1
     lengths = np.array([len(part) for part in parts], dtype=np.int32)
-    partial = task.path.with_name(f"{task.path.name}.{uuid.uuid4().hex}")
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(task.path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(task.path) as draft, draft.open("wb") as file:
+        np.savez(file, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
     return len(task.rows)
 
 

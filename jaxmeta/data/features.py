@@ -3,6 +3,7 @@
 import functools
 import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -13,6 +14,8 @@ from scipy.sparse import csr_array
 VERSION = 1
 """Goes into the cache key: raise it whenever the same config and waveform would give other numbers."""
 
+_BLOCK = 8192
+"""Frames whose spectrum is in memory at once."""
 _LEAST_FRAMES = 4
 """Trimming never leaves fewer hops than this of a longer recording, so that a click does not become a word."""
 _DELTA_WIDTH = 9
@@ -59,6 +62,10 @@ class FeatureConfig:
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "n_mfcc"):
             value = getattr(self, name)
             _need(isinstance(value, int) and value >= 1, name, value, "is an integer of at least 1")
+        _need(self.n_fft <= 65_536, "n_fft", self.n_fft, "is at most 65,536")
+        _need(self.sample_rate <= 1_000_000, "sample_rate", self.sample_rate, "is at most 1,000,000 Hz")
+        bins = self.n_fft // 2 + 1
+        _need(self.n_mels <= bins, "n_mels", self.n_mels, f"is at most the bins of the transform, {bins}")
         _need(self.win_length <= self.n_fft, "win_length", self.win_length, f"is at most n_fft={self.n_fft}")
         _need(self.n_mfcc <= self.n_mels, "n_mfcc", self.n_mfcc, f"is at most n_mels={self.n_mels}")
         _need(self.deltas in (0, 1, 2), "deltas", self.deltas, "is 0, 1 or 2")
@@ -116,7 +123,11 @@ def extract(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
 
 
 def statistics(frames: np.ndarray) -> Statistics:
-    """Mean and standard deviation of each feature over frames [T, F], computed in float64."""
+    """Mean and standard deviation of each feature over frames [T, F], computed in float64.
+
+    >>> statistics(np.array([[1.0, 5.0], [3.0, 5.0]])).mean.tolist()
+    [2.0, 5.0]
+    """
     mean = frames.mean(axis=0, dtype=np.float64)
     std = frames.std(axis=0, dtype=np.float64)
     return Statistics(mean.astype(np.float32), np.where(std < _LEAST_DEVIATION, 1.0, std).astype(np.float32))
@@ -153,22 +164,49 @@ def _mel_power(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
     frames = 1 + len(waveform) // config.hop_length
     if len(waveform) < config.n_fft:
         waveform = np.pad(waveform, (0, config.n_fft - len(waveform)))
-    spectrum = librosa.stft(
-        waveform, n_fft=config.n_fft, hop_length=config.hop_length, win_length=config.win_length, pad_mode="constant"
-    )[:, :frames]
     filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
-    with np.errstate(over="ignore"):  # `extract` refuses what is not finite, and says why.
-        return filters @ (spectrum.real**2 + spectrum.imag**2)
+    blocks = []
+    for block in _blocks(waveform, config):
+        spectrum = librosa.stft(
+            block, n_fft=config.n_fft, hop_length=config.hop_length, win_length=config.win_length, center=False
+        )
+        with np.errstate(over="ignore"):  # `extract` refuses what is not finite, and says why.
+            blocks.append(filters @ (spectrum.real**2 + spectrum.imag**2))
+    return np.concatenate(blocks, axis=1)[:, :frames]
+
+
+def _blocks(waveform: np.ndarray, config: FeatureConfig) -> Iterator[np.ndarray]:
+    """The samples of `_BLOCK` frames at a time, centred on multiples of the hop; all of an hour is a gigabyte."""
+    waveform = np.pad(waveform, config.n_fft // 2)
+    frames = 1 + (len(waveform) - config.n_fft) // config.hop_length
+    for first in range(0, frames, _BLOCK):
+        last = min(first + _BLOCK, frames) - 1
+        yield waveform[first * config.hop_length : last * config.hop_length + config.n_fft]
 
 
 def _trim(waveform: np.ndarray, trim_db: float, config: FeatureConfig) -> np.ndarray:
-    """Cuts silence at both ends, but keeps at least a few hops around what is left."""
-    _, (start, stop) = librosa.effects.trim(
-        waveform, top_db=trim_db, frame_length=config.n_fft, hop_length=config.hop_length
-    )
+    """Cuts silence at both ends, but keeps at least a few hops around what is left; by frames as librosa does."""
+    if len(waveform) <= _BLOCK * config.hop_length:
+        _, (start, stop) = librosa.effects.trim(
+            waveform, top_db=trim_db, frame_length=config.n_fft, hop_length=config.hop_length
+        )
+    else:
+        start, stop = _loud(waveform, trim_db, config)
     least = min(len(waveform), _LEAST_FRAMES * config.hop_length)
     start = max(0, min(start, (start + stop - least) // 2, len(waveform) - least))
     return waveform[start : max(stop, start + least)]
+
+
+def _loud(waveform: np.ndarray, trim_db: float, config: FeatureConfig) -> tuple[int, int]:
+    """Where a long waveform is not silent: what `librosa.effects.trim` finds, in blocks."""
+    levels = np.concatenate([
+        librosa.feature.rms(y=block, frame_length=config.n_fft, hop_length=config.hop_length, center=False)[0]
+        for block in _blocks(waveform, config)
+    ])  # fmt: skip
+    loud = np.flatnonzero(librosa.amplitude_to_db(levels, ref=np.max, top_db=None) > -trim_db)
+    if not len(loud):
+        return 0, 0
+    return int(loud[0]) * config.hop_length, min(len(waveform), (int(loud[-1]) + 1) * config.hop_length)
 
 
 def _need(condition: bool, name: str, value: object, rule: str) -> None:

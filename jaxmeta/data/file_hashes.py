@@ -4,23 +4,17 @@ import hashlib
 import json
 import os
 import time
-import uuid
 from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.durable import replacing
+from jaxmeta.folders import cache_home
 from jaxmeta.progress import progress_bar
 
 _SETTLED = 2.0
 """Seconds: a file changed more recently may change again within the resolution of its time stamps."""
 _BLOCK = 64
 """Files between two reports of progress."""
-
-
-def cache_home() -> Path:
-    """The cache folder: $JAXMETA_HOME, else $XDG_CACHE_HOME/jaxmeta, else ~/.cache/jaxmeta."""
-    if home := os.environ.get("JAXMETA_HOME"):
-        return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxmeta"
 
 
 def content_hashes(manifest: Manifest, *, progress: bool = True) -> list[str]:
@@ -64,9 +58,5 @@ def _read_index(path: Path) -> dict[str, list]:
 
 def _write_index(path: Path, known: dict[str, list]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(json.dumps(known))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, flush=False) as draft:
+        draft.write_text(json.dumps(known))

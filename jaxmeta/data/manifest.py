@@ -7,13 +7,15 @@ folder, any other columns free. Every column is kept as strings.
 import csv
 import io
 import os
+import shutil
 import stat
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxmeta.durable import replacing
 
 
 class ManifestError(ValueError):
@@ -83,18 +85,28 @@ def write_manifest(folder: str | os.PathLike[str], columns: Mapping[str, Sequenc
         raise ManifestError(f"{path}: needs a file_name column and columns of one length above 0, got {sizes}.")
     _check_distinct(path, [str(name) for name in columns["file_name"]])
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".metadata.{uuid.uuid4().hex}.csv")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
     return path
+
+
+def copy_recordings(source: Path, target: Path, columns: Mapping[str, Sequence[str] | np.ndarray]) -> Path:
+    """Copies some recordings into a folder of their own, numbered from 01, with a manifest; returns that folder.
+
+    Args:
+      source: the folder that file names are relative to.
+      target: made if it does not exist.
+      columns: what the manifest shall say of them; must hold `file_name`, their names in `source`.
+    """
+    files = [source / str(name) for name in columns["file_name"]]
+    names = [f"{number:02d}{file.suffix}" for number, file in enumerate(files, 1)]
+    target.mkdir(parents=True, exist_ok=True)
+    for file, name in zip(files, names, strict=True):
+        shutil.copyfile(file, target / name)
+    write_manifest(target, {**columns, "file_name": names})
+    return target
 
 
 def _where(path: Path, row: int) -> str:

@@ -1,13 +1,20 @@
-"""Audio files that somebody gives, as features of a network that was trained on others."""
+"""Features of audio files that a user gives, as a trained network expects them."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import librosa
 import numpy as np
 import soundfile
 
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract
+
+SILENT = 1e-4
+"""Root mean square of 25 ms below which nobody speaks, where 1 is full scale (-80 dB)."""
+QUIET_DB = 40.0
+"""A stretch this far below the loudest one holds no speech either."""
 
 
 def read_features(
@@ -16,6 +23,7 @@ def read_features(
     where: Callable[[int], str] | None = None,
     *,
     resample: bool = False,
+    least_sound: float = 0.0,
 ) -> list[np.ndarray]:
     """Features [T, F] of each file, T at least 1, as a network wants them.
 
@@ -24,10 +32,11 @@ def read_features(
       files: audio files.
       where: names the row of a file for errors.
       resample: take other sample rates too; a lower one lacks the upper bands that the network was trained with.
+      least_sound: seconds that are not silent, which every file must have.
     Raises:
-      AudioError: a file cannot be used, or has another sample rate; names it.
+      AudioError: a file cannot be used, has another sample rate, or is silent; names it.
     """
-    rate, found = config.sample_rate, []
+    rate, features = config.sample_rate, []
     for index, file in enumerate(files):
         place = f"{file}" if where is None else f"{where(index)}: {file}"
         try:
@@ -35,7 +44,38 @@ def read_features(
             own = soundfile.info(file).samplerate
             if own != rate and not resample:
                 raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
-            found.append(extract(waveform, config))
+            if least_sound and (heard := sounding_seconds(waveform, rate)) < least_sound:
+                raise AudioError(
+                    f"is silent but for {heard:.2f} s, and {least_sound:g} s of speech are needed; record it again."
+                )
+            features.append(extract(waveform, config))
         except ValueError as error:
             raise AudioError(f"{place}: {error}") from error
-    return found
+    return features
+
+
+def sounding_seconds(waveform: np.ndarray, sample_rate: int) -> float:
+    """Seconds of a waveform [S] that are neither silent nor far quieter than its loudest part.
+
+    >>> tone = np.sin(np.arange(16_000) / 5)
+    >>> round(sounding_seconds(np.concatenate([tone, 0 * tone]), 16_000), 1)
+    1.0
+    """
+    frame, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
+    if len(waveform) < frame:
+        return 0.0
+    levels = librosa.feature.rms(y=waveform, frame_length=frame, hop_length=hop, center=False)[0]
+    return float((levels > max(SILENT, levels.max() * 10 ** (-QUIET_DB / 20))).sum() * hop / sample_rate)
+
+
+def first_copies(features: Sequence[np.ndarray]) -> list[int]:
+    """For each recording the first one that sounds the same to the last bit: itself, unless it is a copy.
+
+    >>> first_copies([np.ones((2, 3)), np.zeros((2, 3)), np.ones((2, 3))])
+    [0, 1, 0]
+    """
+    first: dict[tuple[int, bytes], int] = {}
+    return [
+        first.setdefault((len(frames), hashlib.sha256(frames.tobytes()).digest()), row)
+        for row, frames in enumerate(features)
+    ]

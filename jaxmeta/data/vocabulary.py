@@ -1,22 +1,24 @@
-"""What a recogniser writes: the characters or words of its transcripts, as classes.
+"""The vocabulary of a recogniser: the characters or words of transcripts, numbered as classes.
 
-Class 0 is nobody's: the blank of CTC, and in an attention decoder the start and the end of a sentence. Unit i is class
-i + 1. Case is kept as it is: a script that wants one case folds its transcripts itself, before it builds or encodes.
+Class 0 is no unit: it is the blank of CTC, and in an attention decoder the start and the end of a sentence. Unit i is
+class i + 1. Case stays as it is: a script that wants one case folds its transcripts before it builds or encodes.
 """
 
 import functools
 import json
 import os
 import unicodedata
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from jaxmeta.cards import read_card
 from jaxmeta.data.sampling.padding import round_up
+from jaxmeta.durable import write_text
+from jaxmeta.padding import pad_rows
 from jaxmeta.types import Ragged
 
 Level = Literal["character", "word"]
@@ -82,11 +84,7 @@ class Vocabulary:
                 raise ValueError(f"{where(row)}: {error}") from None
             if not rows[-1].size:
                 raise ValueError(f"{where(row)}: the text is empty; write it, or leave the row out.")
-        lengths: Any = np.array([len(row) for row in rows], np.int32)
-        values: Any = np.zeros((len(rows), int(round_up(lengths.max(initial=1)))), np.int32)
-        for padded, labels in zip(values, rows, strict=True):
-            padded[: len(labels)] = labels
-        return Ragged(values, lengths)
+        return pad_rows(rows, int(round_up(max(map(len, rows)))))
 
     def decode(self, labels: Sequence[int] | np.ndarray) -> str:
         """The text of classes [L], the inverse of `encode`.
@@ -112,17 +110,8 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the vocabulary as a JSON file (`vocabulary.json` by custom) in one step."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         content = {"format": _FORMAT, "level": self.level, "units": self.units}
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(content, ensure_ascii=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(Path(path), json.dumps(content, ensure_ascii=False) + "\n")
 
     @functools.cached_property
     def _classes(self) -> dict[str, int]:
@@ -140,6 +129,10 @@ def build_vocabulary(transcripts: Iterable[str], *, level: Level = "character") 
     A combining mark that no precomposed character has (an Arabic vowel sign, say) is a unit of its own.
     Raises:
       ValueError: the texts hold no characters, or another level.
+
+    >>> vocabulary = build_vocabulary(["on off"])
+    >>> vocabulary.units, vocabulary.encode("no").tolist(), vocabulary.decode([3, 4])
+    ((' ', 'f', 'n', 'o'), [3, 4], 'no')
     """
     units = sorted({unit for text in transcripts for unit in _split(normalise(str(text)), level)})
     return Vocabulary(tuple(units), level)
@@ -151,15 +144,9 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
     Raises:
       ValueError: no such file, or it is not such a file, or damaged; names it.
     """
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise ValueError(
-            f"{path}: cannot be read ({error.strerror}); give a file that Vocabulary.save wrote."
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); the file is damaged, copy or build it again.") from None
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+    path = Path(path)
+    content = read_card(path, "give a file that Vocabulary.save wrote, or build it again")
+    if content.get("format") != _FORMAT:
         raise ValueError(f'{path}: not a vocabulary of "format": {_FORMAT}; build it again with this version.')
     units = content.get("units")
     if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
@@ -171,7 +158,11 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
 
 
 def normalise(text: str) -> str:
-    """The text in Unicode NFC, with single spaces for runs of white space, and none at the ends. Case stays."""
+    """The text in Unicode NFC, with single spaces for runs of white space, and none at the ends. Case stays.
+
+    >>> normalise("  light   on ")
+    'light on'
+    """
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

@@ -8,7 +8,11 @@ from jaxmeta.data.corpus import Corpus
 
 
 def starts(length: int, frames: int, hop: int) -> list[int]:
-    """First frames of the stretches of one recording, as `windows` cuts it."""
+    """First frames of the stretches of one recording, as `windows` cuts it.
+
+    >>> starts(length=25, frames=10, hop=5)
+    [0, 5, 10, 15]
+    """
     last = max(length - frames, 0)
     return [min(number * hop, last) for number in range(1 - (-last // hop))]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,15 +14,26 @@ import numpy as np
 from jaxmeta.data.augmentation.banks import coloured_noise, noise_bank
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.features import FeatureConfig, extract
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
 from jaxmeta.data.synthesis.lexicon import letters
+from jaxmeta.folders import cache_home, data_folders, has_data
 from jaxmeta.progress import progress_bar
 
 FEATURES = FeatureConfig(kind="logmel", n_mels=64, hop_length=160, trim_db=30.0, normalize="none")
 """Levels are kept, for augmentation adds noise to them; the networks standardise each clip themselves."""
 SYNTHESISED = "synthesised"
 """What the built-in corpus is called among the others."""
+CORPORA = ("zh_en_words", "ar_commands")
+"""Recordings that experiments train on and are tested by, where JAXMETA_DATA has them."""
+NOISES = ("noise_long", "noise_esc10")
+"""Noise that experiments mix into training clips, where JAXMETA_DATA has it."""
+SPELLINGS = {
+    "zh_en_words": ("zhongguo", "shuzi", "beijing", "zonggong", "fandian", "shanghai", "shibie", "yuyin", "yuyan",
+                    "fudan", "shanghang"),
+    "ar_commands": ("تعطيل", "حرك", "اثنان", "اثنين", "تصغير", "يسار", "توقف", "قف", "اربعة", "ثمانية", "ستة",
+                    "التالي"),
+}  # fmt: skip
+"""Test words of corpora as a synthesiser might be given them, where that is not how the corpus writes them."""
 
 
 class Words(NamedTuple):
@@ -38,16 +50,14 @@ class Words(NamedTuple):
     """Of the manifests."""
 
 
-def load_words(
-    folders: Sequence[Path], *, invented: int | None = None, exclude: Iterable[str] = (), seed: int = 0
-) -> Words:
+def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: int = 0) -> Words:
     """Training words by training speakers, with synthesised words added or alone, and test words by test speakers.
 
     Args:
       folders: manifests with the column `label` (the word) and perhaps `speaker`, `split` (of speakers) and
         `word_split` (of words); without the latter two, words and speakers are held out at random, as `with_splits`.
-      invented: words that are invented for the built-in corpus (extra "synth"); None: no synthesised speech.
-      exclude: texts that are not synthesised, besides the test words of the folders: other spellings of these.
+      invented: words that are invented for the built-in corpus (extra "synth"); None: no synthesised speech. Test words
+        of the folders, and their `SPELLINGS`, are not synthesised.
       seed: of the synthesised speech, and of what is held out.
     Raises:
       ValueError: neither folders nor synthesised speech; two folders of one name; columns that do not fit.
@@ -64,7 +74,7 @@ def load_words(
     parts = [corpus.with_column("pool", "recorded") for corpus in recorded]
     whole, places = dict(real), dict(zip(names, folders, strict=False))
     if invented is not None:
-        heldout = sorted({*exclude, *_test_words(real.values())}) if real else ()
+        heldout = sorted({*_test_words(real.values()), *(word for name in real for word in SPELLINGS.get(name, ()))})
         places[SYNTHESISED] = _synthesise(invented, heldout, seed)
         whole[SYNTHESISED] = load_corpus(places[SYNTHESISED], FEATURES).with_column("corpus", SYNTHESISED)
         spoken = rows(whole[SYNTHESISED], "train")
@@ -78,6 +88,25 @@ def load_words(
         {name: corpus.fingerprint for name, corpus in whole.items()},
         places,
     )
+
+
+def find_corpora(names: Sequence[str] = ()) -> list[Path]:
+    """Folders of manifests: paths as they are, names under JAXMETA_DATA; with no names, `CORPORA` where all are there.
+
+    Raises:
+      ValueError: a named corpus is in neither place, or two have the same name.
+    """
+    if not names:
+        return data_folders(*CORPORA) if has_data(*CORPORA) else []
+    folders = [_find(name) for name in names]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"corpora={tuple(names)} name a folder twice; results are told apart by its last part.")
+    return folders
+
+
+def find_noise() -> list[Path]:
+    """Folders of `NOISES` under JAXMETA_DATA, as far as they are there."""
+    return [folder for name in NOISES if has_data(name) for folder in data_folders(name)]
 
 
 def with_splits(corpus: Corpus, name: str, seed: int) -> Corpus:
@@ -122,6 +151,14 @@ def noise_features(folders: Sequence[Path] = (), *, features: FeatureConfig = FE
     """
     stretches = np.concatenate([noise_bank(each, 2.0) for each in folders] or [coloured_noise(64, 2.0, seed=seed)])
     return np.stack([extract(stretch, replace(features, trim_db=None)) for stretch in stretches])
+
+
+def _find(name: str) -> Path:
+    home = os.environ.get("JAXMETA_DATA")
+    for folder in (Path(name), Path(home or ".", name)):
+        if folder.exists():
+            return folder.resolve()
+    raise ValueError(f"corpora={name!r} is neither a folder nor under JAXMETA_DATA={home!r}; check the name.")
 
 
 def _validation(corpus: Corpus) -> Corpus:

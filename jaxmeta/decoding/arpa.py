@@ -91,17 +91,17 @@ def _tree(name: str, words: dict[bytes, int], tables: list[Table]) -> BackOff:
     keys, values, shorter = np.arange(size), [tables[0][1]], np.zeros(size + 1, np.int64)
     for order, (rows, table) in enumerate(tables[1:], start=2):
         try:
-            found = np.array([[words[word] for word in row] for row in rows], np.int64).reshape(len(rows), order)
+            numbers = np.array([[words[word] for word in row] for row in rows], np.int64).reshape(len(rows), order)
         except KeyError as error:
             _refuse(name, f"{error} is in a gram of {order} words, and no unigram")
-        start = found[:, 0] + 1
-        for column in found[:, 1:-1].T:
+        start = numbers[:, 0] + 1
+        for column in numbers[:, 1:-1].T:
             start, listed = _look_up(keys, start * size + column)
             if not listed.all():
                 _refuse(name, f"the start of a gram of {order} words is not listed, as {rows[int(np.argmin(listed))]}")
-        own = start * size + found[:, -1]
+        own = start * size + numbers[:, -1]
         place = np.argsort(own)
-        own, start, last = own[place], start[place], found[place, -1]
+        own, start, last = own[place], start[place], numbers[place, -1]
         if (np.diff(own) == 0).any():
             _refuse(name, f"a gram of {order} words is listed twice")
         # Shorten the start until it is listed with the last word after it.

@@ -146,10 +146,10 @@ def _check(score: Score, rows: int, longest: int, beam: int) -> jnp.dtype:
     if min(rows, longest, beam) < 1:
         raise ValueError(f"rows={rows}, longest={longest}, beam={beam}: give numbers of 1 or more.")
     prefixes = (rows * beam, longest + 1)
-    found = jax.eval_shape(score, jax.ShapeDtypeStruct(prefixes, jnp.int32))
-    if len(found.shape) != 3 or found.shape[:2] != prefixes or found.shape[2] < 2:
+    scores = jax.eval_shape(score, jax.ShapeDtypeStruct(prefixes, jnp.int32))
+    if len(scores.shape) != 3 or scores.shape[:2] != prefixes or scores.shape[2] < 2:
         raise ValueError(
             f"score must map prefixes {list(prefixes)} to log-probabilities {[*prefixes, 'C']}, C of 2 or more, got "
-            f"{list(found.shape)}; is each row repeated for its {beam} hypotheses?"
+            f"{list(scores.shape)}; is each row repeated for its {beam} hypotheses?"
         )
-    return jnp.promote_types(found.dtype, jnp.float32)
+    return jnp.promote_types(scores.dtype, jnp.float32)

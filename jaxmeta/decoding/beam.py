@@ -109,9 +109,9 @@ def _hypothesis(task: SearchTask, text: tuple[int, ...], score: float) -> Hypoth
     return Hypothesis(said, labels, score)
 
 
-def _possible(found: list[Hypothesis]) -> list[Hypothesis]:
+def _possible(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     """Those of log-likelihood above that of an impossible one; flashlight orders equal scores by chance."""
-    possible = [hypothesis for hypothesis in found if hypothesis.score > _IMPOSSIBLE / 2]
+    possible = [hypothesis for hypothesis in hypotheses if hypothesis.score > _IMPOSSIBLE / 2]
     return sorted(possible, key=lambda hypothesis: (-hypothesis.score, hypothesis.words, hypothesis.labels))
 
 

@@ -26,6 +26,10 @@ def bootstrap_rate(
       ValueError: fewer than two groups, one without any reference, or arguments out of range.
     Source: Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation", eq. 4 to
       6. Differs: what is drawn are speakers.
+
+    >>> edits = Edits(np.array([0, 2]), np.array([0, 0]), np.array([0, 0]), np.array([4, 4]))
+    >>> bootstrap_rate(edits, ["anna", "ben"]).value
+    25.0
     """
     rates = _resampled_rates([edits], groups, resamples, seed)[0]
     return percentile_interval(error_rate(edits), rates, confidence)

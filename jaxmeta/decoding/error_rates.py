@@ -35,6 +35,9 @@ def word_edits(references: Sequence[str], hypotheses: Sequence[str]) -> Edits:
       hypotheses: R texts that were recognised, in the same order.
     Raises:
       ValueError: as many references as hypotheses are needed, and at least one.
+
+    >>> word_edits(["turn the light on"], ["turn light off"]).deletions.tolist()
+    [1]
     """
     pairs = _normalised(references, hypotheses)
     return _edits(jiwer.process_words(*pairs))
@@ -45,6 +48,9 @@ def character_edits(references: Sequence[str], hypotheses: Sequence[str]) -> Edi
 
     Runs of white space count as one space, and those at the ends not at all. A character is a code point of NFC: an
     accent that NFC cannot join to its letter counts for itself.
+
+    >>> error_rate(character_edits(["abcd"], ["abxd"]))
+    25.0
     """
     pairs = _normalised(references, hypotheses)
     return _edits(jiwer.process_characters(*pairs))
@@ -55,6 +61,9 @@ def error_rate(edits: Edits) -> float:
 
     Raises:
       ValueError: the references are empty, all of them.
+
+    >>> error_rate(word_edits(["turn the light on", "stop"], ["turn light off", "stop"]))
+    40.0
     """
     total = int(edits.reference.sum())
     if total == 0:

@@ -3,11 +3,12 @@
 import itertools
 import math
 import os
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from jaxmeta.durable import write_text
 
 Gram = tuple[str, ...]
 
@@ -44,6 +45,10 @@ def train_ngram(sentences: Sequence[Sequence[str]], order: int) -> NGram:
       ValueError: no sentence as long as the order needs, order below 2, or a word that an ARPA file cannot hold.
     Source: Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling", section 3;
       <s>, </s> and <unk> as in Heafield et al. 2013, "Scalable modified Kneser-Ney language model estimation".
+
+    >>> ngram = train_ngram([["light", "on"], ["light", "off"]], order=2)
+    >>> probability(ngram, ["light"], "on") == probability(ngram, ["light"], "off")
+    True
     """
     if order < 2:
         raise ValueError(f"order={order} is out of range; give 2 (pairs of words) or more.")
@@ -68,7 +73,12 @@ def train_ngram(sentences: Sequence[Sequence[str]], order: int) -> NGram:
 
 
 def probability(ngram: NGram, context: Sequence[str], word: str) -> float:
-    """Probability of a word, or </s>, after others; <s> as the first of these stands for the start of a sentence."""
+    """Probability of a word, or </s>, after others; <s> as the first of these stands for the start of a sentence.
+
+    >>> ngram = train_ngram([["light", "on"], ["light", "on"]], order=2)
+    >>> probability(ngram, ["light"], "on") > probability(ngram, ["on"], "light")
+    True
+    """
     if (word,) not in ngram.probabilities:
         word = UNKNOWN
     history = tuple(context)[max(0, len(context) - ngram.order + 1) :]
@@ -80,7 +90,12 @@ def probability(ngram: NGram, context: Sequence[str], word: str) -> float:
 
 
 def log_probability(ngram: NGram, sentence: Sequence[str]) -> float:
-    """Log-probability of a whole sentence and its end, in nats."""
+    """Log-probability of a whole sentence and its end, in nats.
+
+    >>> ngram = train_ngram([["light", "on"], ["light", "off"]], order=2)
+    >>> log_probability(ngram, ["light", "on"]) > log_probability(ngram, ["on", "light"])
+    True
+    """
     padded = (START, *sentence, END)
     return sum(math.log(probability(ngram, padded[:end], padded[end])) for end in range(1, len(padded)))
 
@@ -100,16 +115,7 @@ def write_arpa(ngram: NGram, path: str | os.PathLike[str]) -> None:
     lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(levels, start=1)), ""]
     for n, grams in enumerate(levels, start=1):
         lines += [f"\\{n}-grams:", *grams, ""]
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join([*lines, "\\end\\", ""]))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(Path(path), "\n".join([*lines, "\\end\\", ""]))
 
 
 def arpa_words(path: str | os.PathLike[str]) -> set[str]:
@@ -176,6 +182,6 @@ def _discounts(grams: Mapping[Gram, int]) -> tuple[float, ...]:
     if not all(of[count] for count in (1, 2, 3)):
         return (0.0, *_FALLBACK)
     y = of[1] / (of[1] + 2 * of[2])
-    found = tuple(count - (count + 1) * y * of[count + 1] / of[count] for count in (1, 2, 3))
-    in_range = all(0 < discount < count for count, discount in enumerate(found, start=1))
-    return (0.0, *(found if in_range else _FALLBACK))
+    discounts = tuple(count - (count + 1) * y * of[count + 1] / of[count] for count in (1, 2, 3))
+    in_range = all(0 < discount < count for count, discount in enumerate(discounts, start=1))
+    return (0.0, *(discounts if in_range else _FALLBACK))

@@ -90,9 +90,9 @@ def search(frames, graph, model, start, end, beam, threshold, weight, space):
         _prune(scores, beam)
         while used + beam > len(tree):
             tree = np.concatenate((tree, np.empty_like(tree)))
-        used, kept, sources, blank, label = _keep(tree, used, rows, scores, starts, graph, model)
-        starts, gains = _gains(tree, kept, sources, starts, gains, graph, model, weight)
-        rows = kept
+        used, alive, sources, blank, label = _keep(tree, used, rows, scores, starts, graph, model)
+        starts, gains = _gains(tree, alive, sources, starts, gains, graph, model, weight)
+        rows = alive
     return tree, rows, _finish(tree, rows, blank, label, model, end, threshold, weight)
 
 
@@ -205,12 +205,12 @@ def _keep(tree, used, rows, scores, starts, graph, model):
     size = 0
     for score in scores:
         size += score > -np.inf
-    kept, sources, blank, label = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), np.empty(size)
+    alive, sources, blank, label = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), np.empty(size)
     size = 0
     for row in range(count):
         tree[rows[row], ROW] = -1
         if max(scores[2 * row], scores[2 * row + 1]) > -np.inf:
-            kept[size], sources[size], blank[size], label[size] = rows[row], row, scores[2 * row], scores[2 * row + 1]
+            alive[size], sources[size], blank[size], label[size] = rows[row], row, scores[2 * row], scores[2 * row + 1]
             size += 1
     for row in range(count):
         for arc in range(starts[row + 1] - starts[row]):
@@ -223,11 +223,11 @@ def _keep(tree, used, rows, scores, starts, graph, model):
                     child = used
                     used += 1
                     _grow(tree, rows[row], child, arc, graph, model)
-                kept[size], sources[size], blank[size], label[size] = child, -1, -np.inf, score
+                alive[size], sources[size], blank[size], label[size] = child, -1, -np.inf, score
                 size += 1
     for row in range(size):
-        tree[kept[row], ROW] = row
-    return used, kept[:size], sources[:size], blank[:size], label[:size]
+        tree[alive[row], ROW] = row
+    return used, alive[:size], sources[:size], blank[:size], label[:size]
 
 
 @numba.njit

@@ -1,4 +1,4 @@
-"""What beam search is asked for, whichever library does it."""
+"""The arguments of a beam search, whichever library runs it."""
 
 import os
 from collections.abc import Callable

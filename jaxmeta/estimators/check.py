@@ -1,4 +1,4 @@
-"""Does an estimator that claims to be exact agree with unrolling, on this model and this loss?"""
+"""Compares an estimator with unrolling, on a given model and loss."""
 
 import math
 from collections.abc import Callable
@@ -49,8 +49,8 @@ def check_estimator(
         exact, checked = (_meta_gradient(learner(estimator=each), arguments) for each in (unrolled(), estimator))
         total = math.sqrt(sum(float(np.sum(np.square(leaf))) for leaf in jax.tree.leaves(exact)))
         errors = {
-            path: _relative(one, other, total)
-            for (path, other), one in zip(tree.named(exact).items(), jax.tree.leaves(checked), strict=True)
+            path: _relative(approximate, other, total)
+            for (path, other), approximate in zip(tree.named(exact).items(), jax.tree.leaves(checked), strict=True)
         }
     # A NaN is not within any tolerance.
     return {path: error for path, error in errors.items() if not error <= tolerance}

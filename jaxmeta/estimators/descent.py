@@ -31,6 +31,8 @@ def unrolled(remat: int | None = None) -> Estimator:
     Raises:
       ValueError: remat below 1; at trace time, an inner optimizer whose update has no derivative.
     Source: Finn et al. 2017 (arXiv 1703.03400); recomputation: Chen et al. 2016 (arXiv 1604.06174).
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5, estimator=unrolled())
     """
     _check_remat(remat)
     return lambda inner: descend(inner, [(_exact, inner.steps)], remat)
@@ -41,6 +43,8 @@ def first_order() -> Estimator:
 
     Stops the gradient, not the step, so d fast / d rate survives where the inner optimizer's rates are learned.
     Source: FOMAML, Finn et al. 2017, section 5.2.
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5, estimator=first_order())
     """
     return lambda inner: descend(inner, [(_stopped, inner.steps)])
 
@@ -54,6 +58,8 @@ def truncated(last: int) -> Estimator:
       ValueError: when the learner is built, if last is negative or above its steps.
     Source: truncated back-propagation, Shaban et al. 2019 (arXiv 1810.10667). Differs: gradients before the
       truncation are stopped but the steps are not, so the initialisation keeps its identity path.
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5, estimator=truncated(last=2))
     """
 
     def estimator(inner: Inner) -> Solve:
@@ -77,6 +83,8 @@ def mixed_mode(remat: int | None = None) -> Estimator:
       remat: as in `unrolled`; what is saved here are copies of fast. What remains are the activations of a single
         gradient, which the model can recompute: wrap its blocks in jax.checkpoint, or nn.remat in linen.
     Source: MixFlow-MG, Kemaev et al. 2025 (arXiv 2505.00793), eq. 8.
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5, estimator=mixed_mode())
     """
     _check_remat(remat)
     return lambda inner: descend(inner, [(_forward_over_reverse, inner.steps)], remat)

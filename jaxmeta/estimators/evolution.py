@@ -24,6 +24,8 @@ def evolution(sigma: float, pairs: int) -> Estimator:
       ValueError: sigma of 0 or less, or pairs below 1.
     Source: Salimans et al. 2017 (arXiv 1703.03864), section 2; antithetic pairs: section 2.1. Differs: smooths the map
       from params to fast, and the cotangent of fast that comes from the query loss is exact.
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5, estimator=evolution(0.1, 4))
     """
     check_smoothing("evolution", sigma, pairs)
 
@@ -37,8 +39,8 @@ def evolution(sigma: float, pairs: int) -> Estimator:
         def backward(arguments, cotangents):
             fast, params, state, support, key = arguments
 
-            def along(ahead: PyTree, behind: PyTree) -> Array:
-                return _inner_product(cotangents[0], ahead, behind)
+            def along(plus: PyTree, minus: PyTree) -> Array:
+                return _inner_product(cotangents[0], plus, minus)
 
             fast_bar, params_bar = smoothed_gradient(
                 lambda point: loop(*point, state, support, key)[0], along, (fast, params), sigma, pairs, key
@@ -63,7 +65,7 @@ def smoothed_gradient(
 
     Args:
       function: of a tree like point; leaves that it does not read get a gradient of zero, not of noise.
-      difference: (ahead, behind) -> scalar, linear in ahead - behind.
+      difference: (plus, minus) -> scalar, linear in plus - minus.
       point: leaves that are not floating-point stay as they are and get float0.
       sigma, pairs: as in `evolution`.
       key: of the noise e; it shares no random numbers with what function draws from the same key.
@@ -89,8 +91,8 @@ def smoothed_gradient(
 
         # A map, so that the function is compiled once for both.
         runs = jax.lax.map(run, jnp.array([sigma, -sigma]))
-        ahead, behind = (jax.tree.map(lambda leaf, i=i: leaf[i], runs) for i in (0, 1))
-        slope = difference(ahead, behind) / (2 * sigma * pairs)
+        plus, minus = (jax.tree.map(lambda leaf, i=i: leaf[i], runs) for i in (0, 1))
+        slope = difference(plus, minus) / (2 * sigma * pairs)
         return [t + slope.astype(t.dtype) * e.astype(t.dtype) for t, e in zip(total, noise, strict=True)], None
 
     total, _ = jax.lax.scan(add, [jnp.zeros(jnp.shape(leaf), _wide(leaf)) for leaf in noisy], jnp.arange(pairs))
@@ -112,13 +114,13 @@ def check_smoothing(name: str, sigma: float, pairs: int) -> None:
         raise ValueError(f"{name} needs sigma > 0 and pairs >= 1, got {sigma} and {pairs}.")
 
 
-def _inner_product(direction: PyTree, ahead: PyTree, behind: PyTree) -> Array:
+def _inner_product(direction: PyTree, plus: PyTree, minus: PyTree) -> Array:
     # Subtracts before it multiplies: the runs differ by little, and their products with direction by less.
     products = jax.tree.map(
         lambda v, a, b: jnp.sum(v.astype(_wide(v)) * (a.astype(_wide(a)) - b.astype(_wide(b)))),
         direction,
-        ahead,
-        behind,
+        plus,
+        minus,
     )
     return sum(jax.tree.leaves(products), jnp.zeros(()))
 

@@ -28,6 +28,9 @@ def implicit(solver: Solver) -> Estimator:
       ValueError: when the learner is built, unless its inner problem has proximal > 0.
     Source: Rajeswaran et al. 2019 (arXiv 1909.04630), lemma 1 and algorithm 2. Differs: the loss may depend on params
       that do not adapt, and on a differentiable batch, which get their share by the same theorem.
+
+    >>> solve = implicit(neumann(5, rate=0.1))
+    >>> learner = imaml(model, cross_entropy, optax.sgd(0.1), steps=5, strength=2.0, estimator=solve)
     """
 
     def estimator(inner: Inner) -> Solve:
@@ -62,10 +65,10 @@ def conjugate_gradients(iterations: int = 20, tolerance: float = 1e-6, warm: boo
         from jax.scipy.sparse.linalg import cg  # Here, so that importing jaxmeta stays as quick as importing jax.
 
         # Of dtypes, not arrays: a scalar that came from Python would count as less than its float64.
-        wide = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in jax.tree.leaves(v)))
+        dtype = jnp.result_type(jnp.float32, *(leaf.dtype for leaf in jax.tree.leaves(v)))
 
         def widen(u):
-            return jax.tree.map(lambda leaf: leaf.astype(wide), u)
+            return jax.tree.map(lambda leaf: leaf.astype(dtype), u)
 
         def narrow(u):
             return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), u, v)

@@ -1,6 +1,8 @@
-"""Few-shot episodes by embeddings alone, which prototypes need no more than: each recording is embedded once."""
+"""Few-shot accuracy of prototypical networks: each recording is embedded once, and episodes reuse the embeddings."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.losses import cross_entropy
-from jaxmeta.metrics import accuracy
+from jaxmeta.metrics import accuracy, mean_interval
 from jaxmeta.types import PyTree, Ragged
 
 EPISODES, WAYS, SHOTS, QUERIES = 600, 5, 5, 15
@@ -36,13 +38,34 @@ def accuracies(
     return np.concatenate([_classify(support[some], query[others]) for some, others in rows])
 
 
+def compare(
+    corpus: Corpus, embeddings: Mapping[str, np.ndarray], shots: Sequence[int], seed: int
+) -> list[dict[str, Any]]:
+    """Rows with the accuracy in percent of each network, and its change against the first one in the same episodes.
+
+    Args:
+      corpus: of the recordings, with the column `label`.
+      embeddings: name of the network -> of all recordings [R, D].
+      shots: recordings of each class to adapt to.
+      seed: of the draw.
+    """
+    rows = []
+    for each in shots:
+        scores = {name: 100 * accuracies(corpus, x, x, seed, shots=each) for name, x in embeddings.items()}
+        first = next(iter(scores.values()))
+        for name, score in scores.items():
+            row = {"shots": each, "network": name, "accuracy %": mean_interval(score)}
+            rows.append(row | {"change": mean_interval(score - first)})
+    return rows
+
+
 def embed(model: Model, params: PyTree, corpus: Corpus, size: int = 50) -> np.ndarray:
     """Embeddings of all recordings [R, D], in batches of one form."""
-    longest, found = int(round_up(corpus.length.max())), []
+    longest, batches = int(round_up(corpus.length.max())), []
     for start in range(0, len(corpus), size):
         rows = np.minimum(np.arange(start, start + size), len(corpus) - 1)
-        found.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
-    return np.concatenate(found)[: len(corpus)]
+        batches.append(np.asarray(_outputs(model, params, gather(corpus, rows, longest))))
+    return np.concatenate(batches)[: len(corpus)]
 
 
 @partial(jax.jit, static_argnames="model")
@@ -55,13 +78,13 @@ def _classify(support: jax.Array, query: jax.Array) -> jax.Array:
     """Accuracies [B] of tasks with embeddings [B, N, D], ordered by class."""
     learner = protonet(Model(lambda key, inputs: ({}, {}), _identity), cross_entropy, WAYS)
 
-    def one(support, query):
+    def of_task(support, query):
         labels, answers = (jnp.repeat(jnp.arange(WAYS), len(some) // WAYS) for some in (support, query))
         fast, _ = learner.adapt({}, {}, Batch(support, labels, jnp.ones(len(support))), jax.random.key(0))
-        kept = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
-        return accuracy(learner.predict({}, {}, kept, query, jax.random.key(0), False)[0], answers).mean()
+        stored = fast.astype(jnp.float16).astype(fast.dtype)  # as a user's prototypes are stored
+        return accuracy(learner.predict({}, {}, stored, query, jax.random.key(0), False)[0], answers).mean()
 
-    return jax.vmap(one)(support, query)
+    return jax.vmap(of_task)(support, query)
 
 
 def _identity(params, state, inputs, key, train):

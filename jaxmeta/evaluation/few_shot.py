@@ -94,13 +94,13 @@ def evaluate(tests: Sequence[Test], protocol: Protocol) -> list[dict]:
     are as many tests at a time as it has cores, for one test keeps hardly more than one of them busy.
     """
     code = source_digest(jaxmeta)
-    kept = {test.method.folder: ResultCache(test.method.folder) for test in tests}
+    caches = {test.method.folder: ResultCache(test.method.folder) for test in tests}
     keys = [
         [test.method.name, params_digest((test.method.params, test.method.state)), test.name, test.corpus.fingerprint,
          len(test.corpus), test.shots, test.steps, *protocol, code]
         for test in tests
     ]  # fmt: skip
-    todo = [index for index, test in enumerate(tests) if keys[index] not in kept[test.method.folder]]
+    todo = [index for index, test in enumerate(tests) if keys[index] not in caches[test.method.folder]]
     todo.sort(key=lambda index: _cost(tests[index]), reverse=True)  # so that no core waits for a long one at the end
     workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
     with (
@@ -112,10 +112,10 @@ def evaluate(tests: Sequence[Test], protocol: Protocol) -> list[dict]:
         def row(index: int) -> None:
             test = tests[index]
             encoding = encodings.get((test.method.name, test.name))
-            kept[test.method.folder].get(keys[index], lambda: _row(test, encoding, protocol, advance))
+            caches[test.method.folder].get(keys[index], lambda: _row(test, encoding, protocol, advance))
 
         list(pool.map(row, todo))
-    return [kept[test.method.folder].get(key, dict) for test, key in zip(tests, keys, strict=True)]
+    return [caches[test.method.folder].get(key, dict) for test, key in zip(tests, keys, strict=True)]
 
 
 def check_feasible(tested: Mapping[str, Corpus], shots: Sequence[int], protocol: Protocol) -> None:

@@ -1,4 +1,4 @@
-"""What a few-shot learner stands beside: the same network fine-tuned, and a floor that needs no training."""
+"""Baselines of few-shot learners: the same network fine-tuned, and a floor that needs no training."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import optax
 from jaxmeta import MetaLearner, Model, first_order, maml, protonet
 from jaxmeta.evaluation.few_shot import Method
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import standardise
 from jaxmeta.models.heads import Network
 from jaxmeta.models.layers import segment_pool
-from jaxmeta.models.words import standardise
 from jaxmeta.types import PyTree
 
 FINE_TUNING_RATE, FINE_TUNING_STEPS = 0.1, 5

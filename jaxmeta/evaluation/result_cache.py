@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmeta.training.durable import write_json
+from jaxmeta.durable import write_json
 from jaxmeta.types import PyTree
 
 

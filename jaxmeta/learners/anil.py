@@ -27,5 +27,10 @@ def anil(
     Raises:
       ValueError: at trace time, if no leaf lies under `head`, or every one does.
     Source: Raghu et al. 2020, section 4.1.
+
+    >>> learner = anil(model, cross_entropy, optax.sgd(0.1), steps=5)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['head/kernel']
     """
     return maml(model, loss, optimizer, steps, estimator, adapt_only=Under(head))

@@ -42,10 +42,10 @@ def averaging(learner: MetaLearner, members: int, space: Space = "probability") 
         return fast, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), info)
 
     def predict(params, state, fast, inputs, key, train):
-        def one(params, state, fast, key):
+        def by_member(params, state, fast, key):
             return learner.predict(params, state, fast, inputs, key, train)
 
-        outputs, state = jax.vmap(one)(params, state, fast, jax.random.split(key, members))
+        outputs, state = jax.vmap(by_member)(params, state, fast, jax.random.split(key, members))
         return average_predictions(outputs, space), state
 
     def meta_loss(params, state, episode, key):
@@ -107,12 +107,12 @@ def greedy(candidates: Sequence[PyTree], score: Callable[[PyTree], float]) -> tu
     """
     scores = [float(score(candidate)) for candidate in candidates]
     order = sorted(range(len(candidates)), key=lambda i: math.inf if math.isnan(scores[i]) else -scores[i])
-    kept, best = order[:1], scores[order[0]]
+    chosen, best = order[:1], scores[order[0]]
     for i in order[1:]:
-        together = float(score(uniform([candidates[j] for j in [*kept, i]])))
+        together = float(score(uniform([candidates[j] for j in [*chosen, i]])))
         if together >= best:
-            kept, best = [*kept, i], together
-    return uniform([candidates[j] for j in kept]), kept
+            chosen, best = [*chosen, i], together
+    return uniform([candidates[j] for j in chosen]), chosen
 
 
 def _check_space(space: str) -> None:

@@ -27,5 +27,10 @@ def boil(
     Raises:
       ValueError: at trace time, if no leaf lies under `head`, or every one does.
     Source: Oh et al. 2021, eq. 2.
+
+    >>> learner = boil(model, cross_entropy, optax.sgd(0.1), steps=5)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel']
     """
     return maml(model, loss, optimizer, steps, estimator, adapt_only=Outside(head))

@@ -46,6 +46,11 @@ def bootstrapped(
         of the leaves.
     Source: Flennerhag et al. 2022, section 3, with the squared distance as matching function. Differs: every step to
       the target is one on the query set.
+
+    >>> learner = bootstrapped(model, cross_entropy, optax.sgd(0.1), steps=5, extra=5, rate=0.1)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     if extra < 1 or not rate > 0:
         raise ValueError(f"bootstrapped needs extra >= 1 and rate > 0, got extra={extra} and rate={rate}.")

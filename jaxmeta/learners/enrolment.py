@@ -22,6 +22,11 @@ def enrolment(encoder: Model, loss: Loss, ways: int) -> MetaLearner:
       ValueError: support labels that are not integers in [0, C), or a class without a support example. Under jit and
         vmap values cannot be seen: there the prototypes concerned are NaN, and so is the loss of the task.
     Source: Chung et al. 2020, eq. 5.
+
+    >>> learner = enrolment(encoder, cross_entropy, ways=3)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> jax.eval_shape(learner.adapt, params, state, support, key)[0].shape
+    (3, 2)
     """
 
     def adapt(params, state, support, key):

@@ -23,6 +23,11 @@ def evolved(learner: MetaLearner, sigma: float, pairs: int) -> MetaLearner:
       ValueError: sigma of 0 or less, or pairs below 1.
     Source: Song et al. 2020, section 3. Differs: pairs share the random numbers of adaptation and of the query pass,
       which leaves less noise in their difference; state is that of the unperturbed params.
+
+    >>> learner = evolved(maml(model, cross_entropy, optax.sgd(0.1), steps=5), sigma=0.1, pairs=4)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     check_smoothing("evolved", sigma, pairs)
     meta_loss = jax.custom_vjp(learner.meta_loss)
@@ -34,7 +39,7 @@ def evolved(learner: MetaLearner, sigma: float, pairs: int) -> MetaLearner:
         params, state, episode, key = arguments
         gradient = smoothed_gradient(
             lambda params: learner.meta_loss(params, state, episode, key)[0],
-            lambda ahead, behind: cotangents[0] * (ahead - behind),
+            lambda plus, minus: cotangents[0] * (plus - minus),
             params,
             sigma,
             pairs,

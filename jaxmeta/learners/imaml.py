@@ -39,6 +39,11 @@ def imaml(
       ValueError: a strength of 0 or less; at trace time, if `adapt_only` selects none or all of the leaves.
     Source: Rajeswaran et al. 2019, algorithms 1 and 2. Differs: as in the paper but unlike its published code, the
       solver sees I + H / strength and no further damping.
+
+    >>> learner = imaml(model, cross_entropy, optax.sgd(0.1), steps=5, strength=2.0)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     if not strength > 0:
         raise ValueError(f"strength must be above 0, got {strength}; use maml for adaptation without a pull.")

@@ -34,11 +34,11 @@ def joint(learners: Mapping[str, MetaLearner]) -> MetaLearner:
 
     def adapt(params, state, support, key):
         _check(learners, support)
-        found = {
+        adapted = {
             name: learner.adapt(params, state, support[name], jax.random.fold_in(key, index))
             for index, (name, learner) in enumerate(learners.items())
         }
-        return {name: fast for name, (fast, _) in found.items()}, {name: info for name, (_, info) in found.items()}
+        return {name: fast for name, (fast, _) in adapted.items()}, {name: info for name, (_, info) in adapted.items()}
 
     def predict(params, state, fast, inputs, key, train):
         _check(learners, fast)
@@ -50,18 +50,18 @@ def joint(learners: Mapping[str, MetaLearner]) -> MetaLearner:
 
     def losses(take: Callable, params, state, episode, key) -> tuple[list[PyTree], PyTree]:
         """What `take` makes of each learner's meta loss, and the state after all of them."""
-        found = []
+        values = []
         for index, (name, learner) in enumerate(learners.items()):
             value, state = take(learner.meta_loss)(params, state, episode[name], jax.random.fold_in(key, index))
-            found.append(value)
-        return found, state
+            values.append(value)
+        return values, state
 
     @jax.custom_vjp
     def total(params, state, episode, key):
-        found, state = losses(lambda loss: loss, params, state, episode, key)
-        return sum(found), state
+        values, state = losses(lambda loss: loss, params, state, episode, key)
+        return sum(values), state
 
-    def ahead(params, state, episode, key):
+    def forward(params, state, episode, key):
         def differentiated(loss):
             def run(*arguments):
                 (value, state), gradient = jax.value_and_grad(loss, has_aux=True)(*arguments)
@@ -69,14 +69,14 @@ def joint(learners: Mapping[str, MetaLearner]) -> MetaLearner:
 
             return run
 
-        found, state = losses(differentiated, params, state, episode, key)
-        return (sum(value for value, _ in found), state), _balanced([gradient for _, gradient in found])
+        pairs, state = losses(differentiated, params, state, episode, key)
+        return (sum(value for value, _ in pairs), state), _balanced([gradient for _, gradient in pairs])
 
-    def back(gradient, cotangents):
+    def backward(gradient, cotangents):
         scale, _ = cotangents
         return jax.tree.map(lambda leaf: (scale * leaf).astype(leaf.dtype), gradient), None, None, None
 
-    total.defvjp(ahead, back)
+    total.defvjp(forward, backward)
 
     def meta_loss(params, state, episode, key):
         _check(learners, episode)

@@ -33,6 +33,11 @@ def maml(
     Raises:
       ValueError: at trace time, if `adapt_only` selects none or all of the leaves.
     Source: Finn et al. 2017, algorithm 2.
+
+    >>> learner = maml(model, cross_entropy, optax.sgd(0.1), steps=5)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     task = adapting(model, loss, adapt_only)
     solve = estimator(Inner(task.loss, lambda params: optimizer, steps))

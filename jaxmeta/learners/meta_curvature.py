@@ -39,6 +39,11 @@ def meta_curvature(
       ValueError: at trace time, if `adapt_only` selects none or all of the weights.
     Source: Park and Oliva 2019, section 3. Differs: height and width of a convolution have a matrix each, not one
       together; so has a bias, which elsewhere has one number for each entry.
+
+    >>> learner = meta_curvature(model, cross_entropy, rate=0.1, steps=5)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     task = adapting(model, loss, adapt_only)
 

@@ -36,6 +36,11 @@ def meta_sgd(
       ValueError: at trace time, if `adapt_only` selects none or all of the weights.
     Source: Li et al. 2017, algorithm 1. Differs: rates start at one value, not at random; any number of steps where
       the paper takes one.
+
+    >>> learner = meta_sgd(model, cross_entropy, rate=0.1, steps=5)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     task = adapting(model, loss, adapt_only)
 

@@ -1,4 +1,4 @@
-"""Leaves of a network that are others after every inner step, as the batch normalisation of MAML++.
+"""A network with copies of some weights for each inner step, such as the batch normalisation of MAML++.
 
 Antoniou, Edwards and Storkey 2019, "How to train your MAML" (arXiv 1810.09502), section 4: BNRS and BNWB.
 """
@@ -50,8 +50,8 @@ def per_step(model: Model, steps: int, copied: Callable[[str], bool] = batch_nor
     def on_copied(function, leaves, *others):
         """function(leaf, *others) where there are copies; elsewhere the last of these."""
 
-        def choose(path, *found):
-            return function(*found) if copied(tree.leaf_path(path)) else found[-1]
+        def choose(path, *leaves):
+            return function(*leaves) if copied(tree.leaf_path(path)) else leaves[-1]
 
         return jax.tree_util.tree_map_with_path(choose, leaves, *others)
 

@@ -39,6 +39,11 @@ def reptile(
     Source: Nichol et al. 2018, algorithm 2. Differs: every step uses the whole of the task's data, not a minibatch.
       Without a query set of its own, the meta-loss adapts to support and query together; `adapt` to the support set.
       State is that of one more pass over these data with the adapted weights, free where the state does not change.
+
+    >>> learner = reptile(model, cross_entropy, optax.sgd(0.1), steps=5)
+    >>> params, state = learner.init(key, support.inputs)
+    >>> tree.paths(jax.eval_shape(learner.adapt, params, state, support, key)[0])  # what adapts
+    ['body/kernel', 'head/kernel']
     """
     task = adapting(model, loss, adapt_only)
     solve = first_order()(Inner(task.loss, lambda params: optimizer, steps))

@@ -6,6 +6,7 @@ Lee 2022, "Listen, adapt, better WER" (arXiv 2203.14222).
 
 from collections.abc import Callable
 
+import jax
 import optax
 
 from jaxmeta import tree
@@ -42,3 +43,27 @@ def unlabelled(
         return solve(task.start(params), params, state, support, key)
 
     return MetaLearner(model.init, adapt, task.predict, after_adaptation(adapt, task.predict, loss))
+
+
+def each_utterance(learner: MetaLearner) -> MetaLearner:
+    """A learner that adapts to every utterance by itself, and predicts each from what adapted to it.
+
+    Its support set must be what it predicts: fast is one for each row [N, ...]. For the test only; `meta_loss` is that
+    of the learner.
+    """
+
+    def adapt(params, state, support, key):
+        return jax.vmap(lambda batch: learner.adapt(params, state, batch, key))(_rows(support))
+
+    def predict(params, state, fast, inputs, key, train):
+        def predict_row(own, row):
+            return learner.predict(params, state, own, row, key, train)[0]
+
+        return jax.tree.map(lambda leaf: leaf[:, 0], jax.vmap(predict_row)(fast, _rows(inputs))), state
+
+    return learner._replace(adapt=adapt, predict=predict)
+
+
+def _rows(batch):
+    """Leaves [N, ...] as N batches of one row, [N, 1, ...]."""
+    return jax.tree.map(lambda leaf: leaf[:, None], batch)

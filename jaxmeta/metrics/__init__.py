@@ -10,9 +10,9 @@ from jaxmeta.metrics.detection import (
     minimum_cost,
     rates_at,
 )
-from jaxmeta.metrics.intervals import Interval, percentile_interval
+from jaxmeta.metrics.intervals import Interval, interval_text, percentile_interval
 
 __all__ = [
     "Curve", "Interval", "Trials", "accuracy", "bootstrap_speakers", "detection_curve", "equal_error_rate",
-    "mean_interval", "minimum_cost", "percentile_interval", "rates_at",
+    "interval_text", "mean_interval", "minimum_cost", "percentile_interval", "rates_at",
 ]  # fmt: skip

@@ -49,6 +49,10 @@ def detection_curve(scores: np.ndarray, targets: np.ndarray) -> Curve:
       targets: [T] bool.
     Raises:
       ValueError: shapes that differ, a score that is not finite, no targets or no non-targets.
+
+    >>> curve = detection_curve(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]))
+    >>> curve.thresholds.tolist(), curve.false_rejects.tolist()
+    ([inf, 3.0, 2.0, 1.0], [1.0, 0.5, 0.5, 0.0])
     """
     scores, targets = np.asarray(scores), np.asarray(targets)
     if scores.ndim != 1 or targets.shape != scores.shape or targets.dtype != bool:
@@ -74,7 +78,11 @@ def detection_curve(scores: np.ndarray, targets: np.ndarray) -> Curve:
 
 
 def equal_error_rate(curve: Curve) -> float:
-    """The share at which false accepts and false rejects are equal, between the two nearest points on a line."""
+    """The share at which false accepts and false rejects are equal, between the two nearest points on a line.
+
+    >>> equal_error_rate(detection_curve(np.array([3.0, 2.0, 1.0, 0.0]), np.array([True, False, True, False])))
+    0.5
+    """
     gap = curve.false_accepts - curve.false_rejects
     after = int(np.argmax(gap >= 0))
     before = after - 1
@@ -92,6 +100,10 @@ def minimum_cost(curve: Curve, prior: float = 0.01, miss: float = 1.0, false_acc
     Raises:
       ValueError: an argument out of its range.
     Source: NIST 2016 Speaker Recognition Evaluation Plan, section 3.1, eq. 1 and 2.
+
+    >>> curve = detection_curve(np.array([3.0, 2.0, 1.0, 0.0]), np.array([True, False, True, False]))
+    >>> minimum_cost(curve, prior=0.5)
+    0.5
     """
     if not (0 < prior < 1 and miss > 0 and false_accept > 0):
         raise ValueError(f"prior in (0, 1) and costs above 0 are needed, got {prior}, {miss} and {false_accept}.")
@@ -101,7 +113,12 @@ def minimum_cost(curve: Curve, prior: float = 0.01, miss: float = 1.0, false_acc
 
 
 def rates_at(curve: Curve, threshold: float) -> tuple[float, float]:
-    """The shares of non-targets accepted and of targets rejected at a threshold."""
+    """The shares of non-targets accepted and of targets rejected at a threshold.
+
+    >>> curve = detection_curve(np.array([3.0, 2.0, 1.0, 0.0]), np.array([True, False, True, False]))
+    >>> rates_at(curve, 2.5)
+    (0.0, 0.5)
+    """
     point = int(np.searchsorted(-curve.thresholds, -threshold, side="right")) - 1
     return float(curve.false_accepts[max(point, 0)]), float(curve.false_rejects[max(point, 0)])
 
@@ -147,11 +164,11 @@ def bootstrap_speakers(
     entered = (drawn[:, claimed[~own]] * drawn[:, spoken[~own]]).astype(np.float32) @ accepted[~own]
     usable = (passed[:, -1] > 0) & (entered[:, -1] > 0)
     thresholds = np.append(np.inf, grid[::-1])
-    found = [
+    resampled = [
         figure(Curve(thresholds, np.append(0.0, others / others[-1]), np.append(1.0, 1 - targets / targets[-1])))
         for others, targets in zip(entered[usable], passed[usable], strict=True)
     ]
-    return percentile_interval(value, np.array(found), confidence)
+    return percentile_interval(value, np.array(resampled), confidence)
 
 
 def _parts(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,11 @@ def acoustic_encoder(
 
 
 def output_lengths(lengths: Any) -> Any:
-    """Frames of the logits for frames of the input, numbers or arrays of them; no transcript may need more."""
+    """Frames of the logits for frames of the input, numbers or arrays of them; no transcript may need more.
+
+    >>> output_lengths(100), output_lengths(101)
+    (25, 26)
+    """
     return -(-lengths // SUBSAMPLING)
 
 
@@ -112,8 +116,8 @@ class FrontEnd(nn.Module):
         values, lengths = standardise_rows(inputs)[..., None], inputs.lengths
         for name in ("Convolution_0", "Convolution_1"):
             # What a row's last frames see beyond it is zero, as it would be without padding.
-            kept = self.widths.get(f"front/{name}", self.channels)
-            values = nn.relu(Convolution(kept, strides=(2, 2), name=name)(values))
+            channels = self.widths.get(f"front/{name}", self.channels)
+            values = nn.relu(Convolution(channels, strides=(2, 2), name=name)(values))
             lengths = (lengths + 1) // 2
             values = apply_mask(values, lengths)
         return nn.Dense(self.width)(values.reshape(*values.shape[:2], -1)), lengths

@@ -13,7 +13,7 @@ Network = Callable[..., Model]
 
 
 def warm(network: Network, params: PyTree) -> Network:
-    """The network whose body starts from a trained classifier's params; the head, if any, is drawn as ever."""
+    """The network whose body starts from a trained classifier's params; a head is drawn at random."""
     body = {name: leaf for name, leaf in params.items() if name != "head"}
 
     def start(outputs: int | None = None) -> Model:

@@ -1,13 +1,15 @@
 """Layers for Ragged batches: what lies beyond a row's length never reaches the output."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax
 from flax import linen as nn
 from jax import lax
 from jax import numpy as jnp
 
 from jaxmeta.models.convolution import convolve
-from jaxmeta.types import Array
+from jaxmeta.types import Array, Ragged
 
 
 def frame_mask(lengths: Array, frames: int) -> Array:
@@ -85,3 +87,11 @@ class Convolution(nn.Module):
     def __call__(self, inputs: Array) -> Array:
         shape = (*self.kernel_size, inputs.shape[-1], self.features)
         return convolve(inputs, self.param("kernel", nn.initializers.he_normal(), shape), self.strides)
+
+
+def speech_form(rows: int, frames: int, features: int) -> Any:
+    """Shapes and types of a Ragged batch of log-mels, for `jax.eval_shape`: nothing is allocated."""
+    return Ragged(
+        jax.ShapeDtypeStruct((rows, frames, features), jnp.float32),  # type: ignore[arg-type]
+        jax.ShapeDtypeStruct((rows,), jnp.int32),  # type: ignore[arg-type]
+    )

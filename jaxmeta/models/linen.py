@@ -1,4 +1,4 @@
-"""The one adapter from flax.linen to Model."""
+"""The adapter from flax.linen to Model."""
 
 import inspect
 from collections.abc import Callable

@@ -70,7 +70,11 @@ def with_adapters(weights: PyTree, rank: int, select: Callable[[str], bool], key
 
 
 def is_adapter(path: str) -> bool:
-    """Whether a path of the params is an adapter's, for `adapt_only`."""
+    """Whether a path of the params is an adapter's, for `adapt_only`.
+
+    >>> is_adapter("adapters/body/kernel/up"), is_adapter("body/kernel")
+    (True, False)
+    """
     return path.startswith("adapters/")
 
 

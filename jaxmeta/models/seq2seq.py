@@ -14,7 +14,7 @@ from jaxmeta.models.acoustic import Encoder, FrontEnd, Size, acoustic_encoder
 from jaxmeta.models.attention import DecoderBlock
 from jaxmeta.models.layers import frame_mask
 from jaxmeta.models.linen import from_linen
-from jaxmeta.types import Array, Batch, Loss, Model, PyTree, Ragged
+from jaxmeta.types import Array, Batch, Episode, Loss, MetaLearner, Model, PyTree, Ragged
 
 
 class Spoken(NamedTuple):
@@ -82,6 +82,23 @@ def teacher_forced(batch: Batch) -> Batch:
     """A batch of speech and labels as one of Spoken and labels: the decoder sees the true labels before each."""
     labels = jnp.where(frame_mask(batch.targets.lengths, batch.targets.values.shape[1]), batch.targets.values, 0)
     return batch._replace(inputs=Spoken(batch.inputs, jnp.pad(labels, ((0, 0), (1, 0)))))
+
+
+def teacher_forcing(learner: MetaLearner) -> MetaLearner:
+    """A learner of an encoder-decoder that takes batches of speech and labels: its decoder sees the true labels."""
+
+    def init(key, inputs):
+        labels = Ragged(jnp.zeros((len(inputs.lengths), 8), jnp.int32), jnp.ones_like(inputs.lengths))
+        return learner.init(key, teacher_forced(Batch(inputs, labels, jnp.ones(len(inputs.lengths)))).inputs)
+
+    def adapt(params, state, support, key):
+        return learner.adapt(params, state, teacher_forced(support), key)
+
+    def meta_loss(params, state, episode, key):
+        forced = Episode(teacher_forced(episode.support), teacher_forced(episode.query))
+        return learner.meta_loss(params, state, forced, key)
+
+    return learner._replace(init=init, adapt=adapt, meta_loss=meta_loss)
 
 
 def joint_loss(ctc: Loss, sequence: Loss, weight: float = 0.3) -> Loss:

@@ -8,9 +8,9 @@ from flax import linen as nn
 from jax import numpy as jnp
 
 from jaxmeta.models.acoustic import Encoder, FrontEnd, Size, acoustic_encoder
+from jaxmeta.models.clip_encoders import relative_time, residual_body, word_embedding
 from jaxmeta.models.layers import LayerNorm, frame_mask, where
 from jaxmeta.models.linen import Wrap, from_linen, unwrapped
-from jaxmeta.models.words import relative_time, residual_body, word_embedding
 from jaxmeta.types import Array, Model, PyTree, Ragged
 
 WORD, TEXT, SPEAKER = "word", "text", "speaker"

@@ -1,6 +1,7 @@
-"""What of a recogniser adapts to a voice: everything, its head, norms and biases, or low-rank adapters."""
+"""Adaptation of a recogniser to a voice: of all weights, the head, norms and biases, or low-rank adapters."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal, get_args
 
 import optax
 
@@ -11,7 +12,8 @@ from jaxmeta.models.low_rank import is_adapter, low_rank, with_adapters
 from jaxmeta.sequence_losses import ctc, per_label
 from jaxmeta.types import Key, MetaLearner, Model, PyTree
 
-METHODS = ("all", "head", "norms", "low_rank")
+Adaptation = Literal["all", "head", "norms", "low_rank"]
+METHODS: tuple[Adaptation, ...] = get_args(Adaptation)
 RANK = 4
 LOSS = per_label(ctc)
 

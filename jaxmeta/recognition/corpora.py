@@ -9,12 +9,15 @@ import numpy as np
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible, infeasible
 from jaxmeta.data.features import FeatureConfig
-from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
+from jaxmeta.data.manifest import Manifest, ManifestError, copy_recordings, read_manifest
+from jaxmeta.data.synthesis.sentences import read_aloud
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
 
 FEATURES = FeatureConfig(kind="logmel", n_mels=40, hop_length=160, normalize="none")
 """100 frames a second; networks standardise each utterance themselves, after augmentation."""
+SPOKEN = ("file_name", "transcription")
+"""Columns that every folder has."""
 TRAIN, HELD_OUT = "train", ("val", "valid", "validation", "dev", "test")
 """Values of the column `split`."""
 
@@ -73,6 +76,33 @@ def read_corpora(
     decided = [f"a draw with seed {seed}" for manifest in manifests if "split" not in manifest.columns]
     how = " and ".join(dict.fromkeys(decided + ["the column split"] * (len(decided) < len(manifests))))
     return TranscribedSpeech(whole.select(split=TRAIN), held_out, vocabulary, fingerprints, how)
+
+
+def with_read_aloud(corpus: Corpus, vocabulary: Vocabulary, seed: int) -> Corpus:
+    """The corpus, and its transcripts and as many rows of their words in random order, read by artificial voices.
+
+    Args:
+      corpus: of transcribed English.
+      vocabulary: of its characters; without lower-case letters, what is read is written in capitals.
+      seed: of the voices and the order.
+    """
+    aloud = load_corpus(read_aloud(corpus.columns["transcription"].tolist(), seed), FEATURES)
+    if not any(unit.islower() for unit in vocabulary.units):
+        aloud = aloud.with_column("transcription", np.char.upper(aloud.columns["transcription"]))
+    return concatenate([corpus, drop_infeasible(aloud, vocabulary, output_lengths)])
+
+
+def copy_voice(corpus: Corpus, folder: Path, out: Path, most: int = 20) -> Path:
+    """Copy recordings of the first speaker of a corpus, with their transcripts, as a folder to adapt to; returns it.
+
+    Args:
+      corpus: with the columns `file_name`, `transcription` and `speaker`.
+      folder: of the recordings.
+      out: made if missing.
+      most: recordings that are copied.
+    """
+    own = corpus.columns["speaker"] == corpus.columns["speaker"][0]
+    return copy_recordings(folder, out, {name: corpus.columns[name][own][:most] for name in SPOKEN})
 
 
 def _check_columns(manifest: Manifest) -> None:
@@ -154,11 +184,11 @@ def _vocabulary(manifests: list[Manifest], splits: list[np.ndarray]) -> Vocabula
 
 
 def _check_alignable(manifest: Manifest, corpus: Corpus, vocabulary: Vocabulary) -> None:
-    found = infeasible(corpus, vocabulary, output_lengths)
-    if found:
-        row = found[0].row
+    failures = infeasible(corpus, vocabulary, output_lengths)
+    if failures:
+        row = failures[0].row
         text, seconds = str(corpus.columns["transcription"][row]), corpus.length[row] / FEATURES.frame_rate
         raise ManifestError(
-            f"{manifest.where(row)}: {text!r} is too long for {seconds:.2f} s of sound, as are {len(found):,} in all; "
-            "is it the transcript of another recording? Correct it, remove the row, or give --drop-infeasible."
+            f"{manifest.where(row)}: {text!r} is too long for {seconds:.2f} s of sound, as are {len(failures):,} in "
+            "all; is it the transcript of another recording? Correct it, remove the row, or give --drop-infeasible."
         )

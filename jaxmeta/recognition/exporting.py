@@ -1,4 +1,4 @@
-"""A recogniser as a file for devices, and the check that it does there what it does here."""
+"""Exports a recogniser to a file for devices, and compares the outputs of the file with the recogniser's."""
 
 import json
 import time
@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmeta.bundle import check_finite
 from jaxmeta.compress.artefact import load
 from jaxmeta.compress.export import export_learner
 from jaxmeta.compress.onnx import OnnxModel, export_onnx, padded
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
-from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.durable import write_bytes
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
-from jaxmeta.training.durable import write_bytes
 from jaxmeta.tree import named
 from jaxmeta.types import Batch, Ragged
 
@@ -46,12 +46,18 @@ class Checked(NamedTuple):
 
 
 def export_recogniser(
-    one: Recogniser, path: Path, to: Format, features: Sequence[np.ndarray], *, bits: int = 32, frames: int = 1000
+    recogniser: Recogniser,
+    path: Path,
+    to: Format,
+    features: Sequence[np.ndarray],
+    *,
+    bits: int = 32,
+    frames: int = 1000,
 ) -> Checked:
     """Write a recogniser, and compare what was written with it.
 
     Args:
-      one: the recogniser.
+      recogniser: recognises.
       path: of the file.
       to: "stablehlo", an artefact for `jaxmeta.compress.artefact` that recognises and adapts; "onnx", which recognises;
         "safetensors", the weights. Each holds the card and the vocabulary too.
@@ -59,25 +65,28 @@ def export_recogniser(
       bits: of kernels, one of `BITS[to]`.
       frames: of the longest recording that an ONNX file takes.
     Raises:
-      ValueError: other bits, or a recording of more frames.
+      ValueError: other bits, a recording of more frames, or weights that are not finite.
       ImportError: the extra "export" or "onnx" is missing.
     """
     if bits not in BITS[to]:
         raise ValueError(f"bits must be {' or '.join(map(str, BITS[to]))} for {to}, got {bits}.")
-    about = {"kind": "ctc recogniser", "vocabulary": asdict(one.vocabulary)} | asdict(one.card)
+    check_finite(path, {name: np.asarray(leaf) for name, leaf in named(recogniser.params).items()})
+    about = {"kind": "ctc recogniser", "vocabulary": asdict(recogniser.vocabulary)} | asdict(recogniser.card)
     clips = [_alone(clip) for clip in sorted(features, key=len)]
     if to == "stablehlo":
-        return _stablehlo(one, path, clips, bits, about)
+        return _stablehlo(recogniser, path, clips, bits, about)
     if to == "onnx":
-        return _onnx(one, path, clips, bits, frames, about)
-    return _safetensors(one, path, about)
+        return _onnx(recogniser, path, clips, bits, frames, about)
+    return _safetensors(recogniser, path, about)
 
 
-def _stablehlo(one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, about: dict[str, Any]) -> Checked:
+def _stablehlo(
+    recogniser: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, about: dict[str, Any]
+) -> Checked:
     """Compared with the recogniser of the weights that codes stand for."""
-    params = starting_point(one.card.adaptation, one.params, jax.random.key(0))
+    params = starting_point(recogniser.card.adaptation, recogniser.params, jax.random.key(0))
     stored = params if bits == 32 else quantise_params(params, bits)
-    learner = fine_tuning(one.model, one.card.adaptation, one.card.rate, one.card.steps)
+    learner = fine_tuning(recogniser.model, recogniser.card.adaptation, recogniser.card.rate, recogniser.card.steps)
     label, nobody = Ragged(jnp.ones((1, 8), jnp.int32), jnp.ones(1, jnp.int32)), jnp.zeros(1)
     support = Batch(clips[0], label, nobody)
     exported = load(export_learner(path, learner, stored, {}, support, about=about))
@@ -89,25 +98,27 @@ def _stablehlo(one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, 
 
 
 def _onnx(
-    one: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, frames: int, about: dict[str, Any]
+    recogniser: Recogniser, path: Path, clips: Sequence[Ragged], bits: int, frames: int, about: dict[str, Any]
 ) -> Checked:
     """Compared with the recogniser itself."""
-    form = Ragged(jnp.zeros((1, frames, one.card.features.size)), jnp.ones(1, jnp.int32))
+    form = Ragged(jnp.zeros((1, frames, recogniser.card.features.size)), jnp.ones(1, jnp.int32))
     padded(clips[-1].values, frames)  # So that nothing is written where a recording is too long.
-    run = OnnxModel(export_onnx(path, one.model, one.params, {}, form, bits, {"card": json.dumps(about)}))
+    run = OnnxModel(export_onnx(path, recogniser.model, recogniser.params, {}, form, bits, {"card": json.dumps(about)}))
 
     def recognise(clip: Ragged) -> np.ndarray:
         logits = run(padded(clip.values, frames), clip.lengths)[0]
-        return logits[:, : int(output_lengths(clip.values.shape[1]))]
+        return logits[:, : int(recogniser.card.output_lengths(clip.values.shape[1]))]
 
-    expected = jax.jit(lambda clip: one.model.apply(one.params, {}, clip, jax.random.key(0), False)[0].values)
+    expected = jax.jit(
+        lambda clip: recogniser.model.apply(recogniser.params, {}, clip, jax.random.key(0), False)[0].values
+    )
     return _checked(path, recognise, expected, clips)
 
 
-def _safetensors(one: Recogniser, path: Path, about: dict[str, Any]) -> Checked:
+def _safetensors(recogniser: Recogniser, path: Path, about: dict[str, Any]) -> Checked:
     from safetensors.numpy import load_file, save
 
-    weights = {name: np.asarray(leaf) for name, leaf in named(one.params).items()}
+    weights = {name: np.asarray(leaf) for name, leaf in named(recogniser.params).items()}
     write_bytes(path, save(weights, {"card": json.dumps(about)}))
     back = load_file(path)
     return Checked(float(max(np.abs(back[name] - weights[name]).max() for name in weights)), path.stat().st_size, None)

@@ -1,10 +1,12 @@
-"""How a recogniser is trained from random weights: numbers only, so that --help is quick."""
+"""How a recogniser is trained and meta-trained: numbers only, so that --help is quick."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
+
+Preset = TypeVar("Preset", bound=Any)
 
 
-class Training(NamedTuple):
+class RecogniserPreset(NamedTuple):
     """A network, and how long it is trained."""
 
     encoder: Literal["dnn", "gru", "lstm", "conformer"]
@@ -20,7 +22,48 @@ class Training(NamedTuple):
     dropout: float
 
 
-PRESETS: Mapping[str, Training] = {
-    "quick": Training("gru", "tiny", 300, 3e-3, frames_per_batch=6_000, max_frames=1_000, dropout=0.0),
-    "full": Training("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=1_600, dropout=0.1),
+class MetaTraining(NamedTuple):
+    """How a recogniser's weights are meta-trained."""
+
+    updates: int
+    rate: float
+    """Peak, of the outer optimizer."""
+    tasks: int
+    """Of an update."""
+    support: int
+    query: int
+    steps: int
+    """Inner ones."""
+    inner_rate: float
+    longest: int
+    """Frames above which an utterance is left out; tasks are padded to that."""
+
+    def decides(self) -> dict[str, Any]:
+        """What meta-trained weights depend on, besides those that they started from."""
+        return {f"meta_{name}": value for name, value in self._asdict().items()}
+
+
+class LanguageTraining(NamedTuple):
+    """How a network is trained on one language, or on several at once, in batches of one shape."""
+
+    updates: int
+    rate: float
+    """Peak, of the outer optimizer."""
+    batch_size: int
+    max_frames: int
+    """Longer utterances are left out, and all others padded to that; a multiple of 8."""
+    stored: int = 0
+    """Utterances of each earlier language that replay stores."""
+    replayed: int = 0
+    """Stored utterances in a batch."""
+
+
+PRESETS: Mapping[str, RecogniserPreset] = {
+    "quick": RecogniserPreset("gru", "tiny", 300, 3e-3, frames_per_batch=6_000, max_frames=1_000, dropout=0.0),
+    "full": RecogniserPreset("gru", "small", 3_000, 3e-3, frames_per_batch=12_000, max_frames=1_600, dropout=0.1),
 }
+
+
+def replaced(preset: Preset, **given: Any) -> Preset:
+    """A named tuple with these fields instead of its own, but for those that are None."""
+    return preset._replace(**{name: value for name, value in given.items() if value is not None})

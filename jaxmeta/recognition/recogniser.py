@@ -1,130 +1,185 @@
-"""A recogniser: its weights and all that is needed to use them, kept as a folder that names and checks its parts."""
+"""A recogniser: its weights and all that is needed to use them, kept as a folder that checks itself."""
 
 import dataclasses
-import hashlib
-import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 
+from jaxmeta.bundle import Bundle, BundleKind, open_bundle, save_bundle
+from jaxmeta.cards import build
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import Vocabulary, load_vocabulary
-from jaxmeta.models.acoustic import Encoder, Size, recogniser
-from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
-from jaxmeta.training.weights import load_weights, save_weights
-from jaxmeta.types import Model, PyTree, Ragged
+from jaxmeta.models.acoustic import SIZES, SUBSAMPLING, Encoder, Size, recogniser
+from jaxmeta.models.layers import speech_form
+from jaxmeta.recognition.adaptation import Adaptation
+from jaxmeta.types import Model, PyTree
 
-FORMAT = 1
-CARD, VOCABULARY, WEIGHTS = "card.json", "vocabulary.json", "weights"
+VOCABULARY = "vocabulary.json"
+RECOGNISER = BundleKind(
+    "recogniser", "card.json", 2, (VOCABULARY,),
+    "give a folder that `jaxmeta train recogniser` or `jaxmeta adapt` of this version wrote",
+)  # fmt: skip
+Builder = Callable[..., Model]
+"""(classes, **options of the card) -> Model of Ragged log-mels to Ragged logits of so many classes, without state."""
+NO_BUILDERS: Mapping[str, Builder] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a recogniser is, besides its weights and its vocabulary."""
+class RecogniserCard:
+    """What a recogniser is, besides its weights and its vocabulary. Raises ValueError for numbers out of range."""
 
-    encoder: Encoder
-    size: Size
+    builder: str
+    """What makes the network: a name of `models.acoustic.SIZES`, or one that the caller has a function for."""
+    options: dict[str, Any]
+    """Of the builder; those of the library's networks are the fields of `AcousticOptions`."""
     features: FeatureConfig
-    adaptation: str = "all"
-    """What adapts: a name of `adaptation.METHODS`."""
+    subsampling: int = SUBSAMPLING
+    """Frames of the features to one of the logits; a part of them gives one more."""
+    adaptation: Adaptation = "all"
+    """What adapts to a voice."""
     rate: float = 0.1
-    """Of the steps of adaptation."""
+    """Of the steps of adaptation, 0 or more."""
     steps: int = 5
-    case: str = "as it is"
-    """"upper" or "lower" where transcripts are folded so before they are spelled."""
-    widths: dict[str, int] = field(default_factory=dict)
-    """What pruning left of some layers, as `compress.channels.shrink` says."""
+    """0 or more."""
+    case: Literal["as it is", "upper", "lower"] = "as it is"
+    """What transcripts are folded to before they are spelled."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: commit, seed, data, command."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rate) and self.rate >= 0):
+            raise ValueError(f"rate={self.rate} must be a finite number of 0 or more.")
+        for name, least, most in (("steps", 0, 100_000), ("subsampling", 1, 1_000)):
+            if not least <= (value := getattr(self, name)) <= most:
+                raise ValueError(f"{name}={value} must lie between {least} and {most:,}.")
+
+    def output_lengths(self, lengths: Any) -> Any:
+        """Frames of the logits for frames of the features, numbers or arrays; no transcript may need more."""
+        return -(-lengths // self.subsampling)
+
+
+@dataclass(frozen=True)
+class AcousticOptions:
+    """Of the library's networks. Raises ValueError where a number is out of range."""
+
+    width: int
+    depth: int
+    widths: dict[str, int] = field(default_factory=dict)
+    """What pruning left of some layers, as `compress.channels.shrink` says."""
+
+    def __post_init__(self) -> None:
+        for name, value in {"width": self.width, "depth": self.depth, **self.widths}.items():
+            if value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more.")
+        if self.depth > 100:
+            raise ValueError(f"depth={self.depth} must be at most 100.")
 
 
 class Recogniser(NamedTuple):
     """A network, what its classes mean, and its weights."""
 
-    card: Card
+    card: RecogniserCard
     vocabulary: Vocabulary
     params: PyTree
+    builder: Builder | None = None
+    """Makes the network where the library has none of the card's name."""
 
     @property
     def model(self) -> Model:
         """Model of Ragged log-mels to Ragged logits; no state."""
-        return network(self.card, self.vocabulary)
+        return network(self.card, self.vocabulary, self.builder)
 
     def fold(self, text: str) -> str:
         """The text in the case that the vocabulary has."""
         return {"upper": str.upper, "lower": str.lower}.get(self.card.case, str)(text)
 
 
-class RecogniserError(ValueError):
-    """A folder holds no recogniser, a damaged one, or one of another version; the message says what to do."""
+def network(card: RecogniserCard, vocabulary: Vocabulary, builder: Builder | None = None) -> Model:
+    """The model that a card describes.
+
+    Raises:
+      ValueError: no builder is given, and the library has none of the card's name.
+    """
+    if builder is not None:
+        return builder(vocabulary.size, **card.options)
+    if card.builder not in SIZES:
+        raise ValueError(f"builder={card.builder!r} is not one of {', '.join(SIZES)}; give the function that it names.")
+    options = AcousticOptions(**card.options)
+    size = Size(options.width, options.depth)
+    return recogniser(vocabulary.size, cast(Encoder, card.builder), size, widths=options.widths)
 
 
-def network(card: Card, vocabulary: Vocabulary) -> Model:
-    """The model that a card describes."""
-    return recogniser(vocabulary.size, card.encoder, card.size, widths=card.widths)
-
-
-def save_recogniser(folder: str | Path, one: Recogniser) -> Path:
+def save_recogniser(folder: str | Path, recogniser: Recogniser) -> Path:
     """Write the recogniser into a folder, made if missing; the card last, so that a folder with one is whole.
 
     Raises:
+      ValueError: weights that are not finite; nothing is written.
       OSError: it could not be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
-    one.vocabulary.save(folder / VOCABULARY)
-    save_weights(folder / WEIGHTS, one.params)
-    kind = {"format": FORMAT, "kind": "ctc recogniser", "vocabulary": _digest(folder / VOCABULARY)}
-    write_json(folder / CARD, kind | dataclasses.asdict(one.card))
-    return folder
+    files = {VOCABULARY: recogniser.vocabulary.save}
+    return save_bundle(folder, RECOGNISER, dataclasses.asdict(recogniser.card), recogniser.params, files)
 
 
-def load_recogniser(folder: str | Path) -> Recogniser:
+def load_recogniser(folder: str | Path, builders: Mapping[str, Builder] = NO_BUILDERS) -> Recogniser:
     """Read what `save_recogniser` wrote.
 
+    Args:
+      folder: as written.
+      builders: name -> function, for recognisers whose network is not the library's. No code is read from the folder.
     Raises:
-      RecogniserError: there is none, it is damaged, or its parts do not fit each other.
+      CardError, BundleError: there is none, it is damaged, its parts do not fit each other, or its builder is unknown.
+      ValueError: a builder is called like a network of the library.
     """
-    folder = Path(folder)
-    (card, digest), vocabulary = _read_card(folder), load_vocabulary(folder / VOCABULARY)
-    if digest != _digest(folder / VOCABULARY):
-        raise RecogniserError(f"{folder / VOCABULARY}: is not the vocabulary that the weights were trained with.")
-    inputs = Ragged(jnp.zeros((1, 8, card.features.size)), jnp.full(1, 8, jnp.int32))
-    shapes, _ = jax.eval_shape(network(card, vocabulary).init, jax.random.key(0), inputs)
+    if taken := sorted(builders.keys() & SIZES.keys()):
+        raise ValueError(f"builders has {taken[0]!r}, which is a network of the library; call yours something else.")
+    bundle = open_bundle(folder, RECOGNISER, RecogniserCard)
+    card, builder = bundle.card, builders.get(bundle.card.builder)
+    _check_options(bundle, builder)
+    vocabulary = load_vocabulary(bundle.folder / VOCABULARY)
     try:
-        params = load_weights(folder / WEIGHTS, shapes)
-    except CheckpointError as error:
-        raise RecogniserError(
-            f"{folder}: the weights are missing, damaged, or do not fit {CARD} and {VOCABULARY}: {error}"
-        ) from error
-    return Recogniser(card, vocabulary, params)
+        model = network(card, vocabulary, builder)
+        shapes = _shapes(model, card, vocabulary)
+    except ValueError as error:
+        raise bundle.place.at("options").error(f"describe no network: {str(error).splitlines()[0]}") from error
+    return Recogniser(card, vocabulary, bundle.weights(shapes), builder)
 
 
-def _read_card(folder: Path) -> tuple[Card, str]:
-    """The card, and the hash of the vocabulary that belongs to it."""
-    path = folder / CARD
-    if not path.is_file():
-        raise RecogniserError(
-            f"{folder}: no recogniser ({CARD} is missing); give a folder that training or `jaxmeta adapt` wrote."
+def _check_options(bundle: Bundle[RecogniserCard], builder: Builder | None) -> None:
+    """Refuse sizes that cannot be those of the weights, before a network of such a size is looked at."""
+    card, place = bundle.card, bundle.place
+    if builder is not None:
+        return
+    if card.builder not in SIZES:
+        raise place.at("builder").wrong(
+            card.builder, f"one of {', '.join(SIZES)}, or a name in builders of load_recogniser(folder, builders)"
         )
-    try:
-        read = json.loads(path.read_bytes())
-        kind, version = read.pop("kind"), read.pop("format")
-        if kind != "ctc recogniser" or version != FORMAT:
-            raise RecogniserError(
-                f"{path}: is a {kind!r} of format {version}; this version reads a 'ctc recogniser' of {FORMAT}."
-            )
-        size, features = Size(*read.pop("size")), FeatureConfig(**read.pop("features"))
-        digest = read.pop("vocabulary")
-        return Card(size=size, features=features, **read), digest
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RecogniserError(f"{path}: not a recogniser's card ({error!r}); copy it again.") from error
+    options = build(AcousticOptions, {"widths": {}} | card.options, place.at("options"))
+    bundle.check_size(place.at("options.width"), options.width)
+    for name, value in options.widths.items():
+        bundle.check_size(place.at("options.widths").at(name), value)
+    if options.depth > len(bundle.forms):
+        raise place.at("options.depth").wrong(options.depth, f"at most {len(bundle.forms)}, the number of arrays")
+    if card.subsampling != SUBSAMPLING:
+        raise place.at("subsampling").wrong(card.subsampling, f"{SUBSAMPLING} for this network")
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _shapes(model: Model, card: RecogniserCard, vocabulary: Vocabulary) -> PyTree:
+    """The form of the weights; checks that of the logits. Computes and allocates nothing."""
+    frames = 8 * card.subsampling
+    speech = speech_form(1, frames, card.features.size)
+    key = jax.random.key(0)
+    params, state = jax.eval_shape(model.init, key, speech)
+    if jax.tree.leaves(state):
+        raise ValueError("the network has a state, such as statistics of batches; use one that has none.")
+    logits, _ = jax.eval_shape(lambda params, speech: model.apply(params, {}, speech, key, False), params, speech)
+    if logits.values.shape != (1, 8, vocabulary.size):
+        raise ValueError(
+            f"{frames} frames become logits of shape {logits.values.shape} instead of (1, 8, {vocabulary.size}); "
+            f"say in subsampling how many frames become one (it is {card.subsampling})."
+        )
+    return params

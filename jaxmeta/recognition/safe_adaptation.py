@@ -12,11 +12,15 @@ from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.decoding.error_rate_intervals import Interval, paired_difference
 from jaxmeta.decoding.error_rates import Edits, character_edits, error_rate
 from jaxmeta.decoding.greedy import greedy
+from jaxmeta.models.chunks import in_chunks
 from jaxmeta.models.low_rank import merged
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
-from jaxmeta.recognition.voice import Voice
+from jaxmeta.recognition.voice import VoiceRecordings
 from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
+
+CHUNK = 16
+"""Recordings that are recognised, or whose gradient is computed, at once."""
 
 
 class Verdict(NamedTuple):
@@ -32,13 +36,19 @@ class Verdict(NamedTuple):
     """Whether the interval lies below 0."""
 
 
-def judge(before: Edits, after: Edits, seed: int = 0) -> Verdict:
-    """The verdict over utterances of one speaker, each resampled by itself.
+def judge(before: Edits, after: Edits, seed: int = 0, original: Sequence[int] | None = None) -> Verdict:
+    """The verdict over utterances of one speaker, each resampled by itself, and copies of a recording together.
 
+    Args:
+      before: errors in each utterance without adaptation.
+      after: with it.
+      seed: of the resampling.
+      original: for each utterance the first one that is the same recording; None: all are different.
     Raises:
       ValueError: fewer than two utterances.
     """
-    change = paired_difference(before, after, [str(row) for row in range(len(before.reference))], seed=seed)
+    rows = range(len(before.reference)) if original is None else original
+    change = paired_difference(before, after, [str(row) for row in rows], seed=seed)
     return Verdict(before, after, change, change.high < 0)
 
 
@@ -51,6 +61,7 @@ def cross_validate(
     *,
     folds: int = 5,
     seed: int = 0,
+    original: Sequence[int] | None = None,
 ) -> Verdict:
     """Adapt to all folds but one and recognise that one, for each fold.
 
@@ -60,21 +71,24 @@ def cross_validate(
       batch: N transcribed utterances, inputs and targets Ragged.
       texts: what was said in each.
       vocabulary: of the labels.
-      folds: 2 or more; at most N.
+      folds: 2 or more; at most as many as there are different recordings.
       seed: of the folds and of the resampling.
+      original: for each utterance the first one that is the same recording, which stays in one fold with its copies;
+        None: all are different.
     Raises:
       ValueError: folds out of range.
     """
     rows = len(texts)
-    if not 2 <= folds <= rows:
-        raise ValueError(f"folds must lie between 2 and the number of utterances, {rows}, got {folds}.")
-    fold = np.random.default_rng(seed).permutation(rows) % folds
+    different, recording = np.unique(range(rows) if original is None else original, return_inverse=True)
+    if not 2 <= folds <= len(different):
+        raise ValueError(f"folds must lie between 2 and the number of recordings, {len(different)}, got {folds}.")
+    fold = (np.random.default_rng(seed).permutation(len(different)) % folds)[recording]
     # The last mask adapts to nothing: the recogniser as it is.
     masks = np.stack([fold != index for index in range(folds)] + [np.zeros(rows, bool)])
-    heard = recognise_after(learner)(params, batch, masks)
-    after = [vocabulary.decode(heard[fold[row]][row]) for row in range(rows)]
-    before = [vocabulary.decode(labels) for labels in heard[folds]]
-    return judge(character_edits(texts, before), character_edits(texts, after), seed)
+    recognised = recognise_after(learner)(params, batch, masks)
+    after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
+    before = [vocabulary.decode(labels) for labels in recognised[folds]]
+    return judge(character_edits(texts, before), character_edits(texts, after), seed, original)
 
 
 @functools.lru_cache(maxsize=8)
@@ -83,12 +97,12 @@ def recognise_after(learner: MetaLearner) -> Callable[[PyTree, Batch, np.ndarray
 
     @jax.jit
     def run(params: PyTree, batch: Batch, masks: jax.Array) -> Ragged:
-        def one(mask):
+        def after_adaptation(mask):
             key = jax.random.key(0)
             fast, _ = learner.adapt(params, {}, batch._replace(weight=mask * batch.weight), key)
             return greedy(learner.predict(params, {}, fast, batch.inputs, key, False)[0])
 
-        return jax.lax.map(one, masks)
+        return jax.lax.map(after_adaptation, masks)
 
     def recognise(params: PyTree, batch: Batch, masks: np.ndarray) -> list[list[np.ndarray]]:
         labels = jax.tree.map(np.asarray, run(params, batch, masks))
@@ -100,7 +114,7 @@ def recognise_after(learner: MetaLearner) -> Callable[[PyTree, Batch, np.ndarray
     return recognise
 
 
-class Personal(NamedTuple):
+class VoiceAdaptation(NamedTuple):
     """A recogniser for one voice, and what it is worth."""
 
     recogniser: Recogniser
@@ -124,33 +138,41 @@ class Personal(NamedTuple):
         }
 
     def __str__(self) -> str:
-        found = self.summary()
-        rates = f"{found['cer_before']:.1f} % -> {found['cer_after']:.1f} % of characters wrong (cross-validated)"
-        interval = f"95 % interval {found['change_low']:+.1f} to {found['change_high']:+.1f}"
-        change = f"change {found['change']:+.1f} points, {interval}"
+        figures = self.summary()
+        rates = f"{figures['cer_before']:.1f} % -> {figures['cer_after']:.1f} % of characters wrong (cross-validated)"
+        interval = f"95 % interval {figures['change_low']:+.1f} to {figures['change_high']:+.1f}"
+        change = f"change {figures['change']:+.1f} points, {interval}"
         if self.verdict.adopted:
             return f"{rates}; {change}: adapted."
         taken = "adapted all the same." if self.taken else "the recogniser is kept as it was. More recordings may help."
         return f"{rates}; {change}: the gain is not certain, {taken}"
 
 
-def adapt_to_voice(one: Recogniser, voice: Voice, *, folds: int = 5, seed: int = 0, always: bool = False) -> Personal:
+def adapt_to_voice(
+    recogniser: Recogniser, voice: VoiceRecordings, *, folds: int = 5, seed: int = 0, always: bool = False
+) -> VoiceAdaptation:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:
-      one: the recogniser, whose card says how it adapts.
+      recogniser: the recogniser, whose card says how it adapts.
       voice: transcribed recordings.
       folds: at most one for each recording is used.
       seed: of the folds and of the interval.
       always: adapt whatever the verdict.
     """
-    card = one.card
-    learner = fine_tuning(one.model, card.adaptation, card.rate, card.steps)
-    params = starting_point(card.adaptation, one.params, jax.random.key(0))
-    folds = min(folds, len(voice.texts))
-    verdict = cross_validate(learner, params, voice.batch, voice.texts, one.vocabulary, folds=folds, seed=seed)
+    card = recogniser.card
+    # By chunks of recordings: all of five hundred at once would take gigabytes.
+    learner = fine_tuning(in_chunks(recogniser.model, CHUNK), card.adaptation, card.rate, card.steps)
+    params = starting_point(card.adaptation, recogniser.params, jax.random.key(0))
+    folds = min(folds, len(set(voice.original)))
+    verdict = cross_validate(
+        learner, params, voice.batch, voice.texts, recogniser.vocabulary,
+        folds=folds, seed=seed, original=voice.original,
+    )  # fmt: skip
     if not (verdict.adopted or always):
-        return Personal(one, verdict, False)
+        return VoiceAdaptation(recogniser, verdict, False)
     fast, _ = jax.jit(learner.adapt)(params, {}, voice.batch, jax.random.key(0))
     whole = tree.merge(fast, params)
-    return Personal(one._replace(params=merged(whole) if card.adaptation == "low_rank" else whole), verdict, True)
+    return VoiceAdaptation(
+        recogniser._replace(params=merged(whole) if card.adaptation == "low_rank" else whole), verdict, True
+    )

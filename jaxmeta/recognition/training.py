@@ -1,6 +1,7 @@
 """Training of CTC recognisers: on all speakers at once, and meta-training on tasks of one speaker each."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.spectral import equalise, time_warp
 from jaxmeta.data.augmentation.transforms import augment_episode, chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.sampling.padding import gather, round_up
+from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.sampling.support_query_splits import adaptation_episodes
 from jaxmeta.data.sampling.utterances import UtteranceSampler, batch_sampler, utterance_sampler
 from jaxmeta.data.vocabulary import Vocabulary
@@ -21,10 +22,10 @@ from jaxmeta.decoding.greedy import greedy
 from jaxmeta.learners.averaging import uniform
 from jaxmeta.models.acoustic import SIZES, recogniser
 from jaxmeta.recognition.adaptation import LOSS
-from jaxmeta.recognition.corpora import FEATURES
-from jaxmeta.recognition.meta_training import MetaTraining
-from jaxmeta.recognition.presets import Training
-from jaxmeta.recognition.recogniser import Card, Recogniser
+from jaxmeta.recognition.corpora import FEATURES, TranscribedSpeech
+from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser
+from jaxmeta.recognition.transcription import transcribe_rows
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
@@ -49,7 +50,7 @@ def train_recogniser(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
-    training: Training,
+    training: RecogniserPreset,
     directory: Path,
     *,
     seed: int,
@@ -72,11 +73,9 @@ def train_recogniser(
     size = SIZES[training.encoder][training.size]
     model = recogniser(vocabulary.size, training.encoder, size, dropout=training.dropout)
     params = train_on_all_speakers(
-        model, corpus, _some(held_out, 100), vocabulary, directory, updates=training.updates, rate=training.rate,
-        frames_per_batch=training.frames_per_batch, max_frames=training.max_frames, seed=seed,
-        config=training._asdict() | {"seed": seed} | dict(config),
-    )  # fmt: skip
-    return Recogniser(Card(training.encoder, size, corpus.config or FEATURES), vocabulary, params)
+        model, corpus, _some(held_out, 100), vocabulary, training, directory, seed=seed, config=config
+    )
+    return Recogniser(RecogniserCard(training.encoder, size._asdict(), corpus.config or FEATURES), vocabulary, params)
 
 
 def train_on_all_speakers(
@@ -84,12 +83,9 @@ def train_on_all_speakers(
     corpus: Corpus,
     held_out: Corpus,
     vocabulary: Vocabulary,
+    training: RecogniserPreset,
     directory: Path,
     *,
-    updates: int,
-    rate: float,
-    frames_per_batch: int,
-    max_frames: int,
     seed: int,
     config: Mapping[str, Any],
     evaluations: int = 10,
@@ -104,22 +100,79 @@ def train_on_all_speakers(
       model: Ragged log-mels to Ragged logits, as `models.acoustic.recogniser` gives it.
       corpus, vocabulary, directory: as in `train_recogniser`.
       held_out: utterances of other speakers; their error is logged `evaluations` times.
-      updates, rate, seed, config, params, update_transform: as in `training.fit.fit`.
-      frames_per_batch: the most frames of a batch, padding included.
-      max_frames: longer utterances are left out.
+      training: how long; what it says of the network is not read, but belongs to what decides the result.
+      seed, params, update_transform: as in `training.fit.fit`.
+      config: what decides the result besides `training`, the corpus and the seed.
       buckets: padded lengths of batches, 1 to 4, each of which compiles the update again.
       augment: what each utterance goes through; None: `augmentation()`.
     Raises: as `train_recogniser`.
     """
     sampler = batch_sampler(
-        corpus, vocabulary, seed=seed, frames_per_batch=frames_per_batch, max_frames=max_frames, buckets=buckets
-    )
+        corpus, vocabulary, seed=seed, frames_per_batch=training.frames_per_batch, max_frames=training.max_frames,
+        buckets=buckets,
+    )  # fmt: skip
     return fit(
-        supervised(model, LOSS), sampler, updates, rate, directory,
+        supervised(model, LOSS), sampler, training.updates, training.rate, directory,
         augment=augment_episode(augment or augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
-        config=config, params=params, update_transform=update_transform,
-        validation=Validation(validation_score(model, held_out, vocabulary), max(1, updates // evaluations)),
+        config=training._asdict() | {"seed": seed, "corpus": corpus.fingerprint} | dict(config),
+        params=params, update_transform=update_transform,
+        validation=Validation(validation_score(model, held_out, vocabulary), max(1, training.updates // evaluations)),
     ).params  # fmt: skip
+
+
+def train_in_stages(
+    model: Model,
+    stages: Mapping[str, tuple[Corpus, int]],
+    held_out: Corpus,
+    vocabulary: Vocabulary,
+    training: RecogniserPreset,
+    directory: Path,
+    *,
+    seed: int,
+) -> PyTree:
+    """Weights of a recogniser trained on one corpus after another, such as synthesised speech and then recordings.
+
+    Args:
+      model, held_out, vocabulary, seed: as in `train_on_all_speakers`.
+      stages: name -> a corpus and the number of updates on it, in order; each has a folder of its name in `directory`,
+        where the stages that are there already are loaded.
+      training: of every stage, but for the updates.
+    Raises: as `train_recogniser`.
+    """
+    params: PyTree = None
+    done: dict[str, Any] = {}
+    for name, (corpus, updates) in stages.items():
+        done = done | {name: [updates, corpus.fingerprint]}
+        params = train_on_all_speakers(
+            model, corpus, held_out, vocabulary, training._replace(updates=updates), directory / name, seed=seed,
+            config={"stages": done}, params=params,
+        )  # fmt: skip
+    return params
+
+
+def weights_to_go_on_from(folder: Path, training: RecogniserPreset, speech: TranscribedSpeech) -> PyTree:
+    """Weights of a recogniser in a folder, from which training goes on.
+
+    Args:
+      folder: of a recogniser that was trained on the same speech, so that it knows none of the held-out speakers.
+      training: which network.
+      speech: that training goes on with.
+    Raises:
+      ValueError: the recogniser has another network or other characters, or was trained on other speech. As
+        `load_recogniser`.
+    """
+    card, vocabulary, params, _ = load_recogniser(folder)
+    network = (training.encoder, *SIZES[training.encoder][training.size])
+    if (card.builder, card.options.get("width"), card.options.get("depth")) != network:
+        raise ValueError(f"{folder} has the network {card.builder} {card.options}; {training} needs another one.")
+    if vocabulary.units != speech.vocabulary.units:
+        raise ValueError(f"{folder} writes {vocabulary.units}, not {speech.vocabulary.units}; train it on this speech.")
+    trained_on = card.origin.get("data", {})
+    if set(trained_on.values()) != set(speech.fingerprints.values()):
+        raise ValueError(
+            f"{folder} was trained on {trained_on}, not on {speech.fingerprints}; train it on this speech."
+        )
+    return params
 
 
 def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Callable[[TrainState], float]:
@@ -132,11 +185,9 @@ def validation_score(model: Model, corpus: Corpus, vocabulary: Vocabulary) -> Ca
         return greedy(model.apply(params, {}, inputs, jax.random.key(0), False)[0])
 
     def score(train: TrainState) -> float:
-        texts: list[str] = []
-        for start in range(0, len(said), _ROWS):
-            rows = np.minimum(np.arange(start, start + _ROWS), len(said) - 1)  # filled up, so that one program does
-            texts += vocabulary.decode_rows(recognise(train.params, gather(corpus, rows, longest)))
-        return -error_rate(character_edits(said, texts[: len(said)]))
+        rows = np.arange(len(corpus))
+        texts = transcribe_rows(corpus, vocabulary, rows, longest, partial(recognise, train.params), _ROWS)
+        return -error_rate(character_edits(said, texts))
 
     return score
 

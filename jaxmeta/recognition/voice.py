@@ -7,58 +7,69 @@ import jax
 import numpy as np
 
 from jaxmeta.data.manifest import ManifestError, read_manifest
-from jaxmeta.data.recordings import read_features
+from jaxmeta.data.recordings import first_copies, read_features
 from jaxmeta.data.sampling.padding import round_up
-from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.sequence_losses import ctc_feasible
-from jaxmeta.types import Batch, Ragged
+from jaxmeta.types import Batch
+
+LEAST_SOUND = 0.1
+"""Seconds that are not silent, which every recording must have."""
 
 
-class Voice(NamedTuple):
+class VoiceRecordings(NamedTuple):
     """What a recogniser adapts to."""
 
     batch: Batch
     """N utterances: Ragged log-mels and Ragged labels."""
     texts: list[str]
+    original: list[int]
+    """For each utterance the first one that is the same recording: itself, unless it is a copy."""
+    remarks: list[str]
+    """What a person should know of single rows."""
 
 
-def read_voice(one: Recogniser, manifest: str | os.PathLike[str], *, resample: bool = False) -> Voice:
+def read_voice(recogniser: Recogniser, manifest: str | os.PathLike[str], *, resample: bool = False) -> VoiceRecordings:
     """Read a folder of recordings with the columns file_name and transcription.
 
     Args:
-      one: whose features and vocabulary are used.
+      recogniser: whose features and vocabulary are used.
       resample: take other sample rates too.
     Raises:
       ManifestError: no transcripts, an empty one or one with characters that the recogniser does not know, too long a
-        text for its recording, or one recording alone; names file and row. AudioError as `read_features`.
+        text for its recording, or one recording alone, perhaps many times; names file and row. AudioError as
+        `read_features`, and where a recording is silent.
     """
     read = read_manifest(manifest)
     path = read.root / read.name
     if "transcription" not in read.columns:
         raise ManifestError(f"{path}, row 1: no transcription column; the columns are {', '.join(read.columns)}.")
-    texts = [one.fold(str(text)) for text in read.columns["transcription"]]
+    texts = [recogniser.fold(str(text)) for text in read.columns["transcription"]]
     if len(texts) < 2:
         raise ManifestError(
             f"{path}: one recording; adaptation needs two or more, to try on one what it learns from another."
         )
     try:
-        labels = one.vocabulary.encode_rows(texts, read.where)
+        labels = recogniser.vocabulary.encode_rows(texts, read.where)
     except ValueError as error:
         raise ManifestError(str(error)) from error
-    features = read_features(one.card.features, read.paths(), read.where, resample=resample)
-    longest = int(round_up(max(map(len, features))))
-    values: Any = np.zeros((len(features), longest, one.card.features.size), np.float32)
-    for row, frames in zip(values, features, strict=True):
-        row[: len(frames)] = frames
-    lengths: Any = np.array([len(frames) for frames in features], np.int32)
+    features = read_features(
+        recogniser.card.features, read.paths(), read.where, resample=resample, least_sound=LEAST_SOUND
+    )
+    speech = pad_rows(features, int(round_up(max(map(len, features)))))
     weight: Any = np.ones(len(texts), np.float32)
-    fits = np.asarray(ctc_feasible(output_lengths(lengths), jax.tree.map(np.asarray, labels)))
+    fits = np.asarray(ctc_feasible(recogniser.card.output_lengths(speech.lengths), jax.tree.map(np.asarray, labels)))
     if not fits.all():
         first = int(np.flatnonzero(~fits)[0])
-        seconds = lengths[first] / one.card.features.frame_rate
+        seconds = speech.lengths[first] / recogniser.card.features.frame_rate
         raise ManifestError(
             f"{read.where(first)}: {texts[first]!r} is too long for {seconds:.2f} s of sound; is it the transcript of "
             "another recording?"
         )
-    return Voice(Batch(Ragged(values, lengths), labels, weight), texts)
+    original = first_copies(features)
+    copies = [row for row, first in enumerate(original) if first != row]
+    if len(texts) - len(copies) < 2:
+        raise ManifestError(f"{path}: its {len(texts)} rows are one recording; adaptation needs two different ones.")
+    remarks = [f"{read.where(row)}: the same recording as that of {read.where(original[row])}" for row in copies]
+    return VoiceRecordings(Batch(speech, labels, weight), texts, original, remarks)

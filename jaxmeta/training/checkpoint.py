@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxmeta.training.durable import sync
+from jaxmeta.durable import sync
 from jaxmeta.training.update import TrainState
 
 _PAYLOAD, _LEAVES, _MANIFEST = "state", "leaves.json", "manifest.json"
@@ -109,12 +109,12 @@ def verify(folder: Path) -> list[str]:
         return [f"{_MANIFEST} cannot be read: {error}"]
     if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
         return [f"{_MANIFEST} holds no hashes"]
-    expected, found = manifest["sha256"], _files(folder)
-    wrong = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    wrong += [f"{name} does not belong there" for name in sorted(found.keys() - expected.keys())]
-    for name in sorted(expected.keys() & found.keys()):
+    expected, present = manifest["sha256"], _files(folder)
+    wrong = [f"{name} is missing" for name in sorted(expected.keys() - present.keys())]
+    wrong += [f"{name} does not belong there" for name in sorted(present.keys() - expected.keys())]
+    for name in sorted(expected.keys() & present.keys()):
         try:
-            same = _sha256(found[name]) == expected[name]
+            same = _sha256(present[name]) == expected[name]
         except OSError as error:
             wrong.append(f"{name} cannot be read: {error}")
         else:

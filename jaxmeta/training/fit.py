@@ -1,6 +1,8 @@
 """Train any learner on a sampler: AdamW on augmented episodes, with a cosine schedule, checkpoints and resumption."""
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmeta import Episode, MetaLearner, Model, Ragged, maml
+from jaxmeta import Episode, MetaLearner, Model, Ragged, maml, tree
 from jaxmeta.training import TrainState, init_state, make_update
+from jaxmeta.training.diagnosis import why_left_out
 from jaxmeta.training.loop import Validation, train_loop
 from jaxmeta.types import Key, Loss, PyTree
 
@@ -47,12 +50,32 @@ def fit(
       validation: keeps the best state; None: the last one is all there is.
       update_transform: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
     """
-    microbatch = 1 if jax.default_backend() == "cpu" else None
+    learner = augmented(learner, augment)
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
-    update = make_update(augmented(learner, augment), optimizer, microbatch=microbatch)
     initial = initial_state(learner, optimizer, features, seed, params)
-    return train_loop(update, initial, sampler, updates, directory, config=config, validation=validation)
+
+    def train(microbatch: int | None) -> TrainState:
+        return train_loop(
+            make_update(learner, optimizer, microbatch=microbatch), initial, sampler, updates, directory,
+            config=config, validation=validation, explain=partial(why_left_out, learner),
+        )  # fmt: skip
+
+    return _in_memory(train, 1 if jax.default_backend() == "cpu" else None, sampler)
+
+
+def _in_memory(
+    train: Callable[[int | None], TrainState], microbatch: int | None, sampler: Callable[[int], Episode]
+) -> TrainState:
+    """Train; where the device has too little memory, once more with half as many tasks in flight."""
+    try:
+        return train(microbatch)
+    except jax.errors.JaxRuntimeError as error:
+        tasks = microbatch or tree.leading_size(sampler(0))
+        if "RESOURCE_EXHAUSTED" not in str(error) or tasks == 1:
+            raise
+    print(f"out of memory with {tasks} tasks in flight: going on with {tasks // 2}", file=sys.stderr, flush=True)
+    return train(tasks // 2)
 
 
 def supervised(model: Model, loss: Loss) -> MetaLearner:

@@ -1,4 +1,4 @@
-"""A meta-learner in scikit-learn's conventions: fit on many tasks, adapt to one, predict."""
+"""A meta-learner with the methods of scikit-learn: fit on many tasks, adapt to a new task, predict."""
 
 import copy
 import tempfile

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 import jaxmeta
-from jaxmeta.training.durable import write_json
+from jaxmeta.durable import write_json
+from jaxmeta.metrics import Interval, interval_text
 from jaxmeta.versions import versions
 
 _log = logging.getLogger("jaxmeta")
@@ -54,7 +55,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | M
     """Rows as a Markdown table, numbers to the right; an absent or None entry is a dash.
 
     Args:
-      rows: dicts from column to value.
+      rows: dicts from column to value; an `Interval` is shown with its bounds, a pair as mean ± half-width.
       columns: names in order, or name -> format specification of its numbers, such as ".1f".
     Raises:
       ValueError: a column that no row has.
@@ -67,6 +68,21 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | M
     lines = [list(formats), ["---:" if numeric[name] else "---" for name in formats]]
     lines += [[_cell(row.get(name), spec) for name, spec in formats.items()] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def interval_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str | tuple[str, str, str]]) -> str:
+    """Rows with intervals as a Markdown table, see `markdown_table`.
+
+    Args:
+      rows: dicts from column to value, with intervals as `Interval.columns` makes them.
+      columns: name -> format specification; or, for an interval, the name that the rows have, the unit and the format
+        specification.
+    """
+    texts = [
+        {name: row.get(name) if isinstance(spec, str) else interval_text(row, *spec) for name, spec in columns.items()}
+        for row in rows
+    ]
+    return markdown_table(texts, {name: spec if isinstance(spec, str) else "" for name, spec in columns.items()})
 
 
 def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> Path:
@@ -83,6 +99,34 @@ def write_results(directory: str | Path, rows: Sequence[Mapping[str, Any]], run:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"rows": rows, "run": run})
     return path
+
+
+def write_tables(directory: str | Path, tables: str, rows: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> dict:
+    """Print tables, write them with the command as results.md, and write results.json; returns what that holds.
+
+    Args:
+      directory: created if missing.
+      tables: as `markdown_table` gives them.
+      rows, run: as in `write_results`.
+    """
+    print(tables)
+    path = write_results(directory, rows, run).with_suffix(".md")
+    path.write_text(f"{tables}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
+    return {"rows": list(rows), "run": dict(run)}
+
+
+def write_titled_tables(
+    directory: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run: Mapping[str, Any]
+) -> dict:
+    """Several tables by `write_tables`: rows name theirs under "table", and columns stand as in the first row.
+
+    Args:
+      directory, run: as in `write_tables`.
+      tables: title -> rows, each a dict from column to value.
+    """
+    texts = [f"{title}:\n\n{markdown_table(rows, list(rows[0]))}" for title, rows in tables.items()]
+    rows = [{"table": title, **row} for title, each in tables.items() for row in each]
+    return write_tables(directory, "\n".join(texts), rows, run)
 
 
 def plot_curves(
@@ -192,6 +236,10 @@ def _cell(value: Any, spec: str) -> str:
         return "–"
     if _is_number(value):
         return format(value, spec or (".4g" if isinstance(value, float) else ""))
+    if isinstance(value, Interval):
+        return f"{value.value:.3g} ({value.low:.3g} to {value.high:.3g})"
+    if isinstance(value, tuple):
+        return f"{value[0]:.1f} ± {value[1]:.1f}"
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

@@ -1,16 +1,17 @@
-"""What a run says while it trains: rows of metrics in a file, and how far it is on the screen."""
+"""The log of a run: rows of metrics in a file, and progress on the screen."""
 
 import importlib.util
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from jaxmeta.durable import plain, write_text
 from jaxmeta.progress import current, progress_bar
-from jaxmeta.training.durable import plain, write_text
 
 
 class RunLog:
@@ -90,10 +91,20 @@ class RunLog:
                 if isinstance(value, int | float):  # TensorBoard draws nothing else
                     self._board.add_scalar(name, value, step)
 
-    def progress(self, step: int) -> None:
-        """Show that `step` updates are made: at once in a terminal, at most every ten seconds elsewhere."""
-        self._advance(step - self._step, "" if self._loss is None else f"loss {self._loss:.4g}")
+    def progress(self, step: int, left_out: int = 0) -> None:
+        """Show that `step` updates are made: at once in a terminal, at most every ten seconds elsewhere.
+
+        Args:
+          step: number of updates made.
+          left_out: tasks in all that counted for nothing.
+        """
+        notes = "" if self._loss is None else f"loss {self._loss:.4g}", f"{left_out} tasks left out" if left_out else ""
+        self._advance(step - self._step, ", ".join(filter(None, notes)))
         self._step = step
+
+    def say(self, line: str) -> None:
+        """Show a line beside the progress."""
+        print(line, file=sys.stderr if self._stream is None else self._stream, flush=True)
 
     def sync(self) -> None:
         """Flush the rows to the disk, so that none is missing before the checkpoint that follows."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import jax
 
+from jaxmeta.folders import cache_home
+
 _MMAP_MAX, _TRIM_THRESHOLD, _TOP_PAD = -4, -1, -2
 """Parameters of glibc's mallopt, from malloc.h."""
 
@@ -29,6 +31,11 @@ def prepare(*, devices: int | None = None, compiled: str | os.PathLike | None = 
     if compiled is not None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(Path(compiled).expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def begin() -> None:
+    """Begin a command or an experiment: `prepare`, with compiled programs kept in the cache folder."""
+    prepare(compiled=cache_home() / "compiled")
 
 
 def _keep_freed_memory() -> None:

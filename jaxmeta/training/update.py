@@ -67,7 +67,7 @@ def make_update(
         filled up with some that count for nothing. The result is that of one device to rounding. None: one device.
     Returns:
       update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
-        finite tasks, `masked`: the number of tasks left out.
+        finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out.
     Raises:
       ValueError: microbatch below 1; episodes whose leaves disagree on B.
     """
@@ -91,9 +91,10 @@ def make_update(
         )
         updates, slots = optimizer.update(gradients, train.optimizer, train.params)
         moved = (optax.apply_updates(train.params, updates), state, slots)
-        kept = (train.params, train.state, train.optimizer)
+        unchanged = (train.params, train.state, train.optimizer)
+        loss = jnp.where(healthy > 0, loss, jnp.nan)  # Not 0, which would look perfect.
         metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.tree.norm(gradients)}
-        return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, kept)), metrics
+        return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, unchanged)), metrics
 
     return update
 
@@ -143,7 +144,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
     index = jnp.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
 
     @jax.jit  # Traced once, for the shapes of its results and for the loop.
-    def one(index: Array):
+    def at_index(index: Array):
         task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
         value = function(task)
         counts = counts & tree.all_finite(value[:2]) & (index < count)
@@ -162,7 +163,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
     def add(total: PyTree, index: Array):
         # One task alone is not vmapped, so that its convolutions stay ordinary ones.
         if chunk == 1:
-            counts, values = one(index[0])
+            counts, values = at_index(index[0])
         else:
             task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
             counts, values = several(task, counts & (index < count))
@@ -170,7 +171,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
 
     if chunk == count > 1:
         return several(tasks, real)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, index[0, 0])[1])
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(at_index, index[0, 0])[1])
     return jax.lax.scan(add, (jnp.zeros((), jnp.int32), zeros), index)[0]
 
 

@@ -1,8 +1,7 @@
-"""One network for words and voices, kept as a folder with all that is needed to use it, which checks its parts."""
+"""An assistant: one network for words and voices, and all that its use needs, as a folder that checks itself."""
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,25 +11,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.windows import starts
+from jaxmeta.models.layers import speech_form
 from jaxmeta.models.speaker import SPEAKER, WORD, word_and_speaker
-from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
-from jaxmeta.training.weights import load_weights, save_weights
-from jaxmeta.types import Model, PyTree, Ragged
+from jaxmeta.padding import pad_rows
+from jaxmeta.types import Model, PyTree
 from jaxmeta.verification.calibration import Calibration
 from jaxmeta.verification.scoring import adaptive_s_norm, mean_direction
 
-FORMAT = 1
-CARD, WEIGHTS = "assistant.json", "weights"
+ASSISTANT = BundleKind(
+    "assistant", "assistant.json", 2, (), "give a folder that `jaxmeta train assistant` of this version wrote"
+)
 _ROWS = 32
 
 
 @dataclass(frozen=True)
-class Card:
-    """What an assistant is, besides its weights."""
+class AssistantCard:
+    """What an assistant is, besides its weights. Raises ValueError where a number is out of range."""
 
     width: int
     """Of the network's trunk."""
@@ -47,20 +47,28 @@ class Card:
     """Kinds of background that they are compared with."""
     top: int
     """Members of the cohort that count, those most alike; 0: scores are plain cosines."""
-    voices: Calibration
+    voice_calibration: Calibration
     """From a voice's score to a log-likelihood ratio."""
-    words: Calibration
+    word_calibration: Calibration
     """The same for a word's odds."""
-    background: Calibration
+    background_calibration: Calibration
     """The same for the odds of background noise against words."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: commit, seed, data, command."""
+
+    def __post_init__(self) -> None:
+        least = {"width": 1, "embedding": 1, "stretch": 2, "cohort": 1, "unknown": 1, "silence": 1, "top": 0}
+        for name, number in least.items():
+            if (value := getattr(self, name)) < number:
+                raise ValueError(f"{name}={value} must be {number} or more.")
+        if self.top > self.cohort:
+            raise ValueError(f"top={self.top} must be at most cohort={self.cohort}.")
 
 
 class Assistant(NamedTuple):
     """A network, and what its embeddings are compared with."""
 
-    card: Card
+    card: AssistantCard
     params: PyTree
     cohort: np.ndarray
     """Unit vectors of other speakers [M, E]."""
@@ -79,7 +87,7 @@ class Assistant(NamedTuple):
         scores = enrolled[None] @ voices.T
         if self.card.top:
             scores = adaptive_s_norm(scores, enrolled[None] @ self.cohort.T, voices @ self.cohort.T, self.card.top)
-        return self.card.voices(scores[0])
+        return self.card.voice_calibration(scores[0])
 
 
 def network(width: int, embedding: int) -> Model:
@@ -87,11 +95,7 @@ def network(width: int, embedding: int) -> Model:
     return word_and_speaker(width=width, embedding=embedding)
 
 
-class AssistantError(ValueError):
-    """A folder holds no assistant, a damaged one, or one of another version; the message says what to do."""
-
-
-class Heard(NamedTuple):
+class Embeddings(NamedTuple):
     """What an assistant makes of recordings."""
 
     words: np.ndarray
@@ -100,98 +104,79 @@ class Heard(NamedTuple):
     """Unit vectors of who speaks in each [N, E]."""
 
 
-def listen(one: Assistant, features: Sequence[np.ndarray]) -> Heard:
+def embed_recordings(assistant: Assistant, features: Sequence[np.ndarray]) -> Embeddings:
     """Embeddings of recordings of a word each, given their features [T, F]."""
-    return Heard(_embed(one, features)[WORD], voices_in(one, features))
+    return Embeddings(_embed(assistant, features)[WORD], embed_voices(assistant, features))
 
 
-def voices_in(one: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
+def embed_voices(assistant: Assistant, features: Sequence[np.ndarray]) -> np.ndarray:
     """Unit vectors of who speaks in recordings of any length [N, E]: the mean direction over their stretches."""
     parts, owners = [], []
     for row, frames in enumerate(features):
-        for start in starts(len(frames), one.card.stretch, one.card.stretch // 2):
-            parts.append(frames[start : start + one.card.stretch])
+        for start in starts(len(frames), assistant.card.stretch, assistant.card.stretch // 2):
+            parts.append(frames[start : start + assistant.card.stretch])
             owners.append(row)
-    return mean_direction(_embed(one, parts)[SPEAKER], np.array(owners), len(features))
+    return mean_direction(_embed(assistant, parts)[SPEAKER], np.array(owners), len(features))
 
 
-def save_assistant(folder: str | Path, one: Assistant) -> Path:
+def save_assistant(folder: str | Path, assistant: Assistant) -> Path:
     """Write the assistant into a folder, made if missing; the card last, so that a folder with one is whole.
 
     Raises:
+      ValueError: weights that are not finite; nothing is written.
       OSError: it could not be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
-    save_weights(folder / WEIGHTS, {name: leaf for name, leaf in one._asdict().items() if name != "card"})
-    write_json(folder / CARD, {"format": FORMAT, "kind": "assistant"} | dataclasses.asdict(one.card))
-    return folder
+    arrays = {name: leaf for name, leaf in assistant._asdict().items() if name != "card"}
+    return save_bundle(folder, ASSISTANT, dataclasses.asdict(assistant.card), arrays)
 
 
 def load_assistant(folder: str | Path) -> Assistant:
     """Read what `save_assistant` wrote.
 
     Raises:
-      AssistantError: there is none, it is damaged, or its parts do not fit each other.
+      CardError, BundleError: there is none, it is damaged, or its parts do not fit each other.
     """
-    folder = Path(folder)
-    card = _read_card(folder)
-    model = network(card.width, card.embedding)
-    inputs = Ragged(jnp.zeros((1, 8, card.features.size)), jnp.full(1, 8, jnp.int32))
-    params, _ = jax.eval_shape(model.init, jax.random.key(0), inputs)
-    words = jax.eval_shape(lambda params: model.apply(params, {}, inputs, jax.random.key(0), False)[0][WORD], params)
-
-    def rows(count: int, size: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((count, size), jnp.float32)
-
-    like = {
-        "params": params, "cohort": rows(card.cohort, card.embedding),
-        "unknown": rows(card.unknown, words.shape[1]), "silence": rows(card.silence, words.shape[1]),
-    }  # fmt: skip
-    try:
-        found = load_weights(folder / WEIGHTS, like)
-    except CheckpointError as error:
-        raise AssistantError(f"{folder}: the weights are missing, damaged, or do not fit {CARD}: {error}") from error
-    arrays = {name: np.asarray(found[name]) for name in ("cohort", "unknown", "silence")}
-    return Assistant(card, found["params"], **arrays)
+    bundle = open_bundle(folder, ASSISTANT, AssistantCard)
+    card = bundle.card
+    for name in ("width", "embedding"):
+        bundle.check_size(bundle.place.at(name), getattr(card, name))
+    weights = bundle.weights(_shapes(card))
+    arrays = {name: np.asarray(weights[name]) for name in ("cohort", "unknown", "silence")}
+    return Assistant(card, weights["params"], **arrays)
 
 
-def _read_card(folder: Path) -> Card:
-    path = folder / CARD
-    if not path.is_file():
-        raise AssistantError(
-            f"{folder}: no assistant ({CARD} is missing); give a folder that `jaxmeta train assistant` wrote."
-        )
-    try:
-        read = json.loads(path.read_bytes())
-        kind, version = read.pop("kind"), read.pop("format")
-        if kind != "assistant" or version != FORMAT:
-            raise AssistantError(f"{path}: is a {kind!r} of format {version}; this version reads 'assistant' {FORMAT}.")
-        features = FeatureConfig(**read.pop("features"))
-        lines: dict[str, Any] = {name: Calibration(*read.pop(name)) for name in ("voices", "words", "background")}
-        return Card(features=features, **lines, **read)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AssistantError(f"{path}: not an assistant's card ({error!r}); copy it again.") from error
+def _shapes(card: AssistantCard) -> dict[str, PyTree]:
+    """The form of all arrays of an assistant."""
+    model, key = network(card.width, card.embedding), jax.random.key(0)
+    speech = speech_form(1, 8, card.features.size)
+    params, _ = jax.eval_shape(model.init, key, speech)
+    outputs, _ = jax.eval_shape(lambda params, speech: model.apply(params, {}, speech, key, False), params, speech)
+    size = outputs[WORD].shape[1]
+    rows = {"cohort": (card.cohort, card.embedding), "unknown": (card.unknown, size), "silence": (card.silence, size)}
+    return {"params": params} | {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in rows.items()}
 
 
-def _embed(one: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _embed(assistant: Assistant, features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What the network gives for recordings, in batches of one form."""
-    longest, found = int(round_up(max(map(len, features)))), []
+    longest, batches = int(round_up(max(map(len, features)))), []
+    blank = np.zeros((1, assistant.card.features.size), np.float32)  # fills the last batch up
     for start in range(0, len(features), _ROWS):
         rows = features[start : start + _ROWS]
-        values = np.zeros((_ROWS, longest, one.card.features.size), np.float32)
-        lengths = np.ones(_ROWS, np.int32)
-        for place, frames in enumerate(rows):
-            values[place, : len(frames)], lengths[place] = frames, len(frames)
-        outputs = jax.tree.map(np.asarray, _program(one.card.width, one.card.embedding)(one.params, values, lengths))
-        found.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
-    return {name: np.concatenate([part[name] for part in found]) for name in (WORD, SPEAKER)}
+        speech = pad_rows([*rows, *[blank] * (_ROWS - len(rows))], longest)
+        program = _program(assistant.card.width, assistant.card.embedding)
+        outputs = jax.tree.map(np.asarray, program(assistant.params, speech))
+        batches.append({name: leaf[: len(rows)] for name, leaf in outputs.items()})
+    embedded = {name: np.concatenate([part[name] for part in batches]) for name in (WORD, SPEAKER)}
+    for leaf in embedded.values():
+        if not (finite := np.isfinite(leaf).all(axis=1)).all():
+            raise ValueError(
+                f"the network makes numbers of recording {int(np.argmin(finite))} that are not finite; train it again, "
+                "or leave that recording out."
+            )
+    return embedded
 
 
 @functools.lru_cache(maxsize=4)
 def _program(width: int, embedding: int) -> Callable[..., dict[str, jax.Array]]:
     model = network(width, embedding)
-    return jax.jit(
-        lambda params, values, lengths: model.apply(params, {}, Ragged(values, lengths), jax.random.key(0), False)[0]
-    )
+    return jax.jit(lambda params, speech: model.apply(params, {}, speech, jax.random.key(0), False)[0])

@@ -1,4 +1,4 @@
-"""A fused network as an assistant: with others to compare with, and scores calibrated on validation speakers."""
+"""Makes an assistant of a trained network: adds what scores are compared with, and calibrates them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.embeddings import embed
 from jaxmeta.metrics import Trials, detection_curve, equal_error_rate
-from jaxmeta.verification.assistant import Assistant, Card, Heard, listen
+from jaxmeta.verification.assistant import Assistant, AssistantCard, Embeddings, embed_recordings
 from jaxmeta.verification.calibration import Calibration, calibrate
 from jaxmeta.verification.open_set import word_odds
 from jaxmeta.verification.spotting import stretches
-from jaxmeta.verification.training import EMBEDDING, System
+from jaxmeta.verification.training import EMBEDDING, TrainedNetwork
 from jaxmeta.verification.trials import enrolments, trials
 from jaxmeta.verification.voices import SECOND, Voices, with_cohort
 
@@ -29,20 +29,20 @@ _OTHERS = 40  # Recordings of other words there, and of noise.
 _RECORDINGS = 6  # Of each of the other words that clips are compared with.
 
 
-class Embedded(NamedTuple):
+class EmbeddedRecordings(NamedTuple):
     """Recordings of words, who says them, and what a fused network makes of them."""
 
     speakers: np.ndarray
     labels: np.ndarray
-    heard: Heard
+    embeddings: Embeddings
 
-    def at(self, rows: np.ndarray) -> Heard:
+    def at(self, rows: np.ndarray) -> Embeddings:
         """What is made of some of them."""
-        return Heard(self.heard.words[rows], self.heard.voices[rows])
+        return Embeddings(self.embeddings.words[rows], self.embeddings.voices[rows])
 
 
 def make_assistant(
-    fused: System,
+    fused: TrainedNetwork,
     voices: Voices,
     *,
     words: Corpus,
@@ -72,17 +72,17 @@ def make_assistant(
     check_speakers(words, val, val_words)
     top, voice_line = _calibrated_voices(voices, val, seed)
     unknown, undone = _other_words(fused, words, seed), Calibration(1.0, 0.0)
-    card = Card(
+    card = AssistantCard(
         width, EMBEDDING, FEATURES, SECOND, len(voices.cohort), len(unknown), SILENCE, top, voice_line, undone, undone,
         dict(origin),
     )  # fmt: skip
-    one = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
+    assistant = Assistant(card, fused.params, voices.cohort, unknown, np.zeros((SILENCE, unknown.shape[1]), np.float32))
     half = len(noise) // 2
-    heard, kept = (background(one, list(part)).words for part in (noise[:half], noise[half:]))
-    one = one._replace(silence=kmeans2(heard, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
-    heard_words = [embedded(fused, voices, corpus) for corpus in val_words.values()]
-    of_words, of_background = _calibrated_words(one, heard_words, kept, seed)
-    return one._replace(card=replace(card, words=of_words, background=of_background))
+    clustered, held_back = (background(assistant, list(part)).words for part in (noise[:half], noise[half:]))
+    assistant = assistant._replace(silence=kmeans2(clustered, SILENCE, minit="++", seed=seed)[0].astype(np.float32))
+    validation = [embedded(fused, voices, corpus) for corpus in val_words.values()]
+    of_words, of_background = _calibrated_words(assistant, validation, held_back, seed)
+    return assistant._replace(card=replace(card, word_calibration=of_words, background_calibration=of_background))
 
 
 def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[str, Corpus]) -> None:
@@ -115,28 +115,30 @@ def check_speakers(words: Corpus, val: Mapping[str, Corpus], val_words: Mapping[
         )
 
 
-def voices_of(system: System, speakers: Corpus, seed: int) -> Voices:
+def voices_of(network: TrainedNetwork, speakers: Corpus, seed: int) -> Voices:
     """What a network for speakers makes of voices, beside training speakers, of whom these are stretches."""
-    assert system.speakers is not None
-    return with_cohort(system.name, system.speakers, system.params, speakers, seed)
+    assert network.speaker_model is not None
+    return with_cohort(network.name, network.speaker_model, network.params, speakers, seed)
 
 
-def embedded(fused: System, voices: Voices, corpus: Corpus) -> Embedded:
+def embedded(fused: TrainedNetwork, voices: Voices, corpus: Corpus) -> EmbeddedRecordings:
     """What a fused network makes of all recordings of a corpus of words."""
-    assert fused.words is not None
-    words = embed(fused.words, fused.params, corpus)
-    return Embedded(corpus.columns["speaker"], corpus.columns["label"], Heard(words, voices.embed(corpus)))
+    assert fused.word_model is not None
+    words = embed(fused.word_model, fused.params, corpus)
+    return EmbeddedRecordings(
+        corpus.columns["speaker"], corpus.columns["label"], Embeddings(words, voices.embed(corpus))
+    )
 
 
-def background(one: Assistant, noises: Sequence[np.ndarray]) -> Heard:
+def background(assistant: Assistant, noises: Sequence[np.ndarray]) -> Embeddings:
     """Embeddings of all stretches of recordings without words, given their log-mels."""
-    return listen(one, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
+    return embed_recordings(assistant, [clip for noise in noises for clip in stretches(noise, FEATURES.frame_rate)[1]])
 
 
-def personal(found: Embedded, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
+def enrolment_split(recordings: EmbeddedRecordings, user: str, words: np.ndarray, shots: int, rng: np.random.Generator):
     """Recordings to enrol some words by one speaker [W, shots], and those that are left of each, in random order."""
     drawn = [
-        rng.permutation(np.flatnonzero((found.speakers == user) & (found.labels == word))) for word in words
+        rng.permutation(np.flatnonzero((recordings.speakers == user) & (recordings.labels == word))) for word in words
     ]  # fmt: skip
     return np.stack([rows[:shots] for rows in drawn]), [rows[shots:] for rows in drawn]
 
@@ -146,40 +148,46 @@ def _calibrated_voices(voices: Voices, val: Mapping[str, Corpus], seed: int) -> 
     directions = {name: voices.embed(corpus) for name, corpus in val.items()}
     sets = {name: enrolments(corpus.columns["speaker"], CLIPS, seed) for name, corpus in val.items()}
 
-    def found(choice: Voices) -> list[Trials]:
+    def of_all_corpora(choice: Voices) -> list[Trials]:
         return [
             trials(choice, sets[name], directions[name], directions[name], corpus.columns["speaker"])
             for name, corpus in val.items()
         ]
 
-    plain, normed = found(voices._replace(cohort=None)), found(voices)
+    cosines, normed = of_all_corpora(voices._replace(cohort=None)), of_all_corpora(voices)
 
     def errors(each: list[Trials]) -> float:
-        return float(np.mean([equal_error_rate(detection_curve(one.scores, one.targets)) for one in each]))
+        return float(np.mean([equal_error_rate(detection_curve(some.scores, some.targets)) for some in each]))
 
-    chosen = plain if errors(plain) <= errors(normed) else normed
-    line = calibrate(np.concatenate([one.scores for one in chosen]), np.concatenate([one.targets for one in chosen]))
-    return (0 if chosen is plain else voices.top), line
+    chosen = cosines if errors(cosines) <= errors(normed) else normed
+    line = calibrate(
+        np.concatenate([some.scores for some in chosen]), np.concatenate([some.targets for some in chosen])
+    )
+    return (0 if chosen is cosines else voices.top), line
 
 
 def _calibrated_words(
-    one: Assistant, val: Sequence[Embedded], noise: np.ndarray, seed: int
+    assistant: Assistant, val: Sequence[EmbeddedRecordings], noise: np.ndarray, seed: int
 ) -> tuple[Calibration, Calibration]:
     """Lines to ratios, for validation speakers: of enrolled words against the same voice's other words and noise, and
     of noise against words.
     """
     rng, scores, targets, silent, noisy = np.random.default_rng(seed), [], [], [], []
-    for found in val:
-        for user in np.repeat(np.unique(found.speakers), _DRAWS):
-            names = _often(found.labels[found.speakers == user], _SHOTS)
+    for recordings in val:
+        for user in np.repeat(np.unique(recordings.speakers), _DRAWS):
+            names = _often(recordings.labels[recordings.speakers == user], _SHOTS)
             if len(names) < 2:
                 continue
             chosen = rng.choice(names, min(_WAYS, len(names) - 1), replace=False)
-            enrolled, rest = personal(found, user, chosen, _SHOTS, rng)
-            others = rng.choice(np.flatnonzero((found.speakers == user) & ~np.isin(found.labels, chosen)), _OTHERS)
-            words = np.concatenate([found.heard.words[row] for row in (*rest, others)])
+            enrolled, rest = enrolment_split(recordings, user, chosen, _SHOTS, rng)
+            others = rng.choice(
+                np.flatnonzero((recordings.speakers == user) & ~np.isin(recordings.labels, chosen)), _OTHERS
+            )
+            words = np.concatenate([recordings.embeddings.words[row] for row in (*rest, others)])
             clips = np.concatenate([words, noise[rng.choice(len(noise), _OTHERS)]])
-            odds = word_odds(clips, found.heard.words[enrolled].mean(axis=1), one.unknown, one.silence)
+            odds = word_odds(
+                clips, recordings.embeddings.words[enrolled].mean(axis=1), assistant.unknown, assistant.silence
+            )
             said = np.repeat(np.arange(len(chosen) + 1), [*map(len, rest), 2 * _OTHERS])
             right = odds.words.argmax(axis=1) == said
             keep = right | (said == len(chosen))  # An enrolled word taken for another one is neither.
@@ -192,9 +200,9 @@ def _calibrated_words(
     return first, second
 
 
-def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
+def _other_words(fused: TrainedNetwork, words: Corpus, seed: int) -> np.ndarray:
     """Prototypes [U, D] of training words, each from a few recordings."""
-    assert fused.words is not None
+    assert fused.word_model is not None
     rng = np.random.default_rng(seed)
     keys = np.char.add(words.columns["corpus"], words.columns["label"])
     often = _often(keys, _RECORDINGS)
@@ -202,8 +210,8 @@ def _other_words(fused: System, words: Corpus, seed: int) -> np.ndarray:
     rows = np.concatenate([rng.choice(np.flatnonzero(keys == name), _RECORDINGS, replace=False) for name in chosen])
     keep = np.zeros(len(words), bool)
     keep[rows] = True
-    found = embed(fused.words, fused.params, words.select(keep))
-    return np.stack([found[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)
+    embeddings = embed(fused.word_model, fused.params, words.select(keep))
+    return np.stack([embeddings[keys[keep] == name].mean(axis=0) for name in chosen]).astype(np.float32)
 
 
 def _often(labels: np.ndarray, times: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scores as log-likelihood ratios, by a line that is fitted to trials of other speakers."""
+"""Calibration: a line, fitted to trials of other speakers, turns scores into log-likelihood ratios."""
 
 from typing import NamedTuple
 
@@ -48,6 +48,9 @@ def cllr(ratios: np.ndarray, targets: np.ndarray) -> float:
     """What log-likelihood ratios [T] in nats cost in bits, averaged over both kinds of trials; 1 tells nothing.
 
     Source: Brummer and du Preez 2006, eq. 1.
+
+    >>> cllr(np.zeros(4), np.array([True, True, False, False]))
+    1.0
     """
     costs = np.logaddexp(0, np.where(targets, -np.asarray(ratios), ratios)) / np.log(2)
     return float((costs[targets].mean() + costs[~targets].mean()) / 2)

@@ -1,4 +1,4 @@
-"""What is done on the word of a speaker: nothing of a user's model moves unless the speaker is accepted."""
+"""The gate: recordings change the model of a user only if their speaker is accepted as that user."""
 
 import math
 from typing import Literal, NamedTuple
@@ -29,6 +29,10 @@ def make_gate(prior: float = 0.5, sure: float = 0.9) -> Gate:
 
     Raises:
       ValueError: prior outside (0, 1), or sure outside [0.5, 1).
+
+    >>> gate = make_gate(prior=0.5, sure=0.9)
+    >>> gate.decide(3.0), gate.decide(0.0), gate.decide(-3.0)
+    ('accept', 'unsure', 'reject')
     """
     if not 0 < prior < 1:
         raise ValueError(f"prior must be a probability between 0 and 1, got {prior}.")

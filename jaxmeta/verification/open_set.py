@@ -1,4 +1,4 @@
-"""Which of the enrolled words, or none of them: words beside everything else that might be heard.
+"""Tells enrolled words from other words and from background noise: open-set recognition of keywords.
 
 N enrolled words and M background classes (other words, kinds of noise) are classes of one prototypical network; the
 chances of the background classes are summed.
@@ -42,6 +42,9 @@ def classify(ratios: np.ndarray, silence: np.ndarray) -> np.ndarray:
     Args:
       ratios: log-likelihood ratios of each word against anything else [T, W], calibrated; a word needs one above 0.
       silence: log-likelihood ratios of background noise against words [T], calibrated.
+
+    >>> classify(np.array([[2.0, 1.0], [-1.0, -2.0], [-1.0, -2.0]]), np.array([-1.0, -1.0, 1.0])).tolist()
+    [0, 2, 3]
     """
     best = ratios.argmax(axis=1)
     other = np.where(silence > 0, ratios.shape[1] + 1, ratios.shape[1])

@@ -1,4 +1,4 @@
-"""Recordings of one user, checked, as an assistant hears them."""
+"""Recordings of one user: a folder is checked, and an assistant's network embeds what is in it."""
 
 import os
 from collections.abc import Sequence
@@ -8,30 +8,37 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
-from jaxmeta.data.recordings import read_features
-from jaxmeta.verification.assistant import Assistant, Heard, listen
+from jaxmeta.data.recordings import first_copies, read_features
+from jaxmeta.verification.assistant import Assistant, Embeddings, embed_recordings
+
+LEAST_SOUND = 0.2
+"""Seconds that are not silent, which a recording of a voice must have."""
 
 
 class Recordings(NamedTuple):
     """What somebody recorded to enrol."""
 
     manifest: Manifest
-    heard: Heard
+    embeddings: Embeddings
     """Embeddings of N recordings."""
     labels: Sequence[str] | None
     """The word said in each, "" where there is none; None: the manifest has no labels."""
+    rows: Sequence[int]
+    """Of the manifest, of each recording; copies of an earlier recording are left out."""
+    remarks: Sequence[str]
+    """What a person should know of the rows that are left out."""
 
 
-def read_recordings(one: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
+def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
     Args:
-      one: the assistant that hears them.
+      assistant: whose network is used.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
     Raises:
       ManifestError: no recordings, or a column `speaker` with several names; names file and row. AudioError as
-        `read_features`.
+        `read_features`, and where a recording is silent.
     """
     manifest = read_manifest(folder)
     paths = [Path(path) for path in manifest.paths()]
@@ -44,18 +51,26 @@ def read_recordings(one: Assistant, folder: str | os.PathLike[str], *, resample:
             f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "
             f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
         )
-    features = read_features(one.card.features, paths, manifest.where, resample=resample)
+    features = read_features(assistant.card.features, paths, manifest.where, resample=resample, least_sound=LEAST_SOUND)
+    original = first_copies(features)
+    rows = [row for row, first in enumerate(original) if row == first]
+    remarks = [
+        f"{manifest.where(row)}: the same recording as that of {manifest.where(first)}, and counted once"
+        for row, first in enumerate(original)
+        if row != first
+    ]
+    embeddings = embed_recordings(assistant, [features[row] for row in rows])
     labels = manifest.columns.get("label")
-    return Recordings(manifest, listen(one, features), None if labels is None else labels.tolist())
+    return Recordings(manifest, embeddings, None if labels is None else labels[rows].tolist(), rows, remarks)
 
 
-def unlike_the_others(one: Assistant, heard: Heard) -> list[int]:
+def unlike_the_others(assistant: Assistant, embeddings: Embeddings) -> list[int]:
     """Recordings that likelier are not by the voice of all the others, if there are three or more."""
-    count = len(heard.voices)
+    count = len(embeddings.voices)
     if count < 3:
         return []
-    total = heard.voices.sum(axis=0)
-    rest = total[None] - heard.voices
+    total = embeddings.voices.sum(axis=0)
+    rest = total[None] - embeddings.voices
     rest /= np.linalg.norm(rest, axis=1, keepdims=True)
-    ratios = [one.voice_ratios(rest[row], heard.voices[row : row + 1])[0] for row in range(count)]
+    ratios = [assistant.voice_ratios(rest[row], embeddings.voices[row : row + 1])[0] for row in range(count)]
     return [row for row, ratio in enumerate(ratios) if ratio < 0]

@@ -48,6 +48,9 @@ def mean_direction(embeddings: np.ndarray, groups: np.ndarray, count: int) -> np
       groups: [N] integers in [0, count); each group has a member.
     Returns:
       [count, E].
+
+    >>> mean_direction(np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 1.0]]), np.array([0, 1, 1]), 2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     sums = np.zeros((count, embeddings.shape[1]), embeddings.dtype)
     np.add.at(sums, groups, embeddings)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.windows import starts
-from jaxmeta.verification.assistant import Assistant, listen
+from jaxmeta.verification.assistant import Assistant, embed_recordings
 from jaxmeta.verification.open_set import word_odds
 from jaxmeta.verification.user import User
 
@@ -27,11 +27,11 @@ class Spotted(NamedTuple):
     """Log-likelihood ratio of this speaker against any other, in nats."""
 
 
-def spot(one: Assistant, user: User, frames: np.ndarray, threshold: float) -> list[Spotted]:
+def spot(assistant: Assistant, user: User, frames: np.ndarray, threshold: float) -> list[Spotted]:
     """Words in one recording, in the order of time; of those that overlap the likeliest stands.
 
     Args:
-      one: the assistant.
+      assistant: whose network is used.
       user: whose words are looked for.
       frames: log-mels [T, F] of the whole recording, silence included.
       threshold: log-likelihood ratio in nats from which a word counts as found.
@@ -40,16 +40,18 @@ def spot(one: Assistant, user: User, frames: np.ndarray, threshold: float) -> li
     """
     if not user.words:
         raise ValueError("no words are enrolled, so that none can be found; enrol recordings with a column label.")
-    rate = one.card.features.frame_rate
+    rate = assistant.card.features.frame_rate
     places, clips = stretches(frames, rate)
-    heard = listen(one, clips)
-    ratios = one.card.words(word_odds(heard.words, user.prototypes, one.unknown, one.silence).words)
+    embeddings = embed_recordings(assistant, clips)
+    ratios = assistant.card.word_calibration(
+        word_odds(embeddings.words, user.prototypes, assistant.unknown, assistant.silence).words
+    )
     best, most = ratios.argmax(axis=1), ratios.max(axis=1)
-    voices = one.voice_ratios(user.prototype, heard.voices)
-    found = [row for row in peaks(places, most) if most[row] >= threshold]
+    voices = assistant.voice_ratios(user.prototype, embeddings.voices)
+    spotted = [row for row in peaks(places, most) if most[row] >= threshold]
     return [
         Spotted(user.words[best[row]], float(start), float(end), float(most[row]), float(voices[row]))
-        for row, (start, end) in zip(found, places[found] / rate, strict=True)
+        for row, (start, end) in zip(spotted, places[spotted] / rate, strict=True)
     ]
 
 
@@ -63,12 +65,12 @@ def stretches(frames: np.ndarray, rate: float) -> tuple[np.ndarray, list[np.ndar
       First and last + 1 frame of each [S, 2], and their frames; stretches that come out the same are given once.
     """
     size, level = round(SECONDS * rate), np.logaddexp.reduce(frames, axis=1)
-    found: dict[tuple[int, int], None] = {}
+    spans: dict[tuple[int, int], None] = {}
     for start in starts(len(frames), size, round(HOP * rate)):
         part = level[start : start + size]
         loud = np.flatnonzero(part >= part.max() - _QUIET)
-        found[start + int(loud[0]), start + int(loud[-1]) + 1] = None
-    return np.array(list(found)), [frames[first:last] for first, last in found]
+        spans[start + int(loud[0]), start + int(loud[-1]) + 1] = None
+    return np.array(list(spans)), [frames[first:last] for first, last in spans]
 
 
 def peaks(places: np.ndarray, scores: np.ndarray) -> list[int]:

@@ -12,31 +12,31 @@ from jaxmeta.data.augmentation.recipes import speaker_augmentation, word_augment
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.speakers import SpeakerBatches
-from jaxmeta.data.sampling.words import most_ways, task_sampler
+from jaxmeta.data.sampling.word_tasks import most_ways, task_sampler
 from jaxmeta.data.windows import windows
 from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.speaker import SPEAKER, WORD, part, speaker, word_and_speaker
-from jaxmeta.models.words import residual
 from jaxmeta.speaker_losses import margin_softmax
 from jaxmeta.training.fit import Augment, fit, supervised
 from jaxmeta.types import Key, PyTree
-from jaxmeta.verification.voices import SECOND
+from jaxmeta.verification.voices import SECOND, Voices, with_cohort
 
 MARGIN, SCALE, EMBEDDING = 0.2, 30.0, 128
 """Of the margin softmax, and numbers in a voice's embedding."""
-Kind = Literal["words", "speakers", "fused"]
+NetworkKind = Literal["words", "speakers", "fused"]
 """Networks: for words, for speakers, for both."""
 
 
-class System(NamedTuple):
+class TrainedNetwork(NamedTuple):
     """A trained network; what it cannot tell is None."""
 
-    name: Kind
+    name: NetworkKind
     params: PyTree
-    words: Model | None
+    word_model: Model | None
     """To embeddings of words."""
-    speakers: Model | None
+    speaker_model: Model | None
     """To embeddings of speakers."""
 
     @property
@@ -45,7 +45,7 @@ class System(NamedTuple):
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
 
-class Training:
+class AssistantTraining:
     """The trainings of one folder, from the same batches; each loads what was trained before.
 
     Words are learnt from episodes, as a prototypical network; speakers by margin softmax over all those of training;
@@ -81,16 +81,16 @@ class Training:
             SPEAKER: augment_episode(speaker_augmentation(noise), on="query"),
         }
 
-    def words(self, width: int) -> System:
-        """The network for words, with a trunk of this width."""
+    def train_words(self, width: int) -> TrainedNetwork:
+        """Train the network for words, with a trunk of this width."""
         model = residual(width=width)
         params = self._train(
             "words", self._of_words(model), self.tasks, self.augments[WORD], {"width": width} | self._words
         )
-        return System("words", params, model, None)
+        return TrainedNetwork("words", params, model, None)
 
-    def speakers(self, width: int) -> System:
-        """The network for speakers."""
+    def train_speakers(self, width: int) -> TrainedNetwork:
+        """Train the network for speakers."""
 
         def network(outputs: int | None) -> Model:
             return speaker(outputs, width=width, embedding=EMBEDDING)
@@ -98,10 +98,10 @@ class Training:
         learner = self._of_speakers(network(len(self.clips.names)))
         decides = {"width": width} | self._speakers
         params = self._train("speakers", learner, self.clips, self.augments[SPEAKER], decides)
-        return System("speakers", _without_head(params), None, network(None))
+        return TrainedNetwork("speakers", _without_head(params), None, network(None))
 
-    def fused(self, width: int) -> System:
-        """The network for both."""
+    def train_fused(self, width: int) -> TrainedNetwork:
+        """Train the network for both."""
 
         def network(outputs: int | None) -> Model:
             return word_and_speaker(outputs, width=width, embedding=EMBEDDING)
@@ -113,7 +113,7 @@ class Training:
             {"width": width} | self._words | self._speakers,
         )  # fmt: skip
         model = network(None)
-        return System("fused", _without_head(params), part(model, WORD), part(model, SPEAKER))
+        return TrainedNetwork("fused", _without_head(params), part(model, WORD), part(model, SPEAKER))
 
     @property
     def _words(self) -> dict[str, Any]:
@@ -136,7 +136,12 @@ class Training:
         }
 
     def _train(
-        self, name: Kind, learner: MetaLearner, sampler: Callable[[int], Any], augment: Augment, decides: dict[str, Any]
+        self,
+        name: NetworkKind,
+        learner: MetaLearner,
+        sampler: Callable[[int], Any],
+        augment: Augment,
+        decides: dict[str, Any],
     ) -> PyTree:
         shared = {"network": name, "updates": self.updates, "rate": self.rate, "seed": self.seed}
         return fit(
@@ -149,6 +154,50 @@ class Training:
 def speaker_stretches(corpus: Corpus) -> Corpus:
     """Recordings with the columns `pool` and `speaker`, cut into stretches of a second, half overlapping."""
     return windows(corpus, SECOND, SECOND // 2)
+
+
+def train_speaker_head(
+    network: Callable[[int | None], Model], trunk: PyTree, speakers: Corpus, folder: Path, *, name: str, stretch: int,
+    clips: int, updates: int, rate: float, seed: int, config: Mapping[str, Any],
+) -> Voices:  # fmt: skip
+    """Train a head for speakers on the trunk of a network for something else, which stays as it is.
+
+    Args:
+      network: (number of speakers, or None) -> the model, one of whose outputs is "speaker", as `text_and_speaker`.
+      trunk: weights of the network but those of the head.
+      speakers: recordings in the features of the network, with the columns `pool` and `speaker`.
+      folder: of the training.
+      name: of the network in results.
+      stretch: frames of the stretches that recordings are cut into.
+      clips: stretches of a batch.
+      updates, rate: of training.
+      seed: of everything random.
+      config: what else decides the result, which a run is resumed with only.
+    Raises:
+      ValueError: the folder holds another run.
+    """
+
+    def head(outputs: int | None) -> Model:
+        """A model of the head's weights alone."""
+        whole = part(network(outputs), SPEAKER)
+
+        def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
+            params, state = whole.init(key, inputs)
+            return {SPEAKER: params[SPEAKER]}, state
+
+        def apply(params: PyTree, state: PyTree, inputs: PyTree, key: Key, train: bool) -> tuple[PyTree, PyTree]:
+            return whole.apply(trunk | params, state, inputs, key, train)
+
+        return Model(init, apply)
+
+    cut = windows(speakers, stretch, stretch)
+    batches = SpeakerBatches(cut, clips, seed)
+    params = fit(
+        supervised(head(len(batches.names)), margin_softmax(MARGIN, SCALE)), batches, updates, rate, folder,
+        augment=augment_episode(speaker_augmentation(None), on="query"), features=speakers.frames.shape[1], seed=seed,
+        config={"updates": updates, "rate": rate, "seed": seed, "data": speakers.fingerprint} | dict(config),
+    ).params  # fmt: skip
+    return with_cohort(name, head(None), _without_head(params), cut, seed, stretch)
 
 
 def _without_head(params: PyTree) -> PyTree:

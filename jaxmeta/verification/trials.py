@@ -1,11 +1,9 @@
 """Verification of speakers: enrolments, trials against them, and their errors."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxmeta.data.corpus import Corpus
 from jaxmeta.metrics import Interval, Trials, bootstrap_speakers, equal_error_rate, minimum_cost
 from jaxmeta.verification.scoring import mean_direction
 from jaxmeta.verification.voices import Voices
@@ -70,30 +68,15 @@ def trials(
     return Trials(scores[tested], enrolled.speakers[which], speakers[recording])
 
 
-def summary(found: Trials, seed: int) -> dict[str, Interval | int]:
+def summary(of_trials: Trials, seed: int) -> dict[str, Interval | int]:
     """Equal error rate in percent and the minimum detection cost, each with its interval over speakers."""
 
     def percent(curve):
         return 100 * equal_error_rate(curve)
 
     return {
-        "EER %": bootstrap_speakers(found, percent, seed=seed),
-        "minDCF": bootstrap_speakers(found, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
-        "trials": len(found.scores),
-        "speakers": len(np.unique(found.spoken)),
+        "EER %": bootstrap_speakers(of_trials, percent, seed=seed),
+        "minDCF": bootstrap_speakers(of_trials, lambda curve: minimum_cost(curve, PRIOR), seed=seed),
+        "trials": len(of_trials.scores),
+        "speakers": len(np.unique(of_trials.spoken)),
     }
-
-
-def verification_rows(
-    voices: Voices, tested: Mapping[str, Corpus], clips: Sequence[int], seed: int
-) -> list[dict[str, Any]]:
-    """A row for each corpus and number of clips that enrol a voice, where there are enough for two speakers."""
-    rows = []
-    for name, corpus in tested.items():
-        speakers, directions = corpus.columns["speaker"], voices.embed(corpus)
-        for each in clips:
-            enrolled = enrolments(speakers, each, seed)
-            if len(np.unique(enrolled.speakers)) > 1:
-                found = trials(voices, enrolled, directions, directions, speakers)
-                rows.append({"corpus": name, "clips": each} | summary(found, seed))
-    return rows

@@ -1,25 +1,39 @@
-"""Somebody who enrolled: a voice and words, as sums of embeddings, which more recordings may be added to.
+"""An enrolled user: sums of the embeddings of a voice and of words, to which later recordings can be added.
 
-What is kept are means of embeddings, as `enrolment` and `protonet` adapt; no recording can be heard again from them.
+Means of embeddings are stored, as `enrolment` and `protonet` adapt; no recording can be restored from them.
 """
 
-import json
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmeta.training.checkpoint import CheckpointError
-from jaxmeta.training.durable import write_json
-from jaxmeta.training.weights import load_weights, save_weights
-from jaxmeta.verification.assistant import Assistant, AssistantError, Heard, load_assistant, save_assistant
+from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
+from jaxmeta.verification.assistant import ASSISTANT, Assistant, Embeddings, load_assistant, save_assistant
 from jaxmeta.verification.gate import Decision, Gate
 from jaxmeta.verification.open_set import SILENCE, UNKNOWN
 
-FORMAT = 1
-CARD, SUMS, ASSISTANT = "user.json", "sums", "assistant"
+_ASSISTANT = f"assistant/{ASSISTANT.card}"
+USER = BundleKind("user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What the card of a user says. Raises ValueError where a number is below 1."""
+
+    clips: int
+    """Recordings of the voice."""
+    words: dict[str, int]
+    """Recordings of each word."""
+
+    def __post_init__(self) -> None:
+        for name, value in {"clips": self.clips, **self.words}.items():
+            if value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more.")
 
 
 class User(NamedTuple):
@@ -47,31 +61,31 @@ class User(NamedTuple):
         return self.sums / np.array(self.counts)[:, None]
 
 
-def enroll(heard: Heard, labels: Sequence[str] | None) -> User:
+def enroll(embeddings: Embeddings, labels: Sequence[str] | None) -> User:
     """Somebody's voice from recordings, and words from those of them that have a label.
 
     Args:
-      heard: embeddings of N recordings.
+      embeddings: of N recordings.
       labels: the word said in each, "" where there is none; None: no words.
     Raises:
       ValueError: no recordings, or a word that is called like what is not a word.
     """
-    if not len(heard.voices):
+    if not len(embeddings.voices):
         raise ValueError("enroll needs one recording at least, got none.")
-    empty = User(np.zeros_like(heard.voices[0]), 0, (), np.zeros((0, heard.words.shape[1]), np.float32), ())
-    return _added(empty, heard, labels)
+    empty = User(np.zeros_like(embeddings.voices[0]), 0, (), np.zeros((0, embeddings.words.shape[1]), np.float32), ())
+    return _added(empty, embeddings, labels)
 
 
 def absorb(
-    one: Assistant, user: User, heard: Heard, labels: Sequence[str] | None, gate: Gate
+    assistant: Assistant, user: User, embeddings: Embeddings, labels: Sequence[str] | None, gate: Gate
 ) -> tuple[User, list[Decision]]:
     """Add recordings to a user's voice and words, but only those whose speaker is accepted.
 
     All of them are judged by what the user was before, so that their order does not count.
     Args:
-      one: the assistant.
+      assistant: whose network is used.
       user: who enrolled.
-      heard: embeddings of N recordings.
+      embeddings: of N recordings.
       labels: as in `enroll`; new words may be among them.
       gate: decides.
     Returns:
@@ -79,72 +93,59 @@ def absorb(
     Raises:
       ValueError: an accepted recording's word is called like what is not a word.
     """
-    decisions = [gate.decide(float(ratio)) for ratio in one.voice_ratios(user.prototype, heard.voices)]
-    kept = [row for row, decision in enumerate(decisions) if decision == "accept"]
-    if not kept:
+    decisions = [gate.decide(float(ratio)) for ratio in assistant.voice_ratios(user.prototype, embeddings.voices)]
+    accepted = [row for row, decision in enumerate(decisions) if decision == "accept"]
+    if not accepted:
         return user, decisions
-    chosen = Heard(heard.words[kept], heard.voices[kept])
-    return _added(user, chosen, None if labels is None else [labels[row] for row in kept]), decisions
+    chosen = Embeddings(embeddings.words[accepted], embeddings.voices[accepted])
+    return _added(user, chosen, None if labels is None else [labels[row] for row in accepted]), decisions
 
 
-def save_user(folder: str | Path, one: Assistant, user: User) -> Path:
+def save_user(folder: str | Path, assistant: Assistant, user: User) -> Path:
     """Write a user and the assistant that knows them into a folder, made if missing; the card last.
 
     Raises:
+      ValueError: embeddings or weights that are not finite.
       OSError: it could not be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
-    save_assistant(folder / ASSISTANT, one)
-    save_weights(folder / SUMS, {"voice": user.voice, "words": user.sums})
-    kept = {"clips": user.clips, "words": dict(zip(user.words, user.counts, strict=True))}
-    write_json(folder / CARD, {"format": FORMAT, "kind": "user"} | kept)
-    return folder
+    card = Enrolment(user.clips, dict(zip(user.words, user.counts, strict=True)))
+    sums = {"voice": user.voice, "words": user.sums}
+    files = {_ASSISTANT: lambda path: save_assistant(path.parent, assistant)}
+    return save_bundle(folder, USER, dataclasses.asdict(card), sums, files)
 
 
 def load_user(folder: str | Path) -> tuple[Assistant, User]:
     """Read what `save_user` wrote.
 
     Raises:
-      AssistantError: there is none, it is damaged, or its parts do not fit each other.
+      CardError, BundleError: there is none, it is damaged, or its parts do not fit each other.
     """
-    folder, path = Path(folder), Path(folder, CARD)
-    if not path.is_file():
-        raise AssistantError(f"{folder}: nobody is enrolled here ({CARD} is missing); run `jaxmeta enroll` first.")
-    try:
-        read = json.loads(path.read_bytes())
-        if read["kind"] != "user" or read["format"] != FORMAT:
-            raise AssistantError(f"{path}: is a {read['kind']!r} of format {read['format']}; enrol again.")
-        clips, words = int(read["clips"]), {str(word): int(count) for word, count in read["words"].items()}
-    except AssistantError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AssistantError(f"{path}: not an enrolment ({error!r}); enrol again.") from error
-    one = load_assistant(folder / ASSISTANT)
-    shapes = {"voice": (one.card.embedding,), "words": (len(words), one.unknown.shape[1])}
+    bundle = open_bundle(folder, USER, Enrolment)
+    assistant, words = load_assistant((bundle.folder / _ASSISTANT).parent), bundle.card.words
+    shapes = {"voice": (assistant.card.embedding,), "words": (len(words), assistant.unknown.shape[1])}
     like = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
-    try:
-        sums = jax.tree.map(np.asarray, load_weights(folder / SUMS, like))
-    except CheckpointError as error:
-        raise AssistantError(f"{folder}: {SUMS} is missing, damaged, or does not fit {CARD}: {error}") from error
-    return one, User(sums["voice"], clips, tuple(words), sums["words"], tuple(words.values()))
+    sums = jax.tree.map(np.asarray, bundle.weights(like))
+    return assistant, User(sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()))
 
 
-def _added(user: User, heard: Heard, labels: Sequence[str] | None) -> User:
-    given = labels or [""] * len(heard.voices)
+def _added(user: User, embeddings: Embeddings, labels: Sequence[str] | None) -> User:
+    given = labels or [""] * len(embeddings.voices)
     if taken := {UNKNOWN, SILENCE} & {*given}:
         raise ValueError(f"label {taken.pop()!r} stands for what is not an enrolled word; give the word another name.")
     names = tuple(sorted({*user.words, *given} - {""}))
-    sums = np.zeros((len(names), heard.words.shape[1]), np.float32)
+    sums = np.zeros((len(names), embeddings.words.shape[1]), np.float32)
     counts = np.zeros(len(names), int)
     for place, name in enumerate(names):
         rows = [row for row, label in enumerate(given) if label == name]
-        sums[place], counts[place] = heard.words[rows].sum(axis=0), len(rows)
+        sums[place], counts[place] = embeddings.words[rows].sum(axis=0), len(rows)
         if name in user.words:
             old = user.words.index(name)
             sums[place] += user.sums[old]
             counts[place] += user.counts[old]
     return User(
-        user.voice + heard.voices.sum(axis=0), user.clips + len(heard.voices), names, sums, tuple(counts.tolist())
+        user.voice + embeddings.voices.sum(axis=0),
+        user.clips + len(embeddings.voices),
+        names,
+        sums,
+        tuple(counts.tolist()),
     )

@@ -1,4 +1,4 @@
-"""What a network for speakers makes of recordings, beside a cohort of training speakers."""
+"""Voices as unit vectors, by a network for speakers, and their scores, normalised by a cohort of training speakers."""
 
 from typing import NamedTuple
 

@@ -27,14 +27,14 @@ from jaxmeta.losses import cross_entropy
 from jaxmeta.models.heads import Network, contextual
 from jaxmeta.models.linen import from_linen
 from jaxmeta.types import MetaLearner, Model
-from jaxmeta.words.presets import Name
+from jaxmeta.words.presets import LearnerName
 
 INNER_RATE = 0.1
 """Of every inner loop of plain steps; that of the fine-tuned baseline, whose choice on validation words it was."""
 CONTEXT = 32
 
 
-def learners(network: Network, estimator: Estimator | None) -> dict[Name, Build]:
+def learners(network: Network, estimator: Estimator | None) -> dict[LearnerName, Build]:
     """Every learner by name; `estimator` overrides each one's own, where it has an inner loop to differentiate."""
     sgd = optax.sgd(INNER_RATE)
     exact: dict[str, Any] = {"estimator": estimator or mixed_mode()}

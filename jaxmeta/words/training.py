@@ -12,19 +12,19 @@ from jaxmeta import Episode, first_order, mixed_mode, unrolled
 from jaxmeta.data.augmentation.recipes import word_augmentation
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.sampling.words import WordBatches, most_ways, task_sampler
+from jaxmeta.data.sampling.word_tasks import WordBatches, most_ways, task_sampler
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.few_shot import Method
 from jaxmeta.evaluation.few_shot_baselines import encoded, fine_tuned, floor
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import Norm, residual
 from jaxmeta.models.heads import Network, warm
-from jaxmeta.models.words import Norm, residual
 from jaxmeta.progress import stage
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.runlog import read_metrics
 from jaxmeta.types import PyTree
 from jaxmeta.words.learners import learners
-from jaxmeta.words.presets import METRIC, Name, Preset
+from jaxmeta.words.presets import METRIC, LearnerName, WordsPreset
 
 BASELINE_RATE, BASELINE_CLIPS = 2e-3, 160
 """Peak learning rate of the classifier, and recordings of each of its batches."""
@@ -36,10 +36,10 @@ def train_words(
     corpus: Corpus,
     folder: Path,
     *,
-    preset: Preset,
+    preset: WordsPreset,
     noise: np.ndarray,
     fingerprints: Mapping[str, str],
-    learner: Name = "protonet",
+    learner: LearnerName = "protonet",
     estimator: EstimatorName | None = None,
     ways: int = 5,
     steps: int = 5,
@@ -91,7 +91,7 @@ def trained_words(folder: Path, learner: str) -> tuple[dict[str, Any], list[Meth
 
 
 def _methods(run: Mapping[str, Any], folder: Path, noise: np.ndarray, tasks: Sampler, words: Sampler) -> list[Method]:
-    preset = Preset(**run["recipe"])
+    preset = WordsPreset(**run["recipe"])
     network = partial(residual, width=preset.width, norm=run["norm"])
     augment = augment_episode(word_augmentation(noise))
     training = {"augment": augment, "features": noise.shape[-1], "seed": run["seed"]}
@@ -110,21 +110,26 @@ def _methods(run: Mapping[str, Any], folder: Path, noise: np.ndarray, tasks: Sam
 
 
 def _meta_trained(
-    run: Mapping[str, Any], preset: Preset, network: Network, folder: Path, tasks: Sampler, training: dict[str, Any]
+    run: Mapping[str, Any],
+    preset: WordsPreset,
+    network: Network,
+    folder: Path,
+    tasks: Sampler,
+    training: dict[str, Any],
 ) -> Method:
-    name: Name = run["learner"]
+    name: LearnerName = run["learner"]
     estimators = {"unrolled": unrolled(), "first_order": first_order(), "mixed_mode": mixed_mode(), None: None}
     build = learners(network, estimators[run["estimator"]])[name]
     learner = build(run["training_ways"], run["steps"])
-    found = fit(learner, tasks, preset.updates, preset.rate, folder, **training, config=run)
+    trained = fit(learner, tasks, preset.updates, preset.rate, folder, **training, config=run)
     seconds = read_metrics(folder)[-1]["seconds"] if preset.updates else 0.0
     if name in METRIC:
-        return closed_form(name, network, found.params, found.state, folder, seconds, run["norm"])
-    return Method(name, build, found.params, found.state, run["steps"], folder, seconds)
+        return closed_form(name, network, trained.params, trained.state, folder, seconds, run["norm"])
+    return Method(name, build, trained.params, trained.state, run["steps"], folder, seconds)
 
 
 def closed_form(
-    name: Name, network: Network, params: PyTree, state: PyTree, folder: Path, seconds: float, norm: Norm
+    name: LearnerName, network: Network, params: PyTree, state: PyTree, folder: Path, seconds: float, norm: Norm
 ) -> Method:
     """A trained learner that solves a task in closed form: its encoder never adapts.
 

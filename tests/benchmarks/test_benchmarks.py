@@ -25,9 +25,9 @@ def test_time_in_proportion_departs_by_nothing():
 
 def test_a_machine_counts_as_full_where_more_begins_to_cost():
     # Free up to 4 tasks, then 1 s a task, but 1.25 s a task from 8 to 16.
-    found = departure([1, 2, 4, 8, 16, 32], [1, 1, 1, 5, 15, 31])
-    assert found == Departure(4, 0.25, 3)
-    assert describe(found, "tasks") == (
+    actual = departure([1, 2, 4, 8, 16, 32], [1, 1, 1, 5, 15, 31])
+    assert actual == Departure(4, 0.25, 3)
+    assert describe(actual, "tasks") == (
         "From 4 tasks on, the time of one more is within 25.0% of what it is at the last point (3 slopes)."
     )
 
@@ -71,9 +71,9 @@ def test_memory_needs_numbers_of_steps_that_rise(steps):
 def test_a_sweep_changes_one_thing_at_a_time():
     config = scaling.Config()
     for sweep in ("tasks", "steps", "width"):
-        found = scaling.points(sweep, config)
-        assert tuple(getattr(point, sweep) for point in found) == getattr(config, sweep)
-        assert all({**vars(point), sweep: 0} == {**vars(config.base), sweep: 0} for point in found)
+        actual = scaling.points(sweep, config)
+        assert tuple(getattr(point, sweep) for point in actual) == getattr(config, sweep)
+        assert all({**vars(point), sweep: 0} == {**vars(config.base), sweep: 0} for point in actual)
 
 
 def test_devices_that_do_not_divide_the_tasks_are_refused():

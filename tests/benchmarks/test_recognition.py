@@ -34,19 +34,19 @@ def test_artificial_outputs_are_not_quite_sure():
 
 
 def test_searches_find_the_sentences_behind_the_outputs(monkeypatch):
-    found = []
+    actual = []
 
     def spied(*arguments, **options):
         search = ctc_beam(*arguments, **options)
-        return lambda logs, length: found.append(" ".join(search(logs, length)[0].words)) or []
+        return lambda logs, length: actual.append(" ".join(search(logs, length)[0].words)) or []
 
     monkeypatch.setattr(decoders, "ctc_beam", spied)
     runs = decoders.make_searches(count=60, beam=20, seed=0)
     texts = [sentence.text for sentence in decoders.sentences(60, 0)][: decoders.UTTERANCES]
     for run, frames in runs.values():
-        found.clear()
+        actual.clear()
         run()
-        assert found == texts
+        assert actual == texts
         # Two to four outputs for a character, each of four frames.
         assert 8 * sum(map(len, texts)) <= frames <= 16 * sum(map(len, texts))
 

@@ -13,7 +13,7 @@ from benchmarks.systems.plain_jax import _convolve
 from benchmarks.systems.plain_jax import _max_pool as reduce_window
 from benchmarks.workloads import CPU, GPU, QUICK, SEGMENTS, make, pooling
 from jaxmeta import Ragged
-from jaxmeta.models import words
+from jaxmeta.models import clip_encoders
 from jaxmeta.models.layers import segment_pool
 from tests.programs import compiled, jitted
 
@@ -90,7 +90,7 @@ def test_words_by_hand_is_the_network_of_jaxmeta():
     clips = one_task(workload)
     params = traverse_util.unflatten_dict(workload.weights, sep="/")
     ragged = Ragged(clips, jnp.full(clips.shape[0], clips.shape[1]))
-    theirs, _ = jitted(words.conv4(5)).apply(params, {}, ragged, jax.random.key(0), True)
+    theirs, _ = jitted(clip_encoders.conv4(5)).apply(params, {}, ragged, jax.random.key(0), True)
     ours = compiled(lambda weights, clips: jax_networks.words(weights, clips, _convolve))(workload.weights, clips)
     # Sums over 576 products in float32, in another order.
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * float(jnp.abs(theirs).max()))

@@ -12,12 +12,12 @@ from jaxmeta.compress.artefact import load
 from jaxmeta.data.audio import write_audio
 from jaxmeta.decoding.ngram import train_ngram, write_arpa
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
-from tests.recognition.conftest import TEXTS, one, voice_folder, write_voice  # noqa: F401
+from tests.recognition.conftest import TEXTS, recogniser, voice_folder, write_voice  # noqa: F401
 
 
 @pytest.fixture
-def checkpoint(one, tmp_path):  # noqa: F811
-    return str(save_recogniser(tmp_path / "recogniser", one))
+def checkpoint(recogniser, tmp_path):  # noqa: F811
+    return str(save_recogniser(tmp_path / "recogniser", recogniser))
 
 
 def fails(arguments, capsys):
@@ -41,6 +41,16 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
     assert [row["text"] for row in rows] == [line.split("\t")[1] for line in lines]
 
 
+def test_unreadable_files_are_named_and_others_transcribed(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    good, bad = [str(voice_folder / "audio" / f"{index}.wav") for index in (0, 1)], tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    with pytest.raises(SystemExit) as stop:
+        main(["transcribe", checkpoint, good[0], str(bad), good[1]])
+    said = capsys.readouterr()
+    assert stop.value.code == 3 and [line.split("\t")[0] for line in said.out.splitlines()] == good
+    assert str(bad) in said.err and "1 of 3 files could not be read" in said.err
+
+
 def test_a_language_model_makes_words_of_its_own_alone(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     arpa = tmp_path / "words.arpa"
     write_arpa(train_ngram([["ab", "ba"], ["ab"]], 2), arpa)
@@ -52,8 +62,8 @@ def test_a_language_model_makes_words_of_its_own_alone(checkpoint, voice_folder,
 def test_adapt_writes_a_recogniser_that_transcribes(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "mine"
     main(["adapt", checkpoint, str(voice_folder), "--out", str(out), "--folds", "2", "--always", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert found["recordings"] == 4 and found["adapted"] and found["change_low"] <= found["change_high"]
+    actual = json.loads(capsys.readouterr().out)
+    assert actual["recordings"] == 4 and actual["adapted"] and actual["change_low"] <= actual["change_high"]
     before, after = load_recogniser(checkpoint), load_recogniser(out)
     assert not np.array_equal(before.params["head"]["kernel"], after.params["head"]["kernel"])
     assert not list(out.rglob("*.wav"))
@@ -61,13 +71,26 @@ def test_adapt_writes_a_recogniser_that_transcribes(checkpoint, voice_folder, tm
     assert "exists; name a new folder" in fails(["adapt", checkpoint, str(voice_folder), "--out", str(out)], capsys)
 
 
-def test_an_uncertain_gain_keeps_the_recogniser(one, voice_folder, tmp_path, capsys):  # noqa: F811
-    still = one._replace(card=replace(one.card, rate=0.0))
+def test_an_uncertain_gain_keeps_the_recogniser(recogniser, voice_folder, tmp_path, capsys):  # noqa: F811
+    still = recogniser._replace(card=replace(recogniser.card, rate=0.0))
     checkpoint, out = save_recogniser(tmp_path / "still", still), tmp_path / "mine"
     main(["adapt", str(checkpoint), str(voice_folder), "--out", str(out)])
     said = capsys.readouterr().out
     assert "change +0.0 points" in said and "kept as it was" in said
     np.testing.assert_array_equal(load_recogniser(out).params["head"]["kernel"], still.params["head"]["kernel"])
+
+
+def test_a_rate_that_is_no_number_writes_nothing(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "mine"
+    said = fails(["adapt", checkpoint, str(voice_folder), "--out", str(out), "--always", "--rate", "nan"], capsys)
+    assert "rate=nan must be a finite number of 0 or more" in said and not out.exists()
+
+
+@pytest.mark.slow
+def test_weights_that_adaptation_made_infinite_are_not_written(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "mine"
+    arguments = ["adapt", checkpoint, str(voice_folder), "--out", str(out), "--always", "--rate", "1e30"]
+    assert "are not finite, so that nothing is written" in fails(arguments, capsys) and not out.exists()
 
 
 def test_case_is_folded_as_the_card_says(checkpoint, tmp_path, capsys):
@@ -76,6 +99,7 @@ def test_case_is_folded_as_the_card_says(checkpoint, tmp_path, capsys):
     assert "of characters wrong" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_checks_what_it_wrote(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     pytest.importorskip("flatbuffers", reason='needs the extra "export"')
     clips = [str(voice_folder / "audio" / f"{index}.wav") for index in range(3)]
@@ -93,14 +117,14 @@ def test_export_checks_what_it_wrote(checkpoint, voice_folder, tmp_path, capsys)
     )
 
 
-def test_weights_alone_are_exported_with_their_card(checkpoint, one, tmp_path, capsys):  # noqa: F811
+def test_weights_alone_are_exported_with_their_card(checkpoint, recogniser, tmp_path, capsys):  # noqa: F811
     safetensors = pytest.importorskip("safetensors", reason='needs the extra "export"')
     out = tmp_path / "weights.safetensors"
     main(["export", checkpoint, "--to", "safetensors", "--out", str(out)])
     assert "largest difference 0; " in capsys.readouterr().out
     with safetensors.safe_open(out, "numpy") as file:
-        np.testing.assert_array_equal(file.get_tensor("head/kernel"), one.params["head"]["kernel"])
-        assert json.loads(file.metadata()["card"])["encoder"] == "dnn"
+        np.testing.assert_array_equal(file.get_tensor("head/kernel"), recogniser.params["head"]["kernel"])
+        assert json.loads(file.metadata()["card"])["builder"] == "dnn"
     other = ["export", checkpoint, "--to", "safetensors", "--out", str(tmp_path / "x"), "--bits", "8"]
     assert "bits must be 32 for safetensors, got 8" in fails(other, capsys)
 

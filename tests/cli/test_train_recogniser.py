@@ -1,14 +1,16 @@
 """`jaxmeta train recogniser`: from folders of recordings to a recogniser that transcribes."""
 
 import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from jaxmeta.cli.main import main
+from jaxmeta.data.manifest import read_manifest
 from jaxmeta.models.acoustic import SIZES, Encoder, Size
 from jaxmeta.recognition import training
-from jaxmeta.recognition.presets import PRESETS, Training
+from jaxmeta.recognition.presets import PRESETS, RecogniserPreset
 from tests.recognition.conftest import interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
@@ -89,7 +91,7 @@ def test_bad_arguments_are_said(folder, tmp_path, capsys):
 
 
 def test_choices_are_those_of_the_networks():
-    hints = Training.__annotations__
+    hints = RecogniserPreset.__annotations__
     assert get_args(hints["encoder"]) == get_args(Encoder) == tuple(SIZES)
     assert all(tuple(sizes) == get_args(hints["size"]) for sizes in SIZES.values())
     assert all(preset.frames_per_batch >= preset.max_frames for preset in PRESETS.values())
@@ -102,3 +104,5 @@ def test_synthesised_sentences_need_no_recordings(tmp_path, capsys):
     main(["train", "recogniser", "--synthesised", "--out", str(out), "--encoder", "dnn", "--updates", "2"])
     rows = json.loads((out / "results.json").read_bytes())["rows"]
     assert [(row["split"], row["speakers"]) for row in rows] == [("val", 8), ("test", 16)]
+    voice = read_manifest(out / "voice")
+    assert len(voice.paths()) == 20 and all(Path(path).is_file() for path in voice.paths())

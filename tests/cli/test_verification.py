@@ -10,31 +10,31 @@ from jaxmeta.data.audio import write_audio
 from jaxmeta.verification.assistant import save_assistant
 from jaxmeta.verification.user import load_user
 from tests.cli.test_cli import fails
-from tests.verification.conftest import RATE, one, other_folder, voice_folder, waveform, write_voice  # noqa: F401
+from tests.verification.conftest import RATE, assistant, other_folder, voice_folder, waveform, write_voice  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def assistant(one, tmp_path_factory):  # noqa: F811
-    return str(save_assistant(tmp_path_factory.mktemp("assistant") / "one", one))
+def assistant_folder(assistant, tmp_path_factory):  # noqa: F811
+    return str(save_assistant(tmp_path_factory.mktemp("assistant") / "saved", assistant))
 
 
 @pytest.fixture(scope="module")
-def me(assistant, voice_folder, tmp_path_factory):  # noqa: F811
+def me(assistant_folder, voice_folder, tmp_path_factory):  # noqa: F811
     out = tmp_path_factory.mktemp("me") / "me"
-    main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant])
+    main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant_folder])
     return out
 
 
-def test_enroll_keeps_a_voice_and_its_words_and_no_audio(assistant, voice_folder, tmp_path, capsys):  # noqa: F811
+def test_enroll_keeps_a_voice_and_its_words_and_no_audio(assistant_folder, voice_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "me"
-    main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant, "--json"])
+    main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant_folder, "--json"])
     row = json.loads(capsys.readouterr().out)
     assert row == {
-        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [],
+        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [], "copies": 0,
     }  # fmt: skip
     assert not list(out.rglob("*.wav"))
     kept = tmp_path / "kept"
-    main(["enroll", str(voice_folder), "--out", str(kept), "--assistant", assistant, "--keep-audio"])
+    main(["enroll", str(voice_folder), "--out", str(kept), "--assistant", assistant_folder, "--keep-audio"])
     assert "6 recordings of the voice, 6 of them new; words: hum (3), whistle (3)" in capsys.readouterr().out
     assert len(list((kept / "audio").glob("*.wav"))) == 6
 
@@ -45,9 +45,9 @@ def test_verify_accepts_the_voice_and_rejects_another(me, voice_folder, other_fo
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[:2] for row in rows] == [[files[0], "accept"], [files[1], "reject"]]
     main(["verify", str(me), *files, "--json", "--prior", "0.001"])
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert float(rows[0][2]) > found[0]["probability"]
-    assert {*found[0]} == {"file", "decision", "probability", "ratio"}
+    actual = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert float(rows[0][2]) > actual[0]["probability"]
+    assert {*actual[0]} == {"file", "decision", "probability", "ratio"}
 
 
 def test_spot_says_which_word_where_and_by_whom(me, tmp_path, capsys):
@@ -77,23 +77,36 @@ def test_only_accepted_recordings_are_added(me, other_folder, voice_folder, tmp_
     assert "12 recordings of the voice, 6 of them new; words: hum (6)" in capsys.readouterr().out
 
 
-def test_recordings_of_somebody_else_are_pointed_out(assistant, tmp_path, capsys):
+def test_recordings_of_somebody_else_are_pointed_out(assistant_folder, tmp_path, capsys):
     folder = write_voice(tmp_path / "mixed")
     write_audio(folder / "hum_1.wav", waveform("hum", "other", 1), RATE)
-    main(["enroll", str(folder), "--out", str(tmp_path / "me"), "--assistant", assistant])
+    main(["enroll", str(folder), "--out", str(tmp_path / "me"), "--assistant", assistant_folder])
     assert "row 3: hum_1.wav does not sound like the others" in capsys.readouterr().out
 
 
-def test_bad_input_is_said(assistant, me, voice_folder, tmp_path, capsys):  # noqa: F811
+def test_copies_count_once_and_silence_is_no_voice(assistant_folder, me, tmp_path, capsys):
+    folder = write_voice(tmp_path / "copies")
+    (folder / "hum_1.wav").write_bytes((folder / "hum_0.wav").read_bytes())
+    main(["enroll", str(folder), "--out", str(tmp_path / "a"), "--assistant", assistant_folder])
+    said = capsys.readouterr().out
+    assert "row 3: the same recording as that of" in said and "5 recordings of the voice, 5 of them new" in said
+    assert load_user(tmp_path / "a")[1].counts == (2, 3)
+    write_audio(folder / "hum_2.wav", np.zeros(RATE, np.float32), RATE)
+    said = fails(["enroll", str(folder), "--out", str(tmp_path / "b"), "--assistant", assistant_folder], capsys)
+    assert "row 4" in said and "is silent but for 0.00 s" in said and not (tmp_path / "b").exists()
+    assert "is silent" in fails(["verify", str(me), str(folder / "hum_2.wav")], capsys)
+
+
+def test_bad_input_is_said(assistant_folder, me, voice_folder, tmp_path, capsys):  # noqa: F811
     enroll = ["enroll", str(voice_folder), "--out", str(tmp_path / "x"), "--assistant"]
     assert "no assistant (assistant.json is missing)" in fails([*enroll, str(tmp_path)], capsys)
-    assert "prior must be a probability" in fails([*enroll, assistant, "--prior", "2"], capsys)
+    assert "prior must be a probability" in fails([*enroll, assistant_folder, "--prior", "2"], capsys)
     assert "sure must be a probability" in fails(["verify", str(me), "a.wav", "--sure", "0.2"], capsys)
-    assert "exists; name a new folder" in fails([*enroll[:3], str(me), "--assistant", assistant], capsys)
+    assert "exists; name a new folder" in fails([*enroll[:3], str(me), "--assistant", assistant_folder], capsys)
     low = write_voice(tmp_path / "low", rate=8_000)
-    said = fails(["enroll", str(low), "--out", str(tmp_path / "x"), "--assistant", assistant], capsys)
+    said = fails(["enroll", str(low), "--out", str(tmp_path / "x"), "--assistant", assistant_folder], capsys)
     assert "metadata.csv, row 2" in said and "at 8000 Hz and the network at 16000 Hz" in said
-    assert "nobody is enrolled here" in fails(["verify", str(tmp_path), "a.wav"], capsys)
+    assert "no user (user.json is missing); run `jaxmeta enroll`" in fails(["verify", str(tmp_path), "a.wav"], capsys)
     assert "a.wav" in fails(["verify", str(me), "a.wav"], capsys)
     assert "no files to verify" in fails(["verify", str(me)], capsys)
     assert "no files to search" in fails(["spot", str(me)], capsys)

@@ -7,14 +7,14 @@ import optax
 import pytest
 
 from jaxmeta import Ragged
-from jaxmeta.compress.channels import Group, Part, channel_masks, shrink
+from jaxmeta.compress.channels import ChannelGroup, Part, channel_masks, shrink
 from jaxmeta.compress.coupled import recogniser_groups, word_groups
 from jaxmeta.compress.prune import hold, masked
 from jaxmeta.models.acoustic import Size, recogniser
-from jaxmeta.models.words import conv4, residual
+from jaxmeta.models.clip_encoders import conv4, residual
 from tests.programs import compiled, jitted
 
-CHAIN = [Group("hidden", (Part("first", 1, np.arange(4)[:, None]), Part("second", 0, np.arange(4)[:, None])))]
+CHAIN = [ChannelGroup("hidden", (Part("first", 1, np.arange(4)[:, None]), Part("second", 0, np.arange(4)[:, None])))]
 
 
 def chain():
@@ -51,7 +51,10 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# One network of words and one of sentences in the fast tier.
+@pytest.mark.parametrize(
+    "name", [name if name in ("conv4", "lstm") else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_the_shrunk_network_computes_what_the_masked_one_does(name):
     build, groups_of, bands = NETWORKS[name]
     with jax.enable_x64(True):
@@ -62,8 +65,8 @@ def test_the_shrunk_network_computes_what_the_masked_one_does(name):
         small, widths = shrink(params, masks, groups)
 
         def outputs(model, params):
-            found, _ = jitted(model).apply(params, {}, inputs, jax.random.key(0), False)
-            return found.values if isinstance(found, Ragged) else found
+            actual, _ = jitted(model).apply(params, {}, inputs, jax.random.key(0), False)
+            return actual.values if isinstance(actual, Ragged) else actual
 
         expected = outputs(build(), masked(params, masks))
         np.testing.assert_allclose(outputs(build(widths=widths), small), expected, rtol=0, atol=1e-12)
@@ -138,6 +141,6 @@ def test_what_cannot_be_pruned_is_said():
 
 def test_groups_of_one_name_keep_equally_many():
     masks = channel_masks(chain(), CHAIN, 0.5)
-    other = Group("hidden", (Part("first", 0, np.arange(2)[:, None]),))
+    other = ChannelGroup("hidden", (Part("first", 0, np.arange(2)[:, None]),))
     with pytest.raises(ValueError, match="hidden: its groups keep 2 and 1 channels"):
         shrink(chain(), masks | {"first": masks["first"].at[0].set(False)}, [CHAIN[0], other])

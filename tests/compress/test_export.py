@@ -18,7 +18,7 @@ from jaxmeta.compress.artefact import ArtefactError, load
 from jaxmeta.compress.export import export_learner, export_model
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
 from jaxmeta.models.acoustic import Size, recogniser
-from jaxmeta.models.words import residual
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.recognition.adaptation import fine_tuning
 from tests.programs import compiled
 
@@ -56,39 +56,39 @@ def flat(batch):
 
 def test_an_exported_learner_adapts_and_predicts_as_the_library_does(exported):
     learner, _, small, path = exported
-    one, params = load(path), dequantise_params(small)
+    exported, params = load(path), dequantise_params(small)
     batch = transcribed(5, 57, 6)  # not the numbers of the export
-    fast, expected = one.adapt(*flat(batch)), compiled(learner.adapt)(params, {}, batch, KEY)[0]
-    for found, leaf in zip(fast, jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(found, leaf, atol=1e-5)
+    fast, expected = exported.adapt(*flat(batch)), compiled(learner.adapt)(params, {}, batch, KEY)[0]
+    for actual, leaf in zip(fast, jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(actual, leaf, atol=1e-5)
     predict = compiled(lambda clips: learner.predict(params, {}, expected, clips, KEY, False)[0])
     for frames in (16, 40, 41, 90, 200):
         clips = speech(frames % 3 + 1, frames, seed=frames)
-        outputs = one.predict(fast, jax.tree.leaves(clips))
-        for found, leaf in zip(outputs, jax.tree.leaves(predict(clips)), strict=True):
-            np.testing.assert_allclose(found, leaf, atol=1e-5)
+        outputs = exported.predict(fast, jax.tree.leaves(clips))
+        for actual, leaf in zip(outputs, jax.tree.leaves(predict(clips)), strict=True):
+            np.testing.assert_allclose(actual, leaf, atol=1e-5)
 
 
 def test_attention_and_words_are_exported_too(tmp_path):
     for model in (recogniser(5, "conformer", Size(8, 1)), residual(3, width=8)):
         params, state = compiled(model.init)(KEY, speech(2, 30))
-        one = load(export_model(tmp_path / "model.zip", model, params, state, speech(2, 30), platforms=("cpu",)))
-        assert one.adapt is None and one.start is None and one.card["platforms"] == ["cpu"]
+        exported = load(export_model(tmp_path / "model.zip", model, params, state, speech(2, 30), platforms=("cpu",)))
+        assert exported.adapt is None and exported.start is None and exported.card["platforms"] == ["cpu"]
         clips = speech(3, 50)
         expected = compiled(lambda clips, p=params, m=model, s=state: m.apply(p, s, clips, KEY, False)[0])(clips)
-        for found, leaf in zip(one.predict((), jax.tree.leaves(clips)), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(found, leaf, atol=1e-5)
+        for actual, leaf in zip(exported.predict((), jax.tree.leaves(clips)), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(actual, leaf, atol=1e-5)
 
 
 def test_what_it_starts_from_is_the_model_itself_and_only_the_head_is_a_users(exported):
     _, _, small, path = exported
-    one = load(path)
-    start = one.start()
+    exported = load(path)
+    start = exported.start()
     head = dequantise_params(small)["head"]
     assert sum(leaf.nbytes for leaf in start) == sum(leaf.nbytes for leaf in jax.tree.leaves(head))
-    for found, leaf in zip(start, jax.tree.leaves(head), strict=True):
-        np.testing.assert_array_equal(found, leaf)
-    assert one.card["what"] == "a test" and one.card["inputs"][0] == [["m", "s", "8"], "float32"]
+    for actual, leaf in zip(start, jax.tree.leaves(head), strict=True):
+        np.testing.assert_array_equal(actual, leaf)
+    assert exported.card["what"] == "a test" and exported.card["inputs"][0] == [["m", "s", "8"], "float32"]
 
 
 def test_codes_are_stored_as_codes(exported):
@@ -128,12 +128,12 @@ def test_a_word_learner_with_labels_is_exported_too(tmp_path):
     learner = anil(residual(3, width=8), losses.cross_entropy, optax.sgd(0.1), 2)
     batch = Batch(speech(6, 40), jnp.arange(6) % 3, jnp.ones(6))
     params, state = compiled(learner.init)(KEY, batch.inputs)
-    one = load(export_learner(tmp_path / "words.zip", learner, params, state, batch))
-    fast = one.adapt(*flat(batch))
+    exported = load(export_learner(tmp_path / "words.zip", learner, params, state, batch))
+    fast = exported.adapt(*flat(batch))
     expected = compiled(learner.adapt)(params, state, batch, KEY)[0]
     clips = speech(4, 70)
     outputs = compiled(learner.predict, static_argnums=5)(params, state, expected, clips, KEY, False)[0]
-    np.testing.assert_allclose(one.predict(fast, jax.tree.leaves(clips))[0], outputs, atol=1e-5)
+    np.testing.assert_allclose(exported.predict(fast, jax.tree.leaves(clips))[0], outputs, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

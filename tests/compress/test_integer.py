@@ -14,8 +14,8 @@ from jaxmeta.compress.quantize import dequantise_params
 from jaxmeta.estimators import asymmetric, first_order
 from jaxmeta.losses import squared_error
 from jaxmeta.models.acoustic import Size, recogniser
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.linen import from_linen
-from jaxmeta.models.words import residual
 from tests.programs import compiled
 
 pytest.importorskip("qwix", reason='the extra "quant" is not installed')
@@ -42,23 +42,25 @@ def drawn(name):
 
 
 def outputs(model, params, inputs):
-    found, _ = compiled(lambda params: model.apply(params, {}, inputs, KEY, False))(params)
-    return np.asarray(found.values if isinstance(found, Ragged) else found)
+    actual, _ = compiled(lambda params: model.apply(params, {}, inputs, KEY, False))(params)
+    return np.asarray(actual.values if isinstance(actual, Ragged) else actual)
 
 
 def difference(one, other):
     return np.abs(one - other).max() / np.abs(other).max()
 
 
-@pytest.mark.parametrize("name", BUILDS)
+@pytest.mark.parametrize(
+    "name", [name if name == "gru" else pytest.param(name, marks=pytest.mark.slow) for name in BUILDS]
+)
 def test_integer_arithmetic_is_what_training_felt(name):
     build, params = BUILDS[name], drawn(name)
     model, stored = integer(build, params, {}, clips())
-    found = outputs(model, stored, clips())
+    actual = outputs(model, stored, clips())
     # Sums of products of integers are exact; what is left is the rounding of float32 around them, and a value that it
     # carries across the border between two codes.
-    assert difference(found, outputs(build(wrap=aware()), params, clips())) < 1e-2
-    assert 0 < difference(found, outputs(build(), params, clips())) < 0.1
+    assert difference(actual, outputs(build(wrap=aware()), params, clips())) < 1e-2
+    assert 0 < difference(actual, outputs(build(), params, clips())) < 0.1
     # All matrices are integers but the Conformer's kernels over time, one for each feature.
     leaves = tree.named(params).items()
     matrices = sum(leaf.size for path, leaf in leaves if path.endswith("kernel"))
@@ -70,6 +72,7 @@ def test_integer_arithmetic_is_what_training_felt(name):
     assert sum("xi8>" in line for line in products) == len(products) - weightless > 0
 
 
+@pytest.mark.slow
 def test_calibrated_scales_serve_other_recordings_of_other_lengths():
     build, params = BUILDS["gru"], drawn("gru")
     state = calibrated(build(wrap=aware(calibrate=True)), params, [clips(seed=seed) for seed in range(3)])
@@ -97,8 +100,8 @@ def test_training_feels_rounded_weights_and_moves_them_straight_through():
     inner = np.abs(kernel) < np.abs(kernel).max(0)
     np.testing.assert_allclose(rounded[inner], (np.round(kernel / scale) * scale)[inner], atol=1e-6)
     np.testing.assert_allclose(outputs(model, params, rows()), x @ rounded, atol=1e-5)
-    found = compiled(jax.grad(lambda params: jnp.square(model.apply(params, {}, rows(), KEY, True)[0]).sum()))(params)
-    np.testing.assert_allclose(found["kernel"], 2 * x.T @ (x @ rounded), rtol=1e-4, atol=1e-4)
+    actual = compiled(jax.grad(lambda params: jnp.square(model.apply(params, {}, rows(), KEY, True)[0]).sum()))(params)
+    np.testing.assert_allclose(actual["kernel"], 2 * x.T @ (x @ rounded), rtol=1e-4, atol=1e-4)
 
 
 class Network(nn.Module):
@@ -120,8 +123,8 @@ def meta_gradient(learner):
 def test_meta_training_through_rounding_needs_unrolled():
     build = partial(maml, loss=squared_error, optimizer=optax.sgd(0.1), steps=2)
     model = from_linen(aware(8)(Network()))
-    found = meta_gradient(build(model, estimator=unrolled()))
-    assert all(bool((jnp.isfinite(leaf) & (leaf != 0)).all()) for leaf in jax.tree.leaves(found))
+    actual = meta_gradient(build(model, estimator=unrolled()))
+    assert all(bool((jnp.isfinite(leaf) & (leaf != 0)).all()) for leaf in jax.tree.leaves(actual))
     with pytest.raises(ValueError, match=r"rounded weights .* as mixed_mode\(\) needs them; use unrolled\(\)"):
         meta_gradient(build(model, estimator=mixed_mode()))
     meta_gradient(build(model, estimator=first_order()))

@@ -97,8 +97,8 @@ def test_masks_hold_through_a_hundred_inner_and_outer_steps(estimator):
 
 
 def test_leaves_that_do_not_move_need_no_mask():
-    found, _ = hold(magnitude(PARAMS, 0.5)).update({"first": None, "second": {"kernel": jnp.ones((2, 1))}}, (), None)
-    assert found["first"] is None and int(found["second"]["kernel"].sum()) == 2
+    actual, _ = hold(magnitude(PARAMS, 0.5)).update({"first": None, "second": {"kernel": jnp.ones((2, 1))}}, (), None)
+    assert actual["first"] is None and int(actual["second"]["kernel"].sum()) == 2
 
 
 def test_gradual_pruning_follows_its_schedule_and_ends_sparse():

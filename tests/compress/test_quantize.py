@@ -27,14 +27,14 @@ PARAMS = {"kernel": jax.random.normal(jax.random.key(1), (64, 32)), "bias": jnp.
 def test_errors_are_at_most_half_a_step_and_zero_is_exact(bits, axis, symmetric):
     array = jax.random.normal(jax.random.key(0), (9, 5, 7)) * jnp.arange(1.0, 8.0) + 0.3
     array = array.at[2, 3].set(0.0)
-    found = quantise(array, bits, axis, symmetric)
-    back = dequantise(found)
+    actual = quantise(array, bits, axis, symmetric)
+    back = dequantise(actual)
     assert back.shape == array.shape and back.dtype == array.dtype
     # Half a step, and the rounding of the division and of the product.
-    assert float((jnp.abs(back - array) / found.scale).max()) <= 0.5 + 1e-4
+    assert float((jnp.abs(back - array) / actual.scale).max()) <= 0.5 + 1e-4
     assert (back[2, 3] == 0).all()
     channels = 1 if axis is None else array.shape[axis]
-    assert found.scale.size == channels and found.codes.dtype == (jnp.int8 if bits == 8 else jnp.uint8)
+    assert actual.scale.size == channels and actual.codes.dtype == (jnp.int8 if bits == 8 else jnp.uint8)
 
 
 @pytest.mark.parametrize(("bits", "axis", "symmetric"), KINDS)
@@ -53,16 +53,16 @@ def test_what_codes_can_say_comes_back_bit_for_bit(bits, axis, symmetric):
 
 def test_codes_of_four_bits_share_a_byte():
     array = jnp.array([-7.0, 7.0, 3.0])
-    found = quantise(array, 4, None)
-    assert found.codes.tolist() == [0x79, 0x03] and found.shape == (3,)
-    np.testing.assert_array_equal(dequantise(found), array)
+    actual = quantise(array, 4, None)
+    assert actual.codes.tolist() == [0x79, 0x03] and actual.shape == (3,)
+    np.testing.assert_array_equal(dequantise(actual), array)
 
 
 def test_channels_have_their_own_steps_and_an_empty_one_is_zero():
     array = jnp.array([[1.0, 100.0, 0.0], [-0.5, 50.0, 0.0]])
-    found = quantise(array)
-    np.testing.assert_allclose(found.scale[0, :2], [1 / 127, 100 / 127], rtol=1e-6)
-    assert (dequantise(found)[:, 2] == 0).all()
+    actual = quantise(array)
+    np.testing.assert_allclose(actual.scale[0, :2], [1 / 127, 100 / 127], rtol=1e-6)
+    assert (dequantise(actual)[:, 2] == 0).all()
 
 
 def test_params_keep_their_vectors_and_shrink_by_almost_four():

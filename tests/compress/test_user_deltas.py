@@ -42,7 +42,14 @@ def loss_after(learner, params):
     return compiled(run)(params)
 
 
-@pytest.mark.parametrize("method, body", [("head", "int8"), ("norms", "int4"), ("low_rank", "pruned")])
+@pytest.mark.parametrize(
+    "method, body",
+    [
+        ("head", "int8"),
+        pytest.param("norms", "int4", marks=pytest.mark.slow),
+        pytest.param("low_rank", "pruned", marks=pytest.mark.slow),
+    ],
+)
 def test_a_compressed_body_stays_as_it_is_while_a_small_part_adapts(method, body):
     params = starting_point(method, weights(), KEY)
 
@@ -66,9 +73,9 @@ def test_codes_compute_what_the_weights_that_they_stand_for_do():
     stored = quantise_params(weights(), chosen=lambda path, leaf: leaf.ndim > 1)
     assert isinstance(stored["head"]["kernel"], Quantised)
     learner = fine_tuning(MODEL, "norms", 0.1, 3)
-    found, fast = loss_after(decoded(learner), stored)
+    actual, fast = loss_after(decoded(learner), stored)
     expected, other = loss_after(learner, dequantise_params(stored))
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
     jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, atol=1e-6), fast, other)
 
 
@@ -89,8 +96,8 @@ def test_meta_training_reaches_float_weights_behind_frozen_codes():
     def loss(head):
         return learner.meta_loss(stored | {"head": head}, {}, Episode(utterances(), utterances()), KEY)[0]
 
-    found = compiled(jax.grad(loss))(stored["head"])
-    assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(found))
+    actual = compiled(jax.grad(loss))(stored["head"])
+    assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(actual))
 
 
 @pytest.mark.parametrize("size", ["tiny", "small"])

@@ -10,10 +10,11 @@ import soundfile
 
 from jaxmeta.data import cache, extraction
 from jaxmeta.data.audio import AudioError, read_audio
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, extract
-from jaxmeta.data.file_hashes import cache_home, content_hashes
+from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.folders import cache_home
 
 CONFIG = FeatureConfig()
 
@@ -78,7 +79,7 @@ def test_a_copy_of_the_corpus_elsewhere_shares_the_entry(make_waves, monkeypatch
 
 
 def test_key_changes_with_content_order_config_and_transform():
-    transform = Transform("louder", louder, copies=2)
+    transform = WaveformTransform("louder", louder, copies=2)
     keys = [
         cache.feature_key(["a", "b"], CONFIG),
         cache.feature_key(["b", "a"], CONFIG),
@@ -243,7 +244,7 @@ def test_two_runs_at_once_agree_and_leave_one_entry(make_waves, monkeypatch):
 
 def test_a_transform_is_the_same_whatever_the_order_and_differs_between_copies(make_waves):
     config = replace(CONFIG, normalize="none")
-    transform = Transform("louder", louder, copies=2, seed=3)
+    transform = WaveformTransform("louder", louder, copies=2, seed=3)
     features = open_features(make_waves(3), config, transform=transform)
     plain = open_features(make_waves(3, name="same"), config)
     np.testing.assert_array_equal(features.lengths, np.repeat(plain.lengths, 2))

@@ -8,7 +8,7 @@ import soundfile
 from jaxmeta.data import audio
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, Statistics, extract
 from jaxmeta.data.manifest import ManifestError, write_manifest
 
@@ -172,7 +172,7 @@ def test_statistics_of_another_size_or_without_their_normalisation_are_refused(m
 
 
 def test_a_transform_gives_copies_that_share_their_recording(make_waves):
-    corpus = load(make_waves(2), RAW, transform=Transform("double", double, copies=3))
+    corpus = load(make_waves(2), RAW, transform=WaveformTransform("double", double, copies=3))
     plain = load(make_waves(2, name="same"), RAW)
     assert corpus.columns["copy"].tolist() == ["0", "1", "2"] * 2
     assert corpus.columns["recording"].tolist() == np.repeat(plain.columns["recording"], 3).tolist()

@@ -44,8 +44,8 @@ def test_feasible_is_where_some_path_collapses_to_the_labels():
 
 def test_frames_are_those_that_come_out_of_the_network():
     corpus = make_corpus(["abab", "abab", "aabb"], [13, 12, 20])
-    found = infeasible(corpus, VOCABULARY, lambda lengths: -(-lengths // 4))
-    assert found == [
+    actual = infeasible(corpus, VOCABULARY, lambda lengths: -(-lengths // 4))
+    assert actual == [
         (1, "recording '1.wav' (row 1 of the corpus) has 3 output frames for 4 labels"),
         (2, "recording '2.wav' (row 2 of the corpus) has 5 output frames for 4 labels and 2 between equal ones"),
     ]

@@ -1,9 +1,11 @@
 import dataclasses
 
+import librosa
 import numpy as np
 import pytest
 import scipy.fft
 
+from jaxmeta.data import features as module
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters, normalized, statistics
 
 PLAIN = FeatureConfig(normalize="none")
@@ -157,3 +159,15 @@ def test_config_refuses_a_value_that_gives_no_features(name, value):
     with pytest.raises(ValueError, match="FeatureConfig") as info:
         FeatureConfig(**{name: value})
     assert repr(value) in str(info.value) or str(value) in str(info.value)
+
+
+def test_features_of_a_long_recording_are_those_of_librosa_on_all_of_it(monkeypatch):
+    config = FeatureConfig(trim_db=30.0, normalize="none", n_mels=40)
+    waveform = np.random.default_rng(0).normal(size=50_000).astype(np.float32) * 0.1
+    waveform[:9_000] *= 1e-4
+    waveform[41_000:] *= 1e-4
+    whole = extract(waveform, config)
+    monkeypatch.setattr(module, "_BLOCK", 37)
+    np.testing.assert_array_equal(extract(waveform, config), whole)
+    trimmed, _ = librosa.effects.trim(waveform, top_db=30.0, frame_length=config.n_fft, hop_length=config.hop_length)
+    assert len(whole) == 1 + len(trimmed) // config.hop_length

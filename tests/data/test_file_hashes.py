@@ -4,8 +4,9 @@ import os
 import pytest
 
 from jaxmeta.data import file_hashes as contents
-from jaxmeta.data.file_hashes import cache_home, content_hashes
+from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.folders import cache_home
 
 
 def test_hashes_are_remembered_until_the_file_changes(make_waves, monkeypatch):
@@ -36,19 +37,3 @@ def test_a_damaged_index_of_hashes_is_made_again(make_waves, monkeypatch, text):
 def test_files_changed_a_moment_ago_are_not_remembered(make_waves):
     content_hashes(read_manifest(make_waves(2)))
     assert not (cache_home() / "hashes").exists()
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"JAXMETA_HOME": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a"),
-        ({"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/jaxmeta"),
-        ({"HOME": "/c"}, "/c/.cache/jaxmeta"),
-    ],
-)
-def test_the_cache_folder_follows_the_environment(monkeypatch, variables, expected):
-    for name in ("JAXMETA_HOME", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert str(cache_home()) == expected

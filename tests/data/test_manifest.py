@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from jaxmeta.data.manifest import ManifestError, read_manifest, write_manifest
+from jaxmeta.data.manifest import ManifestError, copy_recordings, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -170,3 +170,13 @@ def test_empty_file_is_named(folder):
 def test_columns_of_numpy_strings_are_written(folder):
     write_manifest(folder, {"file_name": np.array(["audio/a.wav"]), "label": np.array([7])})
     assert read_manifest(folder).columns["label"].tolist() == ["7"]
+
+
+def test_recordings_are_copied_under_numbers_with_what_is_said_of_them(tmp_path):
+    for name in ("a.wav", "b.flac"):
+        (tmp_path / name).write_bytes(name.encode())
+    columns = {"file_name": np.array(["b.flac", "a.wav"]), "transcription": ["two", "one"]}
+    read = read_manifest(copy_recordings(tmp_path, tmp_path / "copies", columns))
+    assert read.columns["file_name"].tolist() == ["01.flac", "02.wav"]
+    assert read.columns["transcription"].tolist() == ["two", "one"]
+    assert (tmp_path / "copies" / "02.wav").read_bytes() == b"a.wav"

@@ -129,7 +129,7 @@ def test_a_saved_vocabulary_comes_back(tmp_path, level):
     assert load_vocabulary(path) == vocabulary
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content == {"format": 1, "level": level, "units": list(vocabulary.units)}
-    assert [found.name for found in tmp_path.iterdir()] == ["vocabulary.json"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["vocabulary.json"]
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def fail(_):
         (None, "cannot be read"),
         ('{"format": 1, "lev', "not JSON"),
         ("\udcff", "not JSON"),
-        ("[]", '"format": 1'),
+        ("[]", "must be an object"),
         ('{"format": 2}', '"format": 1'),
         ('{"format": 1, "level": "character", "units": "abc"}', '"units" must be a list'),
         ('{"format": 1, "level": "character", "units": [1]}', '"units" must be a list'),

@@ -15,14 +15,16 @@ def corpus():
 
 
 def test_stretches_cover_every_frame_and_none_outlasts_its_recording():
-    found = windows(corpus(), 10, 4)
-    assert found.columns["speaker"].tolist() == list("abccccca") and found.length.tolist() == [10, 3] + 5 * [10] + [4]
+    actual = windows(corpus(), 10, 4)
+    assert actual.columns["speaker"].tolist() == list("abccccca") and actual.length.tolist() == [10, 3] + 5 * [10] + [4]
     for row, first in enumerate(corpus().start):
-        own = (found.start >= first) & (found.start < first + corpus().length[row])
-        covered = {frame for s, n in zip(found.start[own], found.length[own], strict=True) for frame in range(s, s + n)}
+        own = (actual.start >= first) & (actual.start < first + corpus().length[row])
+        covered = {
+            frame for s, n in zip(actual.start[own], actual.length[own], strict=True) for frame in range(s, s + n)
+        }
         assert covered == set(range(first, first + corpus().length[row]))
-        assert found.columns["window"][own].tolist() == [str(number) for number in range(own.sum())]
-        assert (found.start[own] - first).tolist() == starts(int(corpus().length[row]), 10, 4)
+        assert actual.columns["window"][own].tolist() == [str(number) for number in range(own.sum())]
+        assert (actual.start[own] - first).tolist() == starts(int(corpus().length[row]), 10, 4)
 
 
 def test_a_stretch_ends_where_its_recording_does():

@@ -53,9 +53,22 @@ def test_training_never_speaks_a_test_word(monkeypatch, tones_folder):  # noqa: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(word_corpora, "_synthesise", synthesise)
+    monkeypatch.setitem(word_corpora.SPELLINGS, "tones", ("zhongguo",))
     with pytest.raises(KeyboardInterrupt):
-        word_corpora.load_words([tones_folder], invented=1, exclude=["zhongguo"])
+        word_corpora.load_words([tones_folder], invented=1)
     assert {"word1", "word11", "zhongguo"} <= told["exclude"] and "word0" not in told["exclude"]
+
+
+def test_an_unknown_corpus_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="corpora='nowhere'"):
+        word_corpora.find_corpora(("nowhere",))
+    assert word_corpora.find_corpora() == word_corpora.find_noise() == []
+    (tmp_path / "here").mkdir()
+    with pytest.raises(ValueError, match="twice"):
+        word_corpora.find_corpora(("here", str(tmp_path / "here")))
+    (tmp_path / "noise_esc10").mkdir()
+    assert word_corpora.find_noise() == [tmp_path / "noise_esc10"]
 
 
 def test_folders_that_cannot_be_told_apart_are_refused(tmp_path):

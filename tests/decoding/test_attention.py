@@ -59,14 +59,14 @@ def enumerated(tables, bonus=0.0):
 @pytest.mark.parametrize("bonus", [0.0, 0.9])
 def test_a_beam_as_wide_as_the_search_space_is_exhaustive(bonus):
     tables = table(0)
-    found = jax.tree.map(np.asarray, compiled_beam(tables, WIDE, bonus))
+    actual = jax.tree.map(np.asarray, compiled_beam(tables, WIDE, bonus))
     for row, sentences in enumerate(enumerated(tables, bonus)):
-        read = [tuple(labels[:size]) for labels, size in zip(found.labels[row], found.lengths[row], strict=True)]
+        read = [tuple(labels[:size]) for labels, size in zip(actual.labels[row], actual.lengths[row], strict=True)]
         assert read[:EVERY] == [labels for _, labels in sentences]
         # four float32 logarithms
-        np.testing.assert_allclose(found.scores[row, :EVERY], [total for total, _ in sentences], rtol=1e-5)
-    assert np.all(found.scores[:, EVERY:] == -np.inf)
-    assert not found.labels[:, EVERY:].any() and not found.lengths[:, EVERY:].any()
+        np.testing.assert_allclose(actual.scores[row, :EVERY], [total for total, _ in sentences], rtol=1e-5)
+    assert np.all(actual.scores[:, EVERY:] == -np.inf)
+    assert not actual.labels[:, EVERY:].any() and not actual.lengths[:, EVERY:].any()
 
 
 def greedily(row):
@@ -98,16 +98,16 @@ def test_a_wide_beam_finds_what_greedy_misses():
 
 
 def test_what_follows_the_end_is_zero():
-    found = compiled_beam(table(4), 3, 0.0)
-    beyond = np.arange(LONGEST) >= np.asarray(found.lengths)[..., None]
-    assert beyond.any() and not np.asarray(found.labels)[beyond].any()
-    assert (np.asarray(found.labels)[~beyond] > 0).all()
-    assert (np.diff(found.scores, axis=1) <= 0).all()
+    actual = compiled_beam(table(4), 3, 0.0)
+    beyond = np.arange(LONGEST) >= np.asarray(actual.lengths)[..., None]
+    assert beyond.any() and not np.asarray(actual.labels)[beyond].any()
+    assert (np.asarray(actual.labels)[~beyond] > 0).all()
+    assert (np.diff(actual.scores, axis=1) <= 0).all()
 
 
 def test_a_bonus_lengthens():
-    found = (best(compiled_beam(table(5), WIDE, bonus))[0] for bonus in (0.0, 3.0))
-    short, long = (np.asarray(each.lengths).sum() for each in found)
+    actual = (best(compiled_beam(table(5), WIDE, bonus))[0] for bonus in (0.0, 3.0))
+    short, long = (np.asarray(each.lengths).sum() for each in actual)
     assert long > short + ROWS
 
 
@@ -126,10 +126,10 @@ def test_one_compilation_serves_many_inputs():
 def test_rows_do_not_depend_on_each_other():
     tables, others = table(6), table(7)
     others[::2] = tables[::2]
-    expected, found = (jax.device_get(compiled_beam(t, 3, 0.0)) for t in (tables, others))
-    for a, b in zip(found, expected, strict=True):
+    expected, actual = (jax.device_get(compiled_beam(t, 3, 0.0)) for t in (tables, others))
+    for a, b in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(a[::2], b[::2])
-    assert not np.array_equal(found.scores[1::2], expected.scores[1::2])
+    assert not np.array_equal(actual.scores[1::2], expected.scores[1::2])
 
 
 def test_joint_scores_order_anew():
@@ -144,10 +144,10 @@ def test_joint_scores_order_anew():
         np.testing.assert_array_equal(labels.lengths, [2, 1, 0, 1, 2, 0])
         return jnp.array([-9.0, -1.0, -4.0, -1.0, -2.0, 0.0])
 
-    found = joint_scores(nbest, ctc, 0.5)
-    np.testing.assert_allclose(found.scores, [[-1.5, -3.5, -5.0], [-1.0, -1.75, -np.inf]])
-    np.testing.assert_array_equal(found.labels[0], [[2, 0], [0, 0], [1, 2]])
-    np.testing.assert_array_equal(found.lengths, [[1, 0, 2], [1, 2, 0]])
+    actual = joint_scores(nbest, ctc, 0.5)
+    np.testing.assert_allclose(actual.scores, [[-1.5, -3.5, -5.0], [-1.0, -1.75, -np.inf]])
+    np.testing.assert_array_equal(actual.labels[0], [[2, 0], [0, 0], [1, 2]])
+    np.testing.assert_array_equal(actual.lengths, [[1, 0, 2], [1, 2, 0]])
     jax.tree.map(np.testing.assert_array_equal, joint_scores(nbest, ctc, 0.0), nbest)
     np.testing.assert_allclose(joint_scores(nbest, ctc, 1.0).scores, [[-1.0, -4.0, -9.0], [-1.0, -2.0, -np.inf]])
 

@@ -46,13 +46,13 @@ def spell(labels):
     return "".join(UNITS[label - 1] for label in labels)
 
 
-def assert_scores(found, expected):
+def assert_scores(actual, expected):
     """All hypotheses once, best first, with these scores."""
-    keyed = dict(found)
-    assert len(keyed) == len(found) and set(keyed) == set(expected)
+    keyed = dict(actual)
+    assert len(keyed) == len(actual) and set(keyed) == set(expected)
     for key, score in expected.items():
         assert keyed[key] == pytest.approx(score, abs=1e-5)  # flashlight reads float32
-    scores = [score for _, score in found]
+    scores = [score for _, score in actual]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -65,9 +65,9 @@ def model(tmp_path, sentences, order=3):
 @pytest.mark.parametrize("seed", range(3))
 def test_an_exhaustive_beam_sums_over_all_alignments(ctc_beam, seed):
     log_probs = random_log_probs(seed, 5)
-    found = ctc_beam(UNITS, **EXHAUSTIVE)(log_probs, 5)
-    assert_scores([(h.labels, h.score) for h in found], marginals(log_probs))
-    assert all(h.words == tuple(spell(h.labels).split()) for h in found)
+    actual = ctc_beam(UNITS, **EXHAUSTIVE)(log_probs, 5)
+    assert_scores([(h.labels, h.score) for h in actual], marginals(log_probs))
+    assert all(h.words == tuple(spell(h.labels).split()) for h in actual)
 
 
 def test_a_text_may_begin_with_any_unit(ctc_beam):
@@ -85,11 +85,11 @@ def test_the_sum_over_alignments_can_beat_the_best_path(ctc_beam):
 def test_a_language_model_of_units_is_added_in_nats(ctc_beam, tmp_path):
     ngram, path = model(tmp_path, ["ab ab", "a b", "bb a ", "ba"])
     log_probs = random_log_probs(7, 4)
-    found = ctc_beam(UNITS, arpa=path, lm_weight=0.7, **EXHAUSTIVE)(log_probs, 4)
+    actual = ctc_beam(UNITS, arpa=path, lm_weight=0.7, **EXHAUSTIVE)(log_probs, 4)
     expected = {
         labels: score + 0.7 * log_probability(ngram, spell(labels)) for labels, score in marginals(log_probs).items()
     }
-    assert_scores([(h.labels, h.score) for h in found], expected)
+    assert_scores([(h.labels, h.score) for h in actual], expected)
 
 
 def words_of(labels):
@@ -108,12 +108,12 @@ def by_lexicon(log_probs):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_lexicon_allows_its_words_with_spaces_between(ctc_beam, seed):
     log_probs = random_log_probs(seed, 6)
-    found = ctc_beam(UNITS, lexicon=LEXICON, **EXHAUSTIVE)(log_probs, 6)
-    assert_scores([(h.words, h.score) for h in found], by_lexicon(log_probs))
+    actual = ctc_beam(UNITS, lexicon=LEXICON, **EXHAUSTIVE)(log_probs, 6)
+    assert_scores([(h.words, h.score) for h in actual], by_lexicon(log_probs))
     assert ("a", "bb", "a") in {
         h.words for h in ctc_beam(UNITS, lexicon=LEXICON, **EXHAUSTIVE)(random_log_probs(0, 8), 8)
     }
-    assert all(spell(h.labels) == " ".join(LEXICON[word] for word in h.words) for h in found)
+    assert all(spell(h.labels) == " ".join(LEXICON[word] for word in h.words) for h in actual)
 
 
 def test_a_language_model_of_words_is_added_in_nats(ctc_beam, tmp_path):
@@ -131,8 +131,8 @@ def test_a_narrow_beam_finds_the_best_of_peaked_outputs(ctc_beam):
     log_probs = random_log_probs(4, 6) * 4
     log_probs -= np.log(np.exp(log_probs).sum(-1, keepdims=True))
     expected = marginals(log_probs)
-    found = ctc_beam(UNITS, beam=4)(log_probs, 6)
-    assert len(found) <= 4 and found[0].labels == max(expected, key=expected.get)
+    actual = ctc_beam(UNITS, beam=4)(log_probs, 6)
+    assert len(actual) <= 4 and actual[0].labels == max(expected, key=expected.get)
 
 
 @pytest.mark.parametrize("lexicon", [None, LEXICON])
@@ -148,11 +148,11 @@ def test_an_impossible_class_is_never_read(ctc_beam):
     with np.errstate(divide="ignore"):
         log_probs = np.log(np.array([[0.5, 0.5, 0.0, 0.0]] * 3))
         late = np.log(np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]]))
-    found = ctc_beam(UNITS, **EXHAUSTIVE)(log_probs, 3)
-    assert_scores([(h.labels, h.score) for h in found], marginals(log_probs[:, :2]))
+    actual = ctc_beam(UNITS, **EXHAUSTIVE)(log_probs, 3)
+    assert_scores([(h.labels, h.score) for h in actual], marginals(log_probs[:, :2]))
     # Two ways to an "a" that cannot be, before one that can: their sum of infinities must not spoil it.
-    found = ctc_beam(["a"], **EXHAUSTIVE)(late, 3)
-    assert_scores([(h.labels, h.score) for h in found], {(): math.log(0.5), (1,): math.log(0.5)})
+    actual = ctc_beam(["a"], **EXHAUSTIVE)(late, 3)
+    assert_scores([(h.labels, h.score) for h in actual], {(): math.log(0.5), (1,): math.log(0.5)})
     only_b = np.array([[-np.inf, -np.inf, 0.0, -np.inf]])
     assert ctc_beam(UNITS, lexicon=LEXICON)(only_b, 1) == []  # "b" is no word
 

@@ -30,20 +30,20 @@ def distance(first, second):
 def test_word_edits_are_those_counted_by_hand():
     references = ["the cat sat", "one two three", "yes", "", "  spaced   out ", ""]
     hypotheses = ["the bat sat down", "one three", "", "um er", "spaced out", ""]
-    found = word_edits(references, hypotheses)
-    np.testing.assert_array_equal(found.substitutions, [1, 0, 0, 0, 0, 0])
-    np.testing.assert_array_equal(found.deletions, [0, 1, 1, 0, 0, 0])
-    np.testing.assert_array_equal(found.insertions, [1, 0, 0, 2, 0, 0])
-    np.testing.assert_array_equal(found.reference, [3, 3, 1, 0, 2, 0])
-    np.testing.assert_array_equal(found.errors, [2, 1, 1, 2, 0, 0])
-    assert error_rate(found) == pytest.approx(100 * 6 / 9)
+    actual = word_edits(references, hypotheses)
+    np.testing.assert_array_equal(actual.substitutions, [1, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(actual.deletions, [0, 1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(actual.insertions, [1, 0, 0, 2, 0, 0])
+    np.testing.assert_array_equal(actual.reference, [3, 3, 1, 0, 2, 0])
+    np.testing.assert_array_equal(actual.errors, [2, 1, 1, 2, 0, 0])
+    assert error_rate(actual) == pytest.approx(100 * 6 / 9)
 
 
 def test_character_edits_count_spaces_and_compare_composed_letters():
-    found = character_edits(["ab cd", "caf\u00e9", "a  b", "北京"], ["abcd", "cafe\u0301", " a b", "北"])
-    np.testing.assert_array_equal(found.errors, [1, 0, 0, 1])
-    np.testing.assert_array_equal(found.deletions, [1, 0, 0, 1])
-    np.testing.assert_array_equal(found.reference, [5, 4, 3, 2])
+    actual = character_edits(["ab cd", "caf\u00e9", "a  b", "北京"], ["abcd", "cafe\u0301", " a b", "北"])
+    np.testing.assert_array_equal(actual.errors, [1, 0, 0, 1])
+    np.testing.assert_array_equal(actual.deletions, [1, 0, 0, 1])
+    np.testing.assert_array_equal(actual.reference, [5, 4, 3, 2])
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,9 +52,9 @@ def test_errors_are_the_edit_distance(pairs):
     expected = [distance(*pair) for pair in pairs]
     words = word_edits(*zip(*((" ".join(a), " ".join(b)) for a, b in pairs), strict=True))
     characters = character_edits(*zip(*(("".join(a), "".join(b)) for a, b in pairs), strict=True))
-    for found in (words, characters):
-        assert found.errors.tolist() == expected
-        assert found.reference.tolist() == [len(reference) for reference, _ in pairs]
+    for actual in (words, characters):
+        assert actual.errors.tolist() == expected
+        assert actual.reference.tolist() == [len(reference) for reference, _ in pairs]
 
 
 def test_rates_that_cannot_be_are_errors():
@@ -76,20 +76,20 @@ def enumerated(errors, reference):
 
 def test_the_interval_has_the_quantiles_of_all_resamples():
     errors, reference = [1, 7, 3, 10], [20, 18, 30, 25]
-    found = bootstrap_rate(edits(errors, reference), list("abcd"), resamples=200_000)
+    actual = bootstrap_rate(edits(errors, reference), list("abcd"), resamples=200_000)
     low, high = np.quantile(enumerated(errors, reference), [0.025, 0.975], method="inverted_cdf")
-    assert found.value == pytest.approx(100 * 21 / 93)
+    assert actual.value == pytest.approx(100 * 21 / 93)
     # 256 resamples are equally likely: beside a quantile lie values at most about a point away
-    assert found.low == pytest.approx(low, abs=0.7) and found.high == pytest.approx(high, abs=0.7)
+    assert actual.low == pytest.approx(low, abs=0.7) and actual.high == pytest.approx(high, abs=0.7)
 
 
 def test_the_interval_is_as_wide_as_the_spread_of_groups_says():
     rng = np.random.default_rng(0)
     errors, reference = rng.integers(0, 40, 400), np.full(400, 100)
-    found = bootstrap_rate(edits(errors, reference), [f"s{i}" for i in range(400)])
+    actual = bootstrap_rate(edits(errors, reference), [f"s{i}" for i in range(400)])
     half = 1.96 * errors.std() / math.sqrt(400)
     # the normal limit; 10,000 resamples know a quantile to about 2 %
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.05)
+    assert actual.high - actual.low == pytest.approx(2 * half, rel=0.05)
 
 
 def test_rows_of_one_group_are_drawn_together():

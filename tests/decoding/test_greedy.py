@@ -45,16 +45,16 @@ def test_padding_is_inert(fill):
     logits, lengths = random_logits(np.random.default_rng(1))
     expected = compiled(Ragged(jnp.asarray(logits), jnp.asarray(lengths)))
     beyond = np.arange(9)[:, None] >= lengths[:, None, None]
-    found = compiled(Ragged(jnp.asarray(np.where(beyond, fill, logits)), jnp.asarray(lengths)))
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    actual = compiled(Ragged(jnp.asarray(np.where(beyond, fill, logits)), jnp.asarray(lengths)))
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
 def test_greedy_maps_over_tasks():
     logits, lengths = random_logits(np.random.default_rng(2))
     rows = Ragged(jnp.asarray(logits), jnp.asarray(lengths))
     tasks = jax.tree.map(lambda leaf: leaf.reshape(4, 10, *leaf.shape[1:]), rows)
-    found = jax.tree.map(lambda leaf: leaf.reshape(40, *leaf.shape[2:]), jax.jit(jax.vmap(greedy))(tasks))
-    jax.tree.map(np.testing.assert_array_equal, found, compiled(rows))
+    actual = jax.tree.map(lambda leaf: leaf.reshape(40, *leaf.shape[2:]), jax.jit(jax.vmap(greedy))(tasks))
+    jax.tree.map(np.testing.assert_array_equal, actual, compiled(rows))
 
 
 @pytest.mark.parametrize(("shape", "lengths"), [((2, 5), 2), ((2, 5, 3), 1), ((2, 5, 0), 2)])

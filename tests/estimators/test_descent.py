@@ -271,10 +271,10 @@ def test_forward_only_adapts_as_the_others_do_for_any_traced_number_of_steps():
     for steps in (0, 1, 3):
         plain = compiled(maml(network(WAYS), cross_entropy, OPTIMIZERS["momentum"], steps).adapt)
         expected, info = plain(params, {}, episode.support, jax.random.key(0))
-        fast, found = adapt(steps)
+        fast, actual = adapt(steps)
         chex.assert_trees_all_close(fast, expected, rtol=1e-12)
         if steps:
-            np.testing.assert_allclose(found["loss"], info["loss"][-1], rtol=1e-12)
+            np.testing.assert_allclose(actual["loss"], info["loss"][-1], rtol=1e-12)
     assert adapt._cache_size() == 1
 
 

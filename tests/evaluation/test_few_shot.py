@@ -14,8 +14,8 @@ from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation import few_shot
 from jaxmeta.evaluation.few_shot_baselines import fine_tuned, floor
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import residual, standardise
 from jaxmeta.models.layers import segment_pool
-from jaxmeta.models.words import residual, standardise
 from jaxmeta.training.fit import initial_state, make_optimizer, supervised
 from tests.words.conftest import tones_folder  # noqa: F401
 

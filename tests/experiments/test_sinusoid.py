@@ -1,8 +1,9 @@
-"""The sinusoid experiment: its tasks, its compiled loop, its errors and what it writes."""
+"""The sinusoid experiment: its errors and what it writes."""
 
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,28 +13,8 @@ import pytest
 
 from experiments.sinusoid import __main__ as sinusoid
 from experiments.sinusoid.__main__ import Config
-from jaxmeta.training import init_state, make_update
-
-
-def coefficients(x, y):
-    """Amplitude and phase of the least-squares a sin(x - p), in float64."""
-    x, y = np.asarray(x, np.float64)[:, 0], np.asarray(y, np.float64)[:, 0]
-    sine, cosine = np.linalg.lstsq(np.stack([np.sin(x), -np.cos(x)], 1), y, rcond=None)[0]
-    return np.hypot(sine, cosine), np.arctan2(cosine, sine)
-
-
-def test_support_and_query_of_a_task_lie_on_one_sinusoid_within_the_published_ranges():
-    support, query = jax.tree.map(np.asarray, sinusoid.sample_tasks(jax.random.key(0), 400, 10, 30))
-    assert support.inputs.shape == (400, 10, 1) and query.targets.shape == (400, 30, 1)
-    assert np.all(support.weight == 1) and np.all(query.weight == 1)
-    found = np.array([coefficients(x, y) for x, y in zip(query.inputs, query.targets, strict=True)])
-    amplitude, phase = found[:, 0, None], found[:, 1, None]
-    expected = amplitude * np.sin(np.asarray(support.inputs, np.float64)[..., 0] - phase)
-    np.testing.assert_allclose(support.targets[..., 0], expected, atol=1e-5)  # float32 sine of arguments up to 8
-    for values, low, high in ((amplitude, 0.1, 5), (phase, 0, np.pi), (np.asarray(query.inputs), -5, 5)):
-        assert low - 1e-4 < values.min() and values.max() < high + 1e-4
-        # Mean of a uniform variable: standard deviation (high - low) / sqrt(12 n); points of a task are independent.
-        assert abs(values.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * values.size)
+from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
+from jaxmeta.training import init_state
 
 
 @pytest.fixture(scope="module")
@@ -42,27 +23,10 @@ def untrained():
     return init_state(learner, optax.adam(1e-3), jax.random.key(3), jnp.zeros((10, 1)))
 
 
-def test_the_compiled_loop_is_the_update_again_and_again_whatever_its_chunks(untrained):
-    config = Config(shots=5, tasks=3)
-    advance, key, train = sinusoid.make_advance(config), jax.random.key(1), untrained
-    update = jax.jit(make_update(sinusoid.make_learner(config, 1), optax.adam(1e-3)))
-    expected, losses = train, []
-    for step in range(7):
-        expected, metrics = update(expected, sinusoid.sample_tasks(jax.random.fold_in(key, step), 3, 5, 5))
-        losses.append(float(metrics["loss"]))
-    whole, loss = advance(train, key, 7)
-    halves, _ = advance(advance(train, key, 3)[0], key, 4)
-    assert int(whole.step) == 7
-    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
-    for got, other, want in zip(*map(jax.tree.leaves, (whole.params, halves.params, expected.params)), strict=True):
-        assert np.array_equal(got, other)
-        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)  # float32, fused in another way
-
-
 def test_the_error_before_adaptation_is_that_of_the_network_in_numpy(untrained):
     evaluate = {0: sinusoid.make_evaluations(Config())[0]}
     (row,) = sinusoid.test(Config(), evaluate, untrained, 50, seed=3)
-    query = sinusoid.sample_tasks(jax.random.key(2**31 - 1), 50, 10, 100).query
+    query = sinusoid_tasks(jax.random.key(2**31 - 1), 50, 10, 100).query
     hidden = np.asarray(query.inputs, np.float64)
     for layer in ("Dense_0", "Dense_1", "head"):
         weights = untrained.params[layer]
@@ -120,11 +84,8 @@ def test_a_config_that_cannot_run_is_an_error(change, message, tmp_path):
 
 
 def test_every_learner_can_be_asked_for():
-    from typing import get_args
-
-    from experiments.sinusoid.methods import METHODS
-
-    assert set(METHODS) == set(get_args(sinusoid.Name))
+    for name in get_args(sinusoid.Name):
+        assert sinusoid.make_learner(Config(learner=name)).adapt
 
 
 def test_help_imports_no_jax():

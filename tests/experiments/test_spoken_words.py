@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from experiments.spoken_words import __main__ as spoken_words
-from experiments.spoken_words import data
 from experiments.spoken_words.__main__ import Config, main
 from jaxmeta.data import word_corpora
 from tests.words.conftest import tones_folder  # noqa: F401
@@ -17,27 +16,12 @@ from tests.words.conftest import tones_folder  # noqa: F401
 ROOT = Path(__file__).parents[2]
 
 
-def test_training_never_speaks_a_test_word(monkeypatch, tones_folder):  # noqa: F811
-    """What is handed to the synthesiser is told of every test label, and of the known corpora's test words."""
-    told = {}
-
-    def synthesise(pseudo, exclude, seed):
-        told["exclude"] = set(exclude)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(word_corpora, "_synthesise", synthesise)
-    with pytest.raises(KeyboardInterrupt):
-        data.load_data([tones_folder], 1, 0)
-    assert {"word1", "word11", *data.SPELLINGS} <= told["exclude"]
-    assert "word0" not in told["exclude"]
-
-
 @pytest.mark.slow
 def test_whole_course_and_another_manifest(monkeypatch, tmp_path, tones_folder):  # noqa: F811
     """Trains two updates on tones alone, writes every promised field, resumes as a no-op, and evaluates elsewhere."""
-    words, noise = word_corpora.load_words([tones_folder]), data.load_noise(0)[:2]
-    monkeypatch.setattr(data, "load_data", lambda corpora, pseudo, seed: words)
-    monkeypatch.setattr(data, "load_noise", lambda seed: noise)
+    words, noise = word_corpora.load_words([tones_folder]), word_corpora.noise_features()[:2]
+    monkeypatch.setattr(word_corpora, "load_words", lambda folders, invented, seed: words)
+    monkeypatch.setattr(word_corpora, "noise_features", lambda folders, seed: noise)
     monkeypatch.delenv("JAXMETA_DATA", raising=False)
     monkeypatch.setattr(spoken_words, "STEPS_CURVE", (1,))  # every other number of steps is one more compilation
     config = Config(updates=2, ways=3, shots=(1,), queries=3, episodes=4, steps=1, curve=True, workdir=tmp_path / "run")
@@ -61,16 +45,6 @@ def test_whole_course_and_another_manifest(monkeypatch, tmp_path, tones_folder):
 def test_evaluating_without_a_run_says_so(tmp_path):
     with pytest.raises(ValueError, match="holds no run"):
         main(Config(evaluate=tmp_path, workdir=tmp_path / "none"))
-
-
-def test_an_unknown_corpus_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match="corpora='nowhere'"):
-        data.find_corpora(("nowhere",))
-    assert data.find_corpora(()) == []
-    (tmp_path / "here").mkdir()
-    with pytest.raises(ValueError, match="twice"):
-        data.find_corpora(("here", str(tmp_path / "here")))
 
 
 def test_a_typo_in_a_flag_says_what_was_meant():

@@ -38,8 +38,8 @@ def numpy_softmax(logits):
 
 def test_a_weighted_average_is_the_sum_of_weights_times_trees():
     three, weights = trees(3), [0.2, 0.5, 0.3]
-    found = weighted(three, weights)
-    np.testing.assert_allclose(found["a"], sum(w * np.asarray(t["a"]) for w, t in zip(weights, three, strict=True)),
+    actual = weighted(three, weights)
+    np.testing.assert_allclose(actual["a"], sum(w * np.asarray(t["a"]) for w, t in zip(weights, three, strict=True)),
                                rtol=1e-6, atol=1e-7)  # float32  # fmt: skip
     np.testing.assert_allclose(
         uniform(three)["b"][0], np.mean([t["b"][0] for t in three], axis=0), rtol=1e-6, atol=1e-7
@@ -49,10 +49,10 @@ def test_a_weighted_average_is_the_sum_of_weights_times_trees():
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_the_average_of_equal_trees_is_the_tree(dtype):
     (tree,) = jax.tree.map(lambda leaf: leaf.astype(dtype), trees(1))
-    found = uniform([tree] * 7)
-    chex.assert_trees_all_equal_shapes_and_dtypes(found, tree)
+    actual = uniform([tree] * 7)
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, tree)
     # Seven sevenths in float32 round to within two units of the last place; bfloat16 does not see that.
-    chex.assert_trees_all_close(found, tree, rtol=3e-7 if dtype == jnp.float32 else 0)
+    chex.assert_trees_all_close(actual, tree, rtol=3e-7 if dtype == jnp.float32 else 0)
 
 
 @pytest.mark.parametrize("weights", [[0.5, 0.6], [0.5, 0.4], [1.0]])
@@ -89,8 +89,8 @@ def test_predictions_are_averaged_in_the_space_asked_for(space):
         "output": logits.mean(axis=0),
     }
     with jax.enable_x64(True):
-        found = compiled(average_predictions, static_argnums=1)(logits, space)
-    np.testing.assert_allclose(found, mean[space], rtol=1e-12, atol=1e-14)
+        actual = compiled(average_predictions, static_argnums=1)(logits, space)
+    np.testing.assert_allclose(actual, mean[space], rtol=1e-12, atol=1e-14)
 
 
 def test_probabilities_too_small_for_a_float_keep_their_logs():

@@ -51,10 +51,10 @@ def test_the_loss_is_the_sum_of_the_parts_and_its_gradient_that_of_gradients_of_
     with jax.enable_x64(True):
         task, learner = one(tasks(dtype=np.float64)), joint(PARTS)
         params, state = initial(learner, task["words"].support.inputs, np.float64)
-        found, gradient = value_and_gradient(learner, params, state, task)
+        actual, gradient = value_and_gradient(learner, params, state, task)
         losses, gradients = zip(*parts_of(task, params, state), strict=True)
         flat = [ravel(each) for each in gradients]
-    np.testing.assert_allclose(found, np.sum(losses), rtol=1e-12)
+    np.testing.assert_allclose(actual, np.sum(losses), rtol=1e-12)
     norms = [np.linalg.norm(each) for each in flat]
     expected = sum(np.mean(norms) * each / norm for each, norm in zip(flat, norms, strict=True))
     np.testing.assert_allclose(ravel(gradient), expected, rtol=1e-9, atol=1e-12)
@@ -73,11 +73,11 @@ def test_the_gradients_that_are_balanced_are_those_of_finite_differences():
 def test_the_unit_of_a_loss_does_not_turn_the_gradient():
     def gradient(factor):
         scaled = PARTS["words"]._replace(
-            meta_loss=lambda *arguments: (factor * (found := PARTS["words"].meta_loss(*arguments))[0], found[1])
+            meta_loss=lambda *arguments: (factor * (actual := PARTS["words"].meta_loss(*arguments))[0], actual[1])
         )
         learner, task = joint({"words": scaled, "voices": PARTS["voices"]}), one(tasks())
-        found = ravel(value_and_gradient(learner, *initial(learner, task["words"].support.inputs), task)[1])
-        return found / np.linalg.norm(found)
+        actual = ravel(value_and_gradient(learner, *initial(learner, task["words"].support.inputs), task)[1])
+        return actual / np.linalg.norm(actual)
 
     np.testing.assert_allclose(gradient(1.0), gradient(100.0), atol=1e-5)
 
@@ -85,8 +85,8 @@ def test_the_unit_of_a_loss_does_not_turn_the_gradient():
 def test_an_objective_that_is_done_leaves_the_other_its_gradient():
     flat = PARTS["words"]._replace(meta_loss=lambda params, state, episode, key: (jnp.zeros(()), state))
     learner, task = joint({"words": flat, "voices": PARTS["voices"]}), one(tasks())
-    found = ravel(value_and_gradient(learner, *initial(learner, task["words"].support.inputs), task)[1])
-    assert np.isfinite(found).all() and np.linalg.norm(found) > 0
+    actual = ravel(value_and_gradient(learner, *initial(learner, task["words"].support.inputs), task)[1])
+    assert np.isfinite(actual).all() and np.linalg.norm(actual) > 0
 
 
 def test_one_support_set_adapts_all_and_predictions_come_by_name():

@@ -48,9 +48,9 @@ def test_outputs_are_the_log_of_the_attention_summed_over_each_class(scale):
 def test_attention_too_small_for_a_float_has_a_finite_log_and_gradient():
     support, query = np.array([[1.0, 0], [-1, 0], [0, 1]]), np.array([[1.0, 0]])
     targets, scale = np.arange(3), 1000.0
-    found = outputs(support, targets, np.ones(3), query, scale)
+    actual = outputs(support, targets, np.ones(3), query, scale)
     # Cosines 1, -1 and 0, of which the first takes all the attention: exp(-2000) and exp(-1000) are 0.
-    np.testing.assert_allclose(found, [[0, -2000, -1000]], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(actual, [[0, -2000, -1000]], rtol=1e-12, atol=1e-12)
     log = compiled(jax.grad(lambda query, targets: traced(support, targets, np.ones(3), query, scale)[0, 1]))
     gradient = log(query, targets)
     assert np.isfinite(gradient).all()

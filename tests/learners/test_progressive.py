@@ -90,10 +90,10 @@ def test_one_column_is_maml():
     def loss(learner, params):
         return jax.value_and_grad(lambda p: learner.meta_loss(p, state, episode, KEY), has_aux=True)(params)
 
-    (found, new_state), gradient = compiled(lambda params: loss(LEARNER, params))(params)
+    (actual, new_state), gradient = compiled(lambda params: loss(LEARNER, params))(params)
     (expected, plain_state), plain_gradient = compiled(lambda params: loss(plain, params))(params["new"]["layers"])
     assert params["columns"] == [] and params["new"]["adapters"] == []
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
     chex.assert_trees_all_close(gradient["new"]["layers"], plain_gradient, rtol=1e-5, atol=1e-7)  # float32
     chex.assert_trees_all_close(new_state, plain_state, rtol=1e-6)
 

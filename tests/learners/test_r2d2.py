@@ -106,10 +106,10 @@ def test_bfloat16_features_are_solved_in_float32_and_keep_their_dtype():
     rng = np.random.default_rng(3)
     features, targets = (jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((6, 4), (6, 2)))
     weight = jnp.asarray(WEIGHT, jnp.float32)
-    found = compiled(ridge_map)(features, targets, weight, jnp.zeros((), jnp.bfloat16))
-    assert found.dtype == jnp.bfloat16
+    actual = compiled(ridge_map)(features, targets, weight, jnp.zeros((), jnp.bfloat16))
+    assert actual.dtype == jnp.bfloat16
     expected = primal(np.asarray(features, np.float64), np.asarray(targets, np.float64), WEIGHT, 1.0)
-    np.testing.assert_allclose(np.asarray(found, np.float64), expected, rtol=2**-8)  # one rounding to eight bits
+    np.testing.assert_allclose(np.asarray(actual, np.float64), expected, rtol=2**-8)  # one rounding to eight bits
 
 
 @pytest.mark.parametrize("targets", [np.array([0, 1, 0]), np.zeros(3), np.zeros((3, 1), np.int32)])

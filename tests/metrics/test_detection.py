@@ -103,9 +103,9 @@ def test_a_resample_counts_a_speaker_as_often_as_it_is_drawn():
         copied, targets = np.repeat(trials.scores, often), np.repeat(trials.targets, often)
         if targets.any() and not targets.all():
             rates.append(equal_error_rate(detection_curve(copied, targets)))
-    found = bootstrap_speakers(trials, resamples=resamples, seed=5, confidence=1 - 1e-9)
+    actual = bootstrap_speakers(trials, resamples=resamples, seed=5, confidence=1 - 1e-9)
     assert len(names) == 3
-    np.testing.assert_allclose(found[1:], [min(rates), max(rates)], atol=0.005)  # thresholds of the resamples' grid
+    np.testing.assert_allclose(actual[1:], [min(rates), max(rates)], atol=0.005)  # thresholds of the resamples' grid
 
 
 @pytest.mark.parametrize(

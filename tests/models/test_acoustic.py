@@ -60,9 +60,9 @@ def test_rows_do_not_see_each_other(encoder):
     with jax.enable_x64(True):
         apply, inputs, others = float64_program(encoder), speech(), speech(lengths=(24, 8, 24), seed=1)
         values = np.concatenate([inputs.values[:1], others.values[1:]])
-        found, expected = apply(Ragged(jnp.asarray(values), others.lengths)), apply(inputs)
-        np.testing.assert_allclose(found.values[0], expected.values[0], atol=1e-12)
-        assert not np.allclose(found.values[1], expected.values[1])
+        actual, expected = apply(Ragged(jnp.asarray(values), others.lengths)), apply(inputs)
+        np.testing.assert_allclose(actual.values[0], expected.values[0], atol=1e-12)
+        assert not np.allclose(actual.values[1], expected.values[1])
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [("tiny", 0.18e6, 0.22e6), ("small", 0.85e6, 1.1e6),

@@ -63,9 +63,9 @@ def with_second_order(function):
 def test_values_and_second_derivatives_are_those_of_lax(kernel, strides, size, features):
     inputs, weights = operands(kernel, size, features=features)
     ours, xla = partial(convolve, strides=strides), partial(reference, strides=strides)
-    found, expected = (compiled(with_second_order(function))(inputs, weights) for function in (ours, xla))
-    np.testing.assert_allclose(found[0], expected[0], atol=1e-12)
-    for got, each in zip(found[1], expected[1], strict=True):
+    actual, expected = (compiled(with_second_order(function))(inputs, weights) for function in (ours, xla))
+    np.testing.assert_allclose(actual[0], expected[0], atol=1e-12)
+    for got, each in zip(actual[1], expected[1], strict=True):
         np.testing.assert_allclose(got, each, atol=1e-9)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from jaxmeta import Batch, maml
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import conv4
 from jaxmeta.models.low_rank import is_adapter, low_rank, with_adapters
-from jaxmeta.models.words import conv4
 from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)

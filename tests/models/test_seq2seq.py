@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxmeta import Batch, Episode, Ragged, check_estimator, maml, mixed_mode
+from jaxmeta import Batch, Episode, MetaLearner, Ragged, check_estimator, maml, mixed_mode
 from jaxmeta.models.acoustic import Size
-from jaxmeta.models.seq2seq import Written, joint_loss, seq2seq, teacher_forced
+from jaxmeta.models.seq2seq import Written, joint_loss, seq2seq, teacher_forced, teacher_forcing
 from jaxmeta.sequence_losses import ctc, sequence_cross_entropy
 from tests.derivatives import slopes
 from tests.programs import compiled
@@ -85,12 +85,13 @@ def test_the_joint_loss_weighs_ctc_and_a_cross_entropy_that_counts_the_end():
     log_p = np.asarray(jax.nn.log_softmax(attention))
     sequence = [-(log_p[0, [0, 1, 2, 3], [1, 2, 2, 0]].sum()), -(log_p[1, [0, 1], [4, 0]].sum())]
     loss = joint_loss(ctc, sequence_cross_entropy, 0.25)
-    alone, found = compiled(lambda outputs: (ctc(outputs.ctc, targets), loss(outputs, targets)))(outputs)
-    np.testing.assert_allclose(found, 0.25 * alone + 0.75 * np.array(sequence), rtol=1e-5)
+    alone, actual = compiled(lambda outputs: (ctc(outputs.ctc, targets), loss(outputs, targets)))(outputs)
+    np.testing.assert_allclose(actual, 0.25 * alone + 0.75 * np.array(sequence), rtol=1e-5)
     with pytest.raises(ValueError, match=r"weight must lie in \[0, 1\], got 2"):
         joint_loss(ctc, sequence_cross_entropy, 2)
 
 
+@pytest.mark.slow
 def test_the_meta_gradient_of_the_joint_loss_is_that_of_finite_differences_under_mixed_mode():
     with jax.enable_x64(True):
         model = seq2seq(5, "dnn", Size(8, 1), decoder_layers=1, heads=2).model
@@ -108,3 +109,30 @@ def test_mixed_mode_is_exact_for_the_joint_loss():
         episode = Episode(batch(), batch())
         build = partial(maml, NETWORK.model, loss, optax.sgd(0.01), 2)
         assert check_estimator(build, episode, mixed_mode()) == {}
+
+
+def speech_and_labels(number: int, labels: list[list[int]]) -> Batch:
+    lengths = jnp.array([len(row) for row in labels])
+    padded = jnp.array([row + [0] * (4 - len(row)) for row in labels])
+    speech = Ragged(jnp.zeros((number, 16, 12)), jnp.full(number, 16))
+    return Batch(speech, Ragged(padded, lengths), jnp.ones(number))
+
+
+def test_a_decoder_sees_the_labels_before_each_in_training_and_in_adaptation():
+    seen = {}
+
+    def keep(name, result):
+        def function(params, state, data, key):
+            seen[name] = data
+            return result
+
+        return function
+
+    learner = teacher_forcing(MetaLearner(None, keep("support", (0, {})), None, keep("episode", (0.0, {}))))
+    support, query = speech_and_labels(1, [[3, 4]]), speech_and_labels(2, [[5], [6, 7, 8, 9]])
+    learner.adapt(None, None, support, None)
+    learner.meta_loss(None, None, Episode(support, query), None)
+    assert seen["support"].inputs.prefix.tolist() == [[0, 3, 4, 0, 0]]
+    assert seen["episode"].support.inputs.prefix.tolist() == [[0, 3, 4, 0, 0]]
+    assert seen["episode"].query.inputs.prefix.tolist() == [[0, 5, 0, 0, 0], [0, 6, 7, 8, 9]]
+    np.testing.assert_array_equal(seen["episode"].query.inputs.speech.lengths, [16, 16])

@@ -9,8 +9,8 @@ import pytest
 
 from jaxmeta import Ragged
 from jaxmeta.models.acoustic import Size, count_weights, recogniser
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.speaker import AttentiveStatistics, part, speaker, text_and_speaker, word_and_speaker
-from jaxmeta.models.words import residual
 from tests.programs import compiled, jitted
 
 KEY = jax.random.key(0)
@@ -45,11 +45,11 @@ def build(name):
 @pytest.mark.parametrize("name", BUILD)
 def test_embeddings_are_unit_vectors_and_padding_is_inert(name):
     (model, params, state), _ = build(name)
-    found = voices(model.apply(params, state, clips(), KEY, False)[0])
-    assert found.shape == (3, 6)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    actual = voices(model.apply(params, state, clips(), KEY, False)[0])
+    assert actual.shape == (3, 6)
+    np.testing.assert_allclose(np.linalg.norm(actual, axis=1), 1, rtol=1e-5)
     longer = voices(model.apply(params, state, clips(28, 50.0), KEY, False)[0])
-    np.testing.assert_allclose(longer, found, atol=2e-5)  # another order of float32 sums
+    np.testing.assert_allclose(longer, actual, atol=2e-5)  # another order of float32 sums
 
 
 @pytest.mark.parametrize("name", BUILD)
@@ -72,18 +72,18 @@ def test_what_is_said_is_embedded_as_by_the_networks_of_one_task():
     alone = jitted(recogniser(5, "dnn", Size(8, 1)))
     weights, _ = alone.init(KEY, clips())
     both = params | weights
-    found, expected = (
+    actual, expected = (
         text.apply(both, {}, clips(), KEY, False)[0]["text"],
         alone.apply(weights, {}, clips(), KEY, False),
     )
-    np.testing.assert_array_equal(found.values, expected[0].values)
+    np.testing.assert_array_equal(actual.values, expected[0].values)
 
 
 def test_attentive_statistics_are_weighted_mean_and_deviation():
     pool = AttentiveStatistics(5)
     inputs = clips()
     variables = compiled(pool.init)(KEY, *inputs)
-    found = compiled(pool.apply)(variables, *inputs)
+    actual = compiled(pool.apply)(variables, *inputs)
     second, first = variables["params"]["Dense_0"], variables["params"]["Dense_1"]
     for row, length in enumerate(inputs.lengths):
         values = np.asarray(inputs.values[row, :length], np.float64)
@@ -91,7 +91,7 @@ def test_attentive_statistics_are_weighted_mean_and_deviation():
         weights = np.exp(scores) / np.exp(scores).sum(0)
         mean = (weights * values).sum(0)
         deviation = np.sqrt((weights * values**2).sum(0) - mean**2) - np.sqrt(1e-5)
-        np.testing.assert_allclose(found[row], np.concatenate([mean, deviation]), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actual[row], np.concatenate([mean, deviation]), rtol=1e-4, atol=1e-5)
 
 
 def test_a_row_without_frames_gives_zeros_and_finite_slopes():
@@ -99,8 +99,8 @@ def test_a_row_without_frames_gives_zeros_and_finite_slopes():
     lengths = jnp.array([20, 0, 1])
     variables = compiled(pool.init)(KEY, values, lengths)
     value_and_grad = compiled(jax.value_and_grad(lambda v: jnp.sum(pool.apply(v, values, lengths)[1] ** 2)))
-    found, slopes = value_and_grad(variables)
-    assert found == 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+    actual, slopes = value_and_grad(variables)
+    assert actual == 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
 def test_sizes_are_those_that_are_promised():

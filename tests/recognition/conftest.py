@@ -10,8 +10,7 @@ from jaxmeta.data.audio import write_audio
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
 from jaxmeta.data.vocabulary import build_vocabulary
-from jaxmeta.models.acoustic import Size
-from jaxmeta.recognition.recogniser import Card, Recogniser, network
+from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, network
 from jaxmeta.types import Ragged
 from tests.programs import compiled
 
@@ -19,9 +18,9 @@ TEXTS = ["ab", "ba ab", "b", "a ba"]
 
 
 @pytest.fixture(scope="session")
-def one():
+def recogniser():
     features = FeatureConfig(n_mels=16, hop_length=160, normalize="none")
-    card = Card("dnn", Size(16, 1), features, rate=0.3, steps=20, case="lower")
+    card = RecogniserCard("dnn", {"width": 16, "depth": 1}, features, rate=0.3, steps=20, case="lower")
     vocabulary = build_vocabulary(TEXTS)
     inputs = Ragged(np.zeros((1, 8, 16), np.float32), np.full(1, 8, np.int32))
     params, _ = compiled(network(card, vocabulary).init)(jax.random.key(0), inputs)

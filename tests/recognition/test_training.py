@@ -1,20 +1,24 @@
 """Training of recognisers: what is held out, what a run gives, and that it resumes exactly."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
+from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.manifest import ManifestError, read_manifest, write_manifest
+from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate
 from jaxmeta.decoding.error_rates import character_edits, error_rate
+from jaxmeta.interrupts import Interrupted
 from jaxmeta.models.acoustic import SIZES, Size
 from jaxmeta.recognition import training
-from jaxmeta.recognition.corpora import read_corpora
+from jaxmeta.recognition.corpora import TranscribedSpeech, copy_voice, read_corpora
 from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
-from jaxmeta.recognition.training import train_recogniser
+from jaxmeta.recognition.training import train_in_stages, train_recogniser, weights_to_go_on_from
 from jaxmeta.recognition.validation import error_table, held_out_errors
-from jaxmeta.training.loop import Interrupted
 from jaxmeta.training.runlog import read_metrics
 from tests.recognition.conftest import interrupted, write_voice
 
@@ -76,6 +80,16 @@ def test_recordings_that_are_too_short_are_left_out_if_asked_to(tmp_path):
     assert len(speech.train) + len(speech.held_out) == 5
 
 
+def test_a_voice_is_copied_with_its_transcripts(tmp_path):
+    folder = write_speakers(tmp_path / "speech")
+    corpus = read_corpora([folder], seed=0, share=0.5).held_out
+    own = corpus.columns["speaker"] == corpus.columns["speaker"][0]
+    voice = read_manifest(copy_voice(corpus, folder, tmp_path / "voice", most=1))
+    assert voice.columns["transcription"].tolist() == corpus.columns["transcription"][own][:1].tolist()
+    source = folder / corpus.columns["file_name"][own][0]
+    assert (tmp_path / "voice" / "01.wav").read_bytes() == source.read_bytes()
+
+
 BAD = {
     "no transcripts": ({"transcription": None}, "row 1: no transcription column"),
     "an empty one": ({"transcription": ["ab", "", *SAID[2:]]}, "row 3: the text is empty"),
@@ -130,15 +144,46 @@ def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"another config: rate=0\.003 there, 0\.1 here"):
         trained(speech, tmp_path / "parts", TINY._replace(rate=0.1))
     read = load_recogniser(save_recogniser(tmp_path / "recogniser", whole))
-    assert read.card == whole.card and read.card.size == Size(16, 1)
+    assert read.card == whole.card and read.card.options == {"width": 16, "depth": 1}
 
 
-def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, one, monkeypatch):
+def test_training_goes_on_from_a_recogniser_of_the_same_network_and_speech_alone(recogniser, tmp_path):
+    card = replace(recogniser.card, origin={"data": {"own": "speech"}})
+    save_recogniser(tmp_path, recogniser._replace(card=card))
+    speech = TranscribedSpeech(None, None, recogniser.vocabulary, {"a folder": "speech"}, "")
+    params = weights_to_go_on_from(tmp_path, TINY, speech)
+    jax.tree.map(np.testing.assert_array_equal, params, recogniser.params)
+    with pytest.raises(ValueError, match=r"has the network dnn .*encoder='gru'.* needs another one"):
+        weights_to_go_on_from(tmp_path, TINY._replace(encoder="gru"), speech)
+    with pytest.raises(ValueError, match=r"writes .*, not \('x',\)"):
+        weights_to_go_on_from(tmp_path, TINY, speech._replace(vocabulary=build_vocabulary("x")))
+    with pytest.raises(ValueError, match=r"was trained on .*speech.*, not on .*other"):
+        weights_to_go_on_from(tmp_path, TINY, speech._replace(fingerprints={"a folder": "other"}))
+
+
+def test_each_stage_starts_where_the_one_before_ended_and_depends_on_it(tmp_path, monkeypatch):
+    calls = []
+
+    def train(model, corpus, held_out, vocabulary, numbers, directory, *, seed, config, params):
+        calls.append((directory, numbers.updates, params, config["stages"]))
+        return directory.name
+
+    monkeypatch.setattr(training, "train_on_all_speakers", train)
+    frames = np.zeros((1, 1), np.float32)
+    first, second = (Corpus(frames, np.zeros(1, int), np.ones(1, int), {}, fingerprint=name) for name in "ab")
+    stages = {"synthesised": (first, 2), "recorded": (second, 3)}
+    assert train_in_stages(None, stages, None, None, TINY, tmp_path, seed=0) == "recorded"
+    done = {"synthesised": [2, "a"]}
+    assert calls[0] == (tmp_path / "synthesised", 2, None, done)
+    assert calls[1] == (tmp_path / "recorded", 3, "synthesised", done | {"recorded": [3, "b"]})
+
+
+def test_errors_of_each_split_come_with_intervals_over_speakers(tmp_path, recogniser, monkeypatch):
     splits = ["train", "train", "val", "val", "val", "test"]
     held_out = read_corpora([write_speakers(tmp_path / "speech", split=splits)]).held_out
     texts = ["bab", "a", "b", "ba b"]
     monkeypatch.setattr("jaxmeta.recognition.validation.transcribe", lambda *arguments: texts)
-    val, test = held_out_errors(one, held_out)
+    val, test = held_out_errors(recogniser, held_out)
     edits = character_edits(SAID[2:5], texts[:3])
     expected = bootstrap_rate(edits, SPEAKERS[2:5])
     assert (val["split"], val["recordings"], val["speakers"]) == ("val", 3, 3)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmeta.durable import lock
+from jaxmeta.interrupts import Interrupted
 from jaxmeta.training.checkpoint import checkpoints, restore
-from jaxmeta.training.durable import lock
-from jaxmeta.training.loop import Interrupted, Validation, train_loop
+from jaxmeta.training.loop import Validation, train_loop
 from jaxmeta.training.runlog import read_metrics
 from jaxmeta.training.update import TrainState
 

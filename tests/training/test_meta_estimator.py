@@ -105,9 +105,9 @@ def test_a_support_set_that_cannot_be_adapted_to_is_an_error(fitted):
 def test_predictions_and_score_are_those_of_the_adapted_weights(fitted):
     query, adapted = task().query, fitted.adapt(task().support)
     logits = query.inputs @ np.asarray(adapted.fast_["kernel"])
-    found = adapted.decision_function(query.inputs)
-    assert type(found) is np.ndarray
-    np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
+    actual = adapted.decision_function(query.inputs)
+    assert type(actual) is np.ndarray
+    np.testing.assert_allclose(actual, logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(adapted.predict(query.inputs), logits.argmax(1))
     assert adapted.score(query.inputs, query.targets) == pytest.approx(np.mean(logits.argmax(1) == query.targets))
 

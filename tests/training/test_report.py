@@ -11,8 +11,19 @@ import jax
 import numpy as np
 import pytest
 
+from jaxmeta.metrics import Interval
 from jaxmeta.training import report
-from jaxmeta.training.report import markdown_table, plot_bars, plot_curves, source_digest, stamp, write_results
+from jaxmeta.training.report import (
+    interval_table,
+    markdown_table,
+    plot_bars,
+    plot_curves,
+    source_digest,
+    stamp,
+    write_results,
+    write_tables,
+    write_titled_tables,
+)
 
 _SERIES = {
     "MAML": (np.arange(11), 90 - 40 * np.exp(-np.arange(11)), np.ones(11)),
@@ -69,6 +80,17 @@ def test_table_aligns_numbers_and_shows_absent_ones_as_a_dash():
     assert markdown_table(rows[:1], ["steps", "accuracy"]) == "| steps | accuracy |\n| ---: | ---: |\n| 5 | 81.25 |\n"
 
 
+def test_intervals_are_shown_with_their_bounds_and_pairs_with_their_half_width(tmp_path, capsys):
+    rows = [{"error": Interval(5.0, 1.0, 9.5), "change": (0.0, 0.25)}]
+    write_titled_tables(tmp_path, {"Errors": rows}, {"argv": ["train", "it"]})
+    text = capsys.readouterr().out
+    assert text.startswith("Errors:\n\n| error") and "| 5 (1 to 9.5) | 0.0 ± 0.2 |" in text
+    assert (tmp_path / "results.md").read_text().endswith("\n`train it`\n")
+    assert json.loads((tmp_path / "results.json").read_text())["rows"] == [
+        {"table": "Errors", "error": [5.0, 1.0, 9.5], "change": [0.0, 0.25]}
+    ]
+
+
 def test_column_that_no_row_has_is_refused():
     with pytest.raises(ValueError, match=r"column 'acuracy'; rows have \['accuracy'\]"):
         markdown_table([{"accuracy": 1.0}], ["acuracy"])
@@ -78,6 +100,16 @@ def test_results_hold_rows_and_run(tmp_path):
     path = write_results(tmp_path / "new", [{"accuracy": np.float64(80.5), "steps": np.int32(5)}], {"seed": 1})
     assert path == tmp_path / "new" / "results.json"
     assert json.loads(path.read_text()) == {"rows": [{"accuracy": 80.5, "steps": 5}], "run": {"seed": 1}}
+
+
+def test_tables_are_written_beside_the_rows_and_show_intervals(tmp_path, capsys):
+    rows = [{"name": "a"} | Interval(1.25, 1.0, 2.0).columns("cer"), {"name": "b"}]
+    table = interval_table(rows, {"name": "", "CER": ("cer", " %", ".1f")})
+    assert table.splitlines()[2:] == ["| a | 1.2 % (1.0 to 2.0) |", "| b | – |"]
+    results = write_tables(tmp_path / "run", table, rows, {"argv": ["python", "-m", "x"]})
+    assert results["rows"] == rows == json.loads((tmp_path / "run" / "results.json").read_text())["rows"]
+    assert (tmp_path / "run" / "results.md").read_text() == f"{table}\n`python -m x`\n"
+    assert capsys.readouterr().out == f"{table}\n"
 
 
 def test_plot_is_a_png_with_the_curves_colours(tmp_path):

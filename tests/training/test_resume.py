@@ -141,10 +141,10 @@ def test_run_killed_at_ten_random_moments_ends_bitwise_as_one_left_alone(tmp_pat
 
 def _assert_same(left_alone: Path, killed: Path, steps: int) -> None:
     like = _pieces(steps)[1]
-    expected, found = (restore(run / "checkpoints", like) for run in (left_alone, killed))
+    expected, actual = (restore(run / "checkpoints", like) for run in (left_alone, killed))
     assert int(expected.step) == steps
     assert int(expected.state["calls"]) > 0
-    assert _bits(found) == _bits(expected)
+    assert _bits(actual) == _bits(expected)
     assert _rows(killed) == _rows(left_alone)
     assert [row["step"] for row in _rows(killed)] == list(range(1, steps + 1))
 

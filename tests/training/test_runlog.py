@@ -117,13 +117,13 @@ def test_rows_go_to_tensorboard_where_it_is_installed(tmp_path):
     with RunLog(tmp_path, 10, stream=io.StringIO()) as log:
         log.write(3, {"loss": 0.5, "broken": float("nan")})
     (file,) = (tmp_path / "tensorboard").iterdir()
-    content, found = file.read_bytes(), []
+    content, actual = file.read_bytes(), []
     while content:  # records of length (8 bytes), its checksum (4), an event, its checksum (4)
         (length,) = struct.unpack("<Q", content[:8])
         event = Event.FromString(content[12 : 12 + length])
-        found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+        actual += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
         content = content[16 + length :]
-    assert found == [("loss", 3, 0.5)]
+    assert actual == [("loss", 3, 0.5)]
 
 
 @pytest.mark.parametrize("start", [-1, 11])

@@ -9,7 +9,7 @@ from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
 from jaxmeta.models.speaker import word_and_speaker
 from jaxmeta.types import Ragged
-from jaxmeta.verification.assistant import Assistant, Card
+from jaxmeta.verification.assistant import Assistant, AssistantCard
 from jaxmeta.verification.calibration import Calibration
 from tests.programs import compiled
 
@@ -18,14 +18,14 @@ FEATURES = FeatureConfig(n_mels=24, hop_length=160, normalize="none", trim_db=30
 
 
 @pytest.fixture(scope="session")
-def one():
+def assistant():
     inputs = Ragged(np.zeros((1, 8, 24), np.float32), np.full(1, 8, np.int32))
     params, _ = compiled(word_and_speaker(width=16, embedding=8).init)(jax.random.key(0), inputs)
     rng = np.random.default_rng(0)
     cohort = rng.normal(size=(6, 8)).astype(np.float32)
     cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)
     far = rng.normal(size=(5, 64)).astype(np.float32)
-    card = Card(
+    card = AssistantCard(
         16, 8, FEATURES, 40, 6, 3, 2, 0, Calibration(400.0, -383.0), Calibration(1.0, 0.0), Calibration(1.0, 0.0)
     )
     return Assistant(card, params, cohort, far[:3], far[3:])

@@ -15,12 +15,12 @@ RNG = np.random.default_rng(0)
 
 def test_normalisation_is_that_of_the_best_matches_of_each_side():
     scores, enrolled, tested = RNG.normal(size=(2, 3)), RNG.normal(size=(2, 6)), RNG.normal(size=(3, 6))
-    found = adaptive_s_norm(scores, enrolled, tested, 4)
+    actual = adaptive_s_norm(scores, enrolled, tested, 4)
     for e in range(2):
         for t in range(3):
             sides = [np.sort(each)[-4:] for each in (enrolled[e], tested[t])]
             expected = sum((scores[e, t] - side.mean()) / side.std() for side in sides) / 2
-            np.testing.assert_allclose(found[e, t], expected, rtol=1e-12)
+            np.testing.assert_allclose(actual[e, t], expected, rtol=1e-12)
 
 
 def test_who_is_like_everybody_needs_a_higher_cosine():
@@ -38,9 +38,9 @@ def test_what_does_not_fit_a_cohort_is_said(shape, top):
 
 def test_the_mean_direction_is_a_unit_vector_along_the_sum():
     vectors = RNG.normal(size=(5, 3))
-    found = mean_direction(vectors, np.array([0, 1, 0, 1, 1]), 2)
+    actual = mean_direction(vectors, np.array([0, 1, 0, 1, 1]), 2)
     sums = np.stack([vectors[[0, 2]].sum(0), vectors[[1, 3, 4]].sum(0)])
-    np.testing.assert_allclose(found, sums / np.linalg.norm(sums, axis=1, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(actual, sums / np.linalg.norm(sums, axis=1, keepdims=True), rtol=1e-12)
 
 
 def test_calibration_finds_the_ratio_of_two_normal_distributions_whatever_the_share_of_targets():
@@ -81,11 +81,11 @@ def test_the_gate_weighs_the_ratio_with_the_prior():
 
 def test_odds_of_a_word_are_against_all_of_the_background():
     clips, words, unknown, silence = (RNG.normal(size=(n, 3)) for n in (4, 2, 3, 2))
-    found = word_odds(clips, words, unknown, silence)
+    actual = word_odds(clips, words, unknown, silence)
     for t in range(4):
         near = [np.exp(-np.square(clips[t] - each).sum(1)) for each in (words, unknown, silence)]
-        np.testing.assert_allclose(found.words[t], np.log(near[0] / (near[1].sum() + near[2].sum())), rtol=1e-9)
-        np.testing.assert_allclose(found.silence[t], np.log(near[2].sum() / near[1].sum()), rtol=1e-9)
+        np.testing.assert_allclose(actual.words[t], np.log(near[0] / (near[1].sum() + near[2].sum())), rtol=1e-9)
+        np.testing.assert_allclose(actual.silence[t], np.log(near[2].sum() / near[1].sum()), rtol=1e-9)
 
 
 def test_what_is_no_enrolled_word_is_unknown_or_silence():

@@ -6,7 +6,8 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.speakers import SpeakerBatches
 from jaxmeta.models.speaker import unit
 from jaxmeta.types import Model
-from jaxmeta.verification.trials import enrolments, summary, trials, verification_rows
+from jaxmeta.verification.protocols.speakers import verify_across_languages, verify_in_conditions
+from jaxmeta.verification.trials import enrolments, summary, trials
 from jaxmeta.verification.voices import Voices, with_cohort
 
 SPEAKERS = np.repeat([f"s{n}" for n in range(6)], 8)
@@ -52,14 +53,15 @@ def test_every_enrolment_meets_every_recording_that_it_does_not_hold():
     embedded = voices.embed(some)
     sets = enrolments(SPEAKERS, 3, 0)
     assert sets.rows.shape == (60, 3) and all(set(SPEAKERS[rows]) == {who} for rows, who in zip(*sets, strict=True))
-    found = trials(voices, sets, embedded, embedded, SPEAKERS)
-    assert len(found.scores) == 60 * (48 - 3) and found.targets.sum() == 60 * 5
-    figures = summary(found, 0)
+    actual = trials(voices, sets, embedded, embedded, SPEAKERS)
+    assert len(actual.scores) == 60 * (48 - 3) and actual.targets.sum() == 60 * 5
+    figures = summary(actual, 0)
     assert figures["EER %"].value < 1 and figures["speakers"] == 6 and figures["trials"] == 2_700
     chance = trials(voices, sets, embedded, np.random.default_rng(0).permutation(embedded), SPEAKERS)
     assert 30 < summary(chance, 0)["EER %"].value < 70
-    rows = verification_rows(voices, {"c": some}, (3, 8), 0)  # with 8 enrolled, none is left to be tested
+    rows, drawn = verify_in_conditions([voices], {"c": some}, (3, 8), 0)  # with 8 enrolled, none is left to be tested
     assert [(row["corpus"], row["clips"]) for row in rows] == [("c", 3)] and rows[0]["EER %"] == figures["EER %"]
+    np.testing.assert_array_equal(drawn["c, clean"]["x"].scores, actual.scores)
 
 
 def test_a_cohort_is_a_direction_for_each_training_speaker_and_scores_are_normalised_by_it():
@@ -70,3 +72,17 @@ def test_a_cohort_is_a_direction_for_each_training_speaker_and_scores_are_normal
     plain = voices._replace(cohort=None).scores(embedded[:2], embedded)
     np.testing.assert_allclose(plain, embedded[:2] @ embedded.T, rtol=1e-6)
     assert not np.allclose(voices.scores(embedded[:2], embedded), plain)
+
+
+def test_one_language_is_enrolled_and_each_is_tested():
+    twice = corpus()
+    longer = Corpus(
+        twice.frames, np.tile(twice.start, 2), np.tile(twice.length, 2),
+        {name: np.tile(column, 2) for name, column in twice.columns.items()},
+    )  # fmt: skip
+    choice = Voices("x", directions(), {}, None)
+    rows = verify_across_languages([choice], {"both": longer}, 5, 0)
+    assert [row["heard in"] for row in rows] == ["en to en", "en to zh", "zh to en", "zh to zh"]
+    assert [row["trials"] for row in rows] == [60 * (48 - 5), 60 * 48, 60 * 48, 60 * (48 - 5)]
+    assistant = twice.with_column("language", "en")
+    assert verify_across_languages([choice], {"one": assistant}, 5, 0) == []

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from jaxmeta import Batch, Ragged, protonet
+from jaxmeta.bundle import BundleError
+from jaxmeta.cards import CardError
 from jaxmeta.data.features import extract
 from jaxmeta.data.recordings import read_features
 from jaxmeta.learners.enrolment import enrolment
@@ -16,65 +18,76 @@ from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.speaker import SPEAKER, WORD, part
 from jaxmeta.speaker_losses import margin_softmax
-from jaxmeta.verification.assistant import AssistantError, Heard, listen, load_assistant, save_assistant, voices_in
+from jaxmeta.verification.assistant import Embeddings, embed_recordings, embed_voices, load_assistant, save_assistant
 from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
 from jaxmeta.verification.user import absorb, enroll, load_user, save_user
 from tests.programs import compiled
+from tests.test_bundle import seal
 from tests.verification.conftest import RATE, WORDS, waveform, write_voice
 
 
 @pytest.fixture(scope="module")
-def read(one, voice_folder):
-    return read_recordings(one, voice_folder)
+def read(assistant, voice_folder):
+    return read_recordings(assistant, voice_folder)
 
 
 @pytest.fixture(scope="module")
 def user(read):
-    return enroll(read.heard, read.labels)
+    return enroll(read.embeddings, read.labels)
 
 
-def test_an_assistant_comes_back_from_its_folder(one, tmp_path, voice_folder):
-    save_assistant(tmp_path / "one", one)
-    back = load_assistant(tmp_path / "one")
-    assert back.card == one.card
-    features = read_features(one.card.features, sorted(voice_folder.glob("*.wav")))
-    for mine, theirs in zip(listen(one, features), listen(back, features), strict=True):
+def test_an_assistant_comes_back_from_its_folder(assistant, tmp_path, voice_folder):
+    save_assistant(tmp_path / "assistant", assistant)
+    back = load_assistant(tmp_path / "assistant")
+    assert back.card == assistant.card
+    features = read_features(assistant.card.features, sorted(voice_folder.glob("*.wav")))
+    for mine, theirs in zip(embed_recordings(assistant, features), embed_recordings(back, features), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_folder_that_is_no_assistant_or_damaged_is_said(one, tmp_path):
-    with pytest.raises(AssistantError, match=r"assistant.json is missing"):
+BAD_CARDS = [
+    ({"kind": "x"}, "kind is 'x' and must be 'assistant'"),
+    ({"format": 1}, "format is 1 and must be 2"),
+    ({"width": 10**9}, "width is 1000000000 and must be at most"),
+    ({"cohort": 10**9}, "cohort is float32\\[6, 8\\] and should be float32\\[1000000000, 8\\]"),
+    ({"top": 7}, "top=7 must be at most cohort=6"),
+    ({"stretch": 1}, "stretch=1 must be 2 or more"),
+    ({"voice_calibration": [1.0]}, "voice_calibration is \\[1.0\\] and must be a list of slope, offset"),
+    ({"voice_calibration": [1.0, "a"]}, "voice_calibration.offset is 'a' and must be a number"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_CARDS, ids=[message[:20] for _, message in BAD_CARDS])
+def test_an_assistant_whose_card_is_wrong_is_refused_in_one_line(assistant, tmp_path, change, message):
+    folder = save_assistant(tmp_path / "assistant", assistant)
+    path = folder / "assistant.json"
+    seal(path, json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises((CardError, BundleError), match=message) as caught:
+        load_assistant(folder)
+    assert "\n" not in str(caught.value) and "jaxmeta train assistant" in str(caught.value)
+
+
+def test_a_folder_that_is_no_assistant_is_said(tmp_path):
+    with pytest.raises(BundleError, match=r"assistant.json is missing"):
         load_assistant(tmp_path)
-    folder = save_assistant(tmp_path / "one", one)
-    card = json.loads((folder / "assistant.json").read_text())
-    for change, message in (({"kind": "x"}, "is a 'x'"), ({"format": 9}, "of format 9")):
-        (folder / "assistant.json").write_text(json.dumps(card | change))
-        with pytest.raises(AssistantError, match=message):
-            load_assistant(folder)
-    (folder / "assistant.json").write_text(json.dumps(card | {"cohort": 5}))
-    with pytest.raises(AssistantError, match="do not fit"):
-        load_assistant(folder)
-    (folder / "assistant.json").write_text(json.dumps({name: card[name] for name in card if name != "width"}))
-    with pytest.raises(AssistantError, match="not an assistant's card"):
-        load_assistant(folder)
 
 
-def test_long_recordings_are_the_mean_direction_of_their_stretches(one):
+def test_long_recordings_are_the_mean_direction_of_their_stretches(assistant):
     frames = np.random.default_rng(0).normal(size=(100, 24)).astype(np.float32)
-    whole = voices_in(one, [frames])[0]
-    parts = voices_in(one, [frames[start : start + 40] for start in (0, 20, 40, 60)]).sum(0)
+    whole = embed_voices(assistant, [frames])[0]
+    parts = embed_voices(assistant, [frames[start : start + 40] for start in (0, 20, 40, 60)]).sum(0)
     np.testing.assert_allclose(whole, parts / np.linalg.norm(parts), atol=1e-6)
 
 
-def test_who_enrols_is_kept_as_means_and_comes_back(one, user, read, tmp_path):
-    np.testing.assert_allclose(user.prototype, unit(read.heard.voices.sum(0)), atol=1e-6)
+def test_who_enrols_is_kept_as_means_and_comes_back(assistant, user, read, tmp_path):
+    np.testing.assert_allclose(user.prototype, unit(read.embeddings.voices.sum(0)), atol=1e-6)
     for word in WORDS:
         rows = [row for row, label in enumerate(read.labels) if label == word]
-        expected = read.heard.words[rows].mean(0)
+        expected = read.embeddings.words[rows].mean(0)
         np.testing.assert_allclose(user.prototypes[user.words.index(word)], expected, rtol=1e-5, atol=1e-6)
-    save_user(tmp_path / "me", one, user)
+    save_user(tmp_path / "me", assistant, user)
     _, back = load_user(tmp_path / "me")
     assert back.words == user.words and back.counts == user.counts == (3, 3) and back.clips == 6
     np.testing.assert_array_equal(back.voice, user.voice)
@@ -82,77 +95,81 @@ def test_who_enrols_is_kept_as_means_and_comes_back(one, user, read, tmp_path):
     assert not list((tmp_path / "me").rglob("*.wav"))
 
 
-def test_enrolling_is_the_adaptation_of_the_joint_learner_to_one_support_set(one, voice_folder):
-    whole = one._replace(card=replace(one.card, stretch=100))  # clips are of one stretch, as learners have them
+def test_enrolling_is_the_adaptation_of_the_joint_learner_to_one_support_set(assistant, voice_folder):
+    whole = assistant._replace(
+        card=replace(assistant.card, stretch=100)
+    )  # clips are of one stretch, as learners have them
     recordings = read_recordings(whole, voice_folder)
-    user = enroll(recordings.heard, recordings.labels)
+    user = enroll(recordings.embeddings, recordings.labels)
     features = read_features(
-        one.card.features, [voice_folder / name for name in recordings.manifest.columns["file_name"]]
+        assistant.card.features, [voice_folder / name for name in recordings.manifest.columns["file_name"]]
     )
     lengths = np.array([len(frames) for frames in features], np.int32)
     values = np.stack([np.pad(frames, ((0, 64 - len(frames)), (0, 0))) for frames in features])
     learner = joint({
-        WORD: protonet(part(one.model, WORD), cross_entropy, 2),
-        SPEAKER: enrolment(part(one.model, SPEAKER), margin_softmax(0.0), 1),
+        WORD: protonet(part(assistant.model, WORD), cross_entropy, 2),
+        SPEAKER: enrolment(part(assistant.model, SPEAKER), margin_softmax(0.0), 1),
     })  # fmt: skip
     words = jnp.array([user.words.index(label) for label in recordings.labels])
     batch = Batch(Ragged(jnp.asarray(values), jnp.asarray(lengths)), words, jnp.ones(len(words)))
     support = {WORD: batch, SPEAKER: batch._replace(targets=jnp.zeros_like(words))}
-    fast, _ = compiled(learner.adapt)(one.params, {}, support, jax.random.key(0))
+    fast, _ = compiled(learner.adapt)(assistant.params, {}, support, jax.random.key(0))
     np.testing.assert_allclose(user.prototypes, fast[WORD], atol=1e-5)
     np.testing.assert_allclose(user.prototype, fast[SPEAKER][0], atol=1e-5)
     predict = compiled(learner.predict, static_argnums=5)
-    scores, _ = predict(one.params, {}, fast, batch.inputs, jax.random.key(0), False)
-    np.testing.assert_allclose(scores[SPEAKER][:, 0], recordings.heard.voices @ user.prototype, atol=1e-5)
+    scores, _ = predict(assistant.params, {}, fast, batch.inputs, jax.random.key(0), False)
+    np.testing.assert_allclose(scores[SPEAKER][:, 0], recordings.embeddings.voices @ user.prototype, atol=1e-5)
 
 
-def test_a_stranger_does_not_move_a_user(one, user, voice_folder, other_folder):
-    mine, theirs = (read_recordings(one, folder) for folder in (voice_folder, other_folder))
+def test_a_stranger_does_not_move_a_user(assistant, user, voice_folder, other_folder):
+    mine, theirs = (read_recordings(assistant, folder) for folder in (voice_folder, other_folder))
     gate = Gate(0.5, 0.9)
-    same, decisions = absorb(one, user, theirs.heard, theirs.labels, gate)
+    same, decisions = absorb(assistant, user, theirs.embeddings, theirs.labels, gate)
     assert decisions == ["reject"] * 6 and same is user
-    more, decisions = absorb(one, user, mine.heard, ["hum"] * 6, gate)
+    more, decisions = absorb(assistant, user, mine.embeddings, ["hum"] * 6, gate)
     assert decisions == ["accept"] * 6 and more.counts == (9, 3) and more.clips == 12
-    both = Heard(*(np.concatenate(parts) for parts in zip(mine.heard, theirs.heard, strict=True)))
-    mixed, _ = absorb(one, user, both, ["hum"] * 12, gate)
+    both = Embeddings(*(np.concatenate(parts) for parts in zip(mine.embeddings, theirs.embeddings, strict=True)))
+    mixed, _ = absorb(assistant, user, both, ["hum"] * 12, gate)
     np.testing.assert_allclose(mixed.sums, more.sums, rtol=1e-6)
     np.testing.assert_allclose(mixed.voice, more.voice, rtol=1e-6)
 
 
-def test_adding_in_parts_is_enrolling_at_once(one, user, voice_folder):
-    heard, labels = read_recordings(one, voice_folder)[1:]
-    first = enroll(Heard(heard.words[:4], heard.voices[:4]), labels[:4])
-    rest = Heard(heard.words[4:], heard.voices[4:])
-    added, _ = absorb(one, first, rest, labels[4:], Gate(0.5, 0.5))
+def test_adding_in_parts_is_enrolling_at_once(assistant, user, voice_folder):
+    embeddings, labels = read_recordings(assistant, voice_folder)[1:]
+    first = enroll(Embeddings(embeddings.words[:4], embeddings.voices[:4]), labels[:4])
+    rest = Embeddings(embeddings.words[4:], embeddings.voices[4:])
+    added, _ = absorb(assistant, first, rest, labels[4:], Gate(0.5, 0.5))
     assert added.words == user.words and added.counts == user.counts
     np.testing.assert_allclose(added.sums, user.sums, rtol=1e-5, atol=1e-6)
 
 
-def test_normalised_scores_are_used_where_the_card_says_so(one, user, read):
-    plain = one.voice_ratios(user.prototype, read.heard.voices)
-    np.testing.assert_allclose(plain, 400 * read.heard.voices @ user.prototype - 383, rtol=1e-4, atol=1e-3)
-    normed = one._replace(card=replace(one.card, top=4)).voice_ratios(user.prototype, read.heard.voices)
+def test_normalised_scores_are_used_where_the_card_says_so(assistant, user, read):
+    plain = assistant.voice_ratios(user.prototype, read.embeddings.voices)
+    np.testing.assert_allclose(plain, 400 * read.embeddings.voices @ user.prototype - 383, rtol=1e-4, atol=1e-3)
+    normed = assistant._replace(card=replace(assistant.card, top=4)).voice_ratios(
+        user.prototype, read.embeddings.voices
+    )
     assert normed.shape == plain.shape and not np.allclose(normed, plain)
 
 
-def test_a_recording_by_somebody_else_is_noticed(one, voice_folder, other_folder):
-    mine, theirs = (read_recordings(one, folder).heard for folder in (voice_folder, other_folder))
-    mixed = Heard(*(np.concatenate([a, b[:1]]) for a, b in zip(mine, theirs, strict=True)))
-    assert unlike_the_others(one, mixed) == [6] and unlike_the_others(one, mine) == []
-    assert unlike_the_others(one, Heard(mine.words[:2], mine.voices[:2])) == []
+def test_a_recording_by_somebody_else_is_noticed(assistant, voice_folder, other_folder):
+    mine, theirs = (read_recordings(assistant, folder).embeddings for folder in (voice_folder, other_folder))
+    mixed = Embeddings(*(np.concatenate([a, b[:1]]) for a, b in zip(mine, theirs, strict=True)))
+    assert unlike_the_others(assistant, mixed) == [6] and unlike_the_others(assistant, mine) == []
+    assert unlike_the_others(assistant, Embeddings(mine.words[:2], mine.voices[:2])) == []
 
 
-def test_words_are_found_where_they_are_said(one, user):
+def test_words_are_found_where_they_are_said(assistant, user):
     pause = 1e-4 * np.random.default_rng(0).normal(size=RATE).astype(np.float32)
     sound = np.concatenate([pause, waveform("hum", "low", 7), pause, waveform("whistle", "low", 8), pause])
-    frames = extract(sound, replace(one.card.features, trim_db=None))
-    found = spot(one, user, frames, 0.0)
-    loud = [each for each in found if each.end - each.start > 0.4]
+    frames = extract(sound, replace(assistant.card.features, trim_db=None))
+    actual = spot(assistant, user, frames, 0.0)
+    loud = [each for each in actual if each.end - each.start > 0.4]
     assert [each.word for each in loud] == ["hum", "whistle"]
     np.testing.assert_allclose([(each.start, each.end) for each in loud], [(1.0, 1.6), (2.6, 3.2)], atol=0.15)
-    assert spot(one, user, frames, 1e9) == []
+    assert spot(assistant, user, frames, 1e9) == []
     with pytest.raises(ValueError, match="no words are enrolled"):
-        spot(one, user._replace(words=()), frames, 0.0)
+        spot(assistant, user._replace(words=()), frames, 0.0)
 
 
 def test_stretches_lose_the_silence_at_their_ends_and_peaks_do_not_overlap():
@@ -165,25 +182,41 @@ def test_stretches_lose_the_silence_at_their_ends_and_peaks_do_not_overlap():
     assert chosen == [1, 3]
 
 
-def test_bad_enrolments_are_said(one, user, tmp_path, voice_folder):
+def test_bad_enrolments_are_said(assistant, user, tmp_path, voice_folder):
     with pytest.raises(ValueError, match="one recording at least"):
-        enroll(Heard(np.zeros((0, 64)), np.zeros((0, 8))), None)
+        enroll(Embeddings(np.zeros((0, 64)), np.zeros((0, 8))), None)
     with pytest.raises(ValueError, match="'silence' stands for"):
-        enroll(Heard(np.zeros((1, 64)), np.ones((1, 8))), ["silence"])
+        enroll(Embeddings(np.zeros((1, 64)), np.ones((1, 8))), ["silence"])
     folder = write_voice(tmp_path / "two", takes=1, speaker=["a", "b"])
     with pytest.raises(ValueError, match="row 3: is by 'b' and the first by 'a'"):
-        read_recordings(one, folder)
-    with pytest.raises(AssistantError, match="nobody is enrolled here"):
+        read_recordings(assistant, folder)
+    with pytest.raises(BundleError, match=r"no user \(user.json is missing\); run `jaxmeta enroll`"):
         load_user(tmp_path)
-    saved = save_user(tmp_path / "me", one, user)
-    card = json.loads((saved / "user.json").read_text())
-    for change, message in (({"kind": "x"}, "enrol again"), ({"words": 3}, "not an enrolment")):
-        (saved / "user.json").write_text(json.dumps(card | change))
-        with pytest.raises(AssistantError, match=message):
-            load_user(saved)
-    (saved / "user.json").write_text(json.dumps(card | {"words": {"hum": 3}}))
-    with pytest.raises(AssistantError, match="does not fit"):
-        load_user(saved)
+
+
+BAD_USERS = [
+    ({"kind": "x"}, "kind is 'x'"),
+    ({"words": 3}, "words is 3 and must be an object"),
+    ({"words": {"hum": 0}}, "hum=0 must be 1 or more"),
+    ({"clips": True}, "clips is True and must be an integer"),
+    ({"words": {"hum": 3}}, "the weights do not fit user.json: words is float32"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_USERS, ids=[message[:20] for _, message in BAD_USERS])
+def test_a_user_whose_card_is_wrong_is_refused_in_one_line(assistant, user, tmp_path, change, message):
+    path = save_user(tmp_path / "me", assistant, user) / "user.json"
+    seal(path, json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises((CardError, BundleError), match=message) as caught:
+        load_user(tmp_path / "me")
+    assert "\n" not in str(caught.value) and "jaxmeta enroll" in str(caught.value)
+
+
+def test_a_user_with_the_assistant_of_another_is_refused(assistant, user, tmp_path):
+    folder = save_user(tmp_path / "me", assistant, user)
+    save_assistant(folder / "assistant", assistant._replace(unknown=2 * assistant.unknown))
+    with pytest.raises(BundleError, match=r"assistant/assistant.json: damaged, or changed"):
+        load_user(folder)
 
 
 def unit(vector):

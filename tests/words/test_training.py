@@ -11,18 +11,18 @@ from jaxmeta import Ragged
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.word_corpora import FEATURES, load_words, noise_features
 from jaxmeta.evaluation import few_shot
-from jaxmeta.models.words import residual
+from jaxmeta.models.clip_encoders import residual
 from jaxmeta.words.learners import learners
-from jaxmeta.words.presets import PRESETS, Name, Preset
+from jaxmeta.words.presets import PRESETS, LearnerName, WordsPreset
 from jaxmeta.words.training import closed_form, train_words, trained_words
 from tests.words.conftest import tones_folder  # noqa: F401
 
-SMALL = Preset(2, 2, 0, 3, ((1, 2, 1),), 1e-3, 16, "random")
+SMALL = WordsPreset(2, 2, 0, 3, ((1, 2, 1),), 1e-3, 16, "random")
 
 
 def test_every_learner_has_a_preset_in_every_preset():
     names = set(learners(residual, None))
-    assert names == set(get_args(Name)) and all(set(presets) == names for presets in PRESETS.values())
+    assert names == set(get_args(LearnerName)) and all(set(presets) == names for presets in PRESETS.values())
 
 
 @pytest.mark.parametrize("name", ["protonet", pytest.param("r2d2", marks=pytest.mark.slow)])

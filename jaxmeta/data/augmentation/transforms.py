@@ -27,8 +27,8 @@ def chain(*transforms: Transform) -> Transform:
     """Apply transforms one after the other, each with a key of its own."""
 
     def transform(key: Key, inputs: Ragged) -> Ragged:
-        for index, one in enumerate(transforms):
-            inputs = _apart(one, jax.random.fold_in(key, index), inputs)
+        for index, each in enumerate(transforms):
+            inputs = _apart(each, jax.random.fold_in(key, index), inputs)
         return inputs
 
     return transform
@@ -240,12 +240,12 @@ def _apart(transform: Transform, key: Key, inputs: Ragged) -> Ragged:
 def _stretches(key: Key, count: int, widest: Array | int, size: int, end: Array | int) -> Array:
     """Return a mask [size] of `count` stretches, each 0 to `widest` wide and inside [0, end)."""
 
-    def one(one_key: Key) -> Array:
-        width = _below(jax.random.fold_in(one_key, 0), widest + 1)
-        start = _below(jax.random.fold_in(one_key, 1), end - width + 1)
+    def stretch(row_key: Key) -> Array:
+        width = _below(jax.random.fold_in(row_key, 0), widest + 1)
+        start = _below(jax.random.fold_in(row_key, 1), end - width + 1)
         return (jnp.arange(size) >= start) & (jnp.arange(size) < start + width)
 
-    return jnp.any(jax.vmap(one)(row_keys(key, count)), axis=0)
+    return jnp.any(jax.vmap(stretch)(row_keys(key, count)), axis=0)
 
 
 def _below(key: Key, count: Array | int) -> Array:

@@ -18,7 +18,7 @@ from scipy.signal import oaconvolve
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.cache import cached_features
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.extraction import Transform
+from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import Manifest, read_manifest
 
@@ -84,7 +84,13 @@ def split_noises(
     return find_noises(folder, order[:count], by=by), find_noises(folder, order[count:], by=by)
 
 
-def noisy(noises: Noises | np.ndarray, snr_db: float, *, copies: int = 1, seed: int = 0) -> Transform:
+def in_both(first: Noises, second: Noises) -> Noises:
+    """The recordings of noise, of the kinds of the first, that both hold; both are of one folder."""
+    files = tuple(name for name in first.files if name in set(second.files))
+    return first._replace(files=files, digest=f"{first.digest}{second.digest}")
+
+
+def noisy(noises: Noises | np.ndarray, snr_db: float, *, copies: int = 1, seed: int = 0) -> WaveformTransform:
     """Noise added to each recording at a fixed ratio of signal to noise.
 
     The ratio is that of mean powers over the whole clip, pauses included: 10 log10(mean(speech ** 2) / mean(noise **
@@ -108,10 +114,10 @@ def noisy(noises: Noises | np.ndarray, snr_db: float, *, copies: int = 1, seed: 
         noises = _bank("noises", noises)
         source = _digest(noises)
     name = f"noisy snr_db={float(snr_db)!r} {source}"
-    return Transform(name, functools.partial(_add_noise, noises=noises, snr_db=float(snr_db)), copies, seed)
+    return WaveformTransform(name, functools.partial(_add_noise, noises=noises, snr_db=float(snr_db)), copies, seed)
 
 
-def reverberant(rooms: np.ndarray, *, copies: int = 1, seed: int = 0) -> Transform:
+def reverberant(rooms: np.ndarray, *, copies: int = 1, seed: int = 0) -> WaveformTransform:
     """Each recording as heard in a room drawn for it; its length and its power stay.
 
     The response's largest peak, the direct path, is taken as time zero, so that speech does not move; the tail that
@@ -125,10 +131,10 @@ def reverberant(rooms: np.ndarray, *, copies: int = 1, seed: int = 0) -> Transfo
     """
     _check_copies(copies, seed)
     rooms = _bank("rooms", rooms)
-    return Transform(f"reverberant {_digest(rooms)}", functools.partial(_in_room, rooms=rooms), copies, seed)
+    return WaveformTransform(f"reverberant {_digest(rooms)}", functools.partial(_in_room, rooms=rooms), copies, seed)
 
 
-def heard_in(corpus: Corpus, folder: str | os.PathLike[str], transform: Transform | None) -> Corpus:
+def in_condition(corpus: Corpus, folder: str | os.PathLike[str], transform: WaveformTransform | None) -> Corpus:
     """Recordings of a corpus as they sound under a transform of one copy; the columns stay.
 
     Args:
@@ -141,7 +147,7 @@ def heard_in(corpus: Corpus, folder: str | os.PathLike[str], transform: Transfor
     if transform is None:
         return corpus
     if corpus.config is None or transform.copies != 1:
-        raise ValueError(f"heard_in needs a corpus with a config and one copy, got copies={transform.copies}.")
+        raise ValueError(f"in_condition needs a corpus with a config and one copy, got copies={transform.copies}.")
     manifest = Manifest(Path(folder).resolve(), {"file_name": corpus.columns["file_name"]})
     hashes = content_hashes(manifest, progress=False)
     features = cached_features(manifest, hashes, corpus.config, transform=transform)

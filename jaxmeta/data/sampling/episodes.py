@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxmeta.data.sampling.groups import Columns, Group, Recordings, find_groups, largest_feasible
+from jaxmeta.data.sampling.groups import ClassRecordings, Columns, Group, find_groups, largest_feasible
 from jaxmeta.data.sampling.padding import check_buckets, check_ranges, cropped, gather, lengths_of_batches
 from jaxmeta.types import Batch, Episode
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class _Source(NamedTuple):
     """A group that can give the episodes asked for."""
 
-    classes: list[Recordings]
+    classes: list[ClassRecordings]
     splits: np.ndarray | None
     """Ways to part the speakers that leave enough classes, [M, speakers] bool, True for support."""
     eligible: np.ndarray
@@ -136,19 +136,21 @@ def episode_sampler(
     return EpisodeSampler(corpus, ways, shots, queries, tasks, seed, lengths, max_frames, sources, probability)
 
 
-def _draw(rng: np.random.Generator, one: Recordings, shots: int, queries: int, support_side: np.ndarray | None):
+def _draw(
+    rng: np.random.Generator, of_class: ClassRecordings, shots: int, queries: int, support_side: np.ndarray | None
+):
     """Rows of one class for support [shots] and query [queries], each of another recording."""
-    recordings = len(one.part)
+    recordings = len(of_class.part)
     if support_side is None:
         both = rng.choice(recordings, shots + queries, replace=False)
     else:
-        side = support_side[one.part]
+        side = support_side[of_class.part]
         support = rng.choice(np.flatnonzero(side), shots, replace=False)
         both = np.concatenate([support, rng.choice(np.flatnonzero(~side), queries, replace=False)])
-    if recordings == len(one.rows):
-        rows = one.rows[both]
+    if recordings == len(of_class.rows):
+        rows = of_class.rows[both]
     else:
-        rows = one.rows[rng.integers(one.first[both], one.first[both + 1])]
+        rows = of_class.rows[rng.integers(of_class.first[both], of_class.first[both + 1])]
     return rows[:shots], rows[shots:]
 
 
@@ -181,7 +183,7 @@ def _probabilities(groups: list[Group], weights: Mapping[str, float] | None, wit
 
 def _infeasible(groups: list[Group], ways: int, shots: int, queries: int, label, within, disjoint) -> str:
     best = max(groups, key=lambda group: (group.ways(shots, queries), group.ways(1, 1), len(group.classes)))
-    recordings = [len(one.part) for one in best.classes]
+    recordings = [len(each.part) for each in best.classes]
     where = f"the best of {len(groups)} values of {within!r}, {'/'.join(best.name)!r}," if within else "the corpus"
     parted = "" if best.splits is None else f"; {best.splits.shape[1]} values of {disjoint or 'recording'!r}"
     offers = " or ".join(map(str, largest_feasible(groups, ways, shots, queries)))

@@ -15,7 +15,7 @@ Columns = str | tuple[str, ...]
 _SPLITS = 256  # ways to part the speakers of one group that are kept; all of them, up to 8 speakers
 
 
-class Recordings(NamedTuple):
+class ClassRecordings(NamedTuple):
     """The recordings of one class in one group; copies of a recording (augmented, say) are neighbours in `rows`."""
 
     rows: np.ndarray
@@ -30,7 +30,7 @@ class Group(NamedTuple):
     """What one episode draws from: the clips that share a value of `within`."""
 
     name: tuple[str, ...]
-    classes: list[Recordings]
+    classes: list[ClassRecordings]
     splits: np.ndarray | None
     """Ways to part the speakers, [M, speakers] bool, True for support; None: recordings are parted freely."""
     counts: np.ndarray
@@ -107,14 +107,14 @@ def largest_feasible(groups: Iterable[Group], ways: int, shots: int, queries: in
     def most(shots: int, queries: int) -> int:
         return max(group.ways(shots, queries) for group in groups)
 
-    found = []
+    shapes = []
     if (best_ways := min(ways, most(1, 1))) >= 2:
         best_shots = max(s for s in range(1, shots + 1) if most(s, 1) >= best_ways)
         best_queries = max(q for q in range(1, queries + 1) if most(best_shots, q) >= best_ways)
-        found.append((best_ways, best_shots, best_queries))
-    if (fewer := min(ways, most(shots, queries))) >= 2 and (fewer, shots, queries) not in found:
-        found.append((fewer, shots, queries))
-    return found
+        shapes.append((best_ways, best_shots, best_queries))
+    if (fewer := min(ways, most(shots, queries))) >= 2 and (fewer, shots, queries) not in shapes:
+        shapes.append((fewer, shots, queries))
+    return shapes
 
 
 def _recording(corpus: Corpus) -> np.ndarray:
@@ -156,15 +156,15 @@ def _group(
     classes = []
     for members, theirs in zip(np.split(rows, starts), np.split(speaker, starts), strict=True):
         first = np.flatnonzero(np.diff(recording[members], prepend=-1))
-        classes.append(Recordings(members, np.append(first, len(members)), theirs[first]))
+        classes.append(ClassRecordings(members, np.append(first, len(members)), theirs[first]))
     splits = _splits(speakers) if part is not None else None
     return Group(name, classes, splits, _counts(classes, splits, speakers))
 
 
-def _counts(classes: list[Recordings], splits: np.ndarray | None, speakers: int) -> np.ndarray:
+def _counts(classes: list[ClassRecordings], splits: np.ndarray | None, speakers: int) -> np.ndarray:
     if splits is None:
-        return np.array([[[len(one.part) for one in classes]]] * 2)
-    per_speaker = np.stack([np.bincount(one.part, minlength=speakers) for one in classes])
+        return np.array([[[len(each.part) for each in classes]]] * 2)
+    per_speaker = np.stack([np.bincount(each.part, minlength=speakers) for each in classes])
     # As floats, which numpy multiplies far faster and which are exact up to 2 ** 24 recordings.
     support = (splits.astype(np.float32) @ per_speaker.T.astype(np.float32)).astype(int)
     return np.stack([support, per_speaker.sum(1) - support])

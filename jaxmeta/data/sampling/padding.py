@@ -16,7 +16,11 @@ MULTIPLE = 8
 
 
 def round_up(lengths: Any) -> np.ndarray:
-    """Each length as the next multiple of `MULTIPLE`, and at least one of them."""
+    """Each length as the next multiple of `MULTIPLE`, and at least one of them.
+
+    >>> round_up([0, 3, 8, 9]).tolist()
+    [8, 8, 8, 16]
+    """
     return MULTIPLE * np.maximum(1, -(-np.asarray(lengths) // MULTIPLE))
 
 
@@ -59,6 +63,9 @@ def lengths_of_clips(frames: np.ndarray, buckets: int, least: np.ndarray | int =
       buckets: 1 or more.
       least: clips that a length must serve, or all of them if they are fewer; one number, or one for each possible
         length, which are the sorted distinct values of `round_up(frames)`.
+
+    >>> lengths_of_clips(np.array([10, 11, 50, 52]), buckets=2)
+    (16, 56)
     """
     lengths, counts = np.unique(round_up(frames), return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])

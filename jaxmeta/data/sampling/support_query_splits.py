@@ -104,13 +104,13 @@ def adaptation_episodes(
     if min(supports, default=0) < 0 or max(supports, default=0) < 1:
         raise ValueError(f"supports must be sizes of 0 or more, one of them above 0, got {tuple(supports)}.")
     wanted = max(supports) + query
-    found = speech_by(corpus, within)
-    enough = [group for group in found if group.recordings >= wanted]
+    speakers = speech_by(corpus, within)
+    enough = [group for group in speakers if group.recordings >= wanted]
     if not enough:
-        raise ValueError(too_few(found, f"max(supports) + query = {max(supports)} + {query}", wanted, within))
+        raise ValueError(too_few(speakers, f"max(supports) + query = {max(supports)} + {query}", wanted, within))
     groups = tuple(_group(group, max(supports), query, seed) for group in enough)
     frames = corpus.length[np.concatenate([np.concatenate([group.support, group.query]) for group in groups])]
-    left_out = tuple(group.name for group in found if group.recordings < wanted)
+    left_out = tuple(group.name for group in speakers if group.recordings < wanted)
     labels = encode_column(corpus, vocabulary, column)
     return AdaptationEpisodes(corpus, labels, tuple(supports), groups, int(round_up(frames.max())), left_out)
 

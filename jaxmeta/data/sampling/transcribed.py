@@ -57,11 +57,11 @@ def speech_by(corpus: Corpus, within: Columns) -> list[Speech]:
     recording, _ = codes(corpus, "recording", "recording")
     order = np.lexsort((np.arange(len(corpus)), recording, group))
     cuts = np.searchsorted(group[order], np.arange(1, len(names)))
-    found = []
+    groups = []
     for name, rows in zip(names, np.split(order, cuts), strict=True):
         first = np.flatnonzero(np.diff(recording[rows], prepend=-1))
-        found.append(Speech("/".join(name), rows, np.append(first, len(rows))))
-    return found
+        groups.append(Speech("/".join(name), rows, np.append(first, len(rows))))
+    return groups
 
 
 def too_few(groups: list[Speech], wanted: str, number: int, within: Columns) -> str:

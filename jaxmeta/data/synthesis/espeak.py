@@ -222,13 +222,13 @@ def _voices(lib: ctypes.CDLL, pattern: Any) -> list[tuple[list[tuple[int, str]],
     """Return ([(priority, language code)], identifier) of every voice that espeak lists for a pattern."""
     lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
     listed = lib.espeak_ListVoices(pattern)
-    found = []
+    voices = []
     index = 0
     while listed[index]:
         voice = listed[index].contents
-        found.append((_codes(voice.languages), voice.identifier.decode()))
+        voices.append((_codes(voice.languages), voice.identifier.decode()))
         index += 1
-    return found
+    return voices
 
 
 def _codes(address: int) -> list[tuple[int, str]]:

@@ -75,17 +75,24 @@ def contains_excluded(text: str, exclude: Collection[str]) -> bool:
 
     Raises:
       ValueError: an excluded text has no letters.
+
+    >>> contains_excluded("Der Café-Besuch", ["cafe"])
+    True
     """
-    found = False
+    excludes = False
     for excluded in exclude:
         if not letters(excluded):
             raise ValueError(f"exclude has {excluded!r}, which has no letters to compare; write it out.")
-        found |= letters(excluded) in letters(text)
-    return found
+        excludes |= letters(excluded) in letters(text)
+    return excludes
 
 
 @functools.lru_cache(maxsize=65536)
 def letters(text: str) -> str:
-    """Return the letters of a text, without case, accents, vowel marks, digits, punctuation and spaces."""
+    """Return the letters of a text, without case, accents, vowel marks, digits, punctuation and spaces.
+
+    >>> letters("Café 21!")
+    'cafe'
+    """
     plain = unicodedata.normalize("NFKD", text).casefold()
     return "".join(character for character in plain if unicodedata.category(character).startswith("L"))

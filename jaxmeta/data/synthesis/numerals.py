@@ -40,6 +40,9 @@ def numeral(number: int, language: str) -> str:
         before 1990.
     Raises:
       ValueError: another number or language.
+
+    >>> numeral(21, "de"), numeral(21, "fr")
+    ('einundzwanzig', 'vingt et un')
     """
     if language not in _SIMPLE or not 0 <= number <= 99:
         raise ValueError(f"numeral({number}, {language!r}): numbers are 0 to 99, languages {', '.join(_SIMPLE)}.")

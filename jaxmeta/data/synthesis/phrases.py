@@ -14,6 +14,8 @@ from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.numerals import numeral
 from jaxmeta.data.synthesis.phrasebook import LANGUAGES, phrases_of
 from jaxmeta.data.synthesis.speech import default_voices, plan, synthesise
+from jaxmeta.folders import cache_home
+from jaxmeta.progress import progress_callback
 
 _SPLITS = ("val", "test", "test", "train", "train", "train", "train", "train")
 """By the slanted lines of a table of phrases, so that each form in it, of a row or of a column, is met in training."""
@@ -74,12 +76,19 @@ def phrase_corpus(
     return folder
 
 
+def cached_phrases(voices_per_phrase: int, seed: int) -> Path:
+    """The folder of `phrase_corpus` with all ten languages in the cache folder; made where it is not there."""
+    folder = cache_home() / "synthesised" / f"phrases_{voices_per_phrase}_{seed}"
+    with progress_callback("synthesising speech", len(phrases()) * voices_per_phrase) as progress:
+        return phrase_corpus(folder, voices_per_phrase=voices_per_phrase, seed=seed, progress=progress)
+
+
 def _phrases(language: str) -> list[tuple[str, str]]:
     """(text, split) of every phrase, in the same order for every language."""
-    found = [(numeral(number, language), _split_of_number(number)) for number in range(100)]
+    pairs = [(numeral(number, language), _split_of_number(number)) for number in range(100)]
     for table in phrases_of(language).values():
-        found += [(text, _SPLITS[(3 * i + j) % 8]) for i, row in enumerate(table) for j, text in enumerate(row)]
-    return found
+        pairs += [(text, _SPLITS[(3 * i + j) % 8]) for i, row in enumerate(table) for j, text in enumerate(row)]
+    return pairs
 
 
 def _split_of_number(number: int) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmeta.data.file_hashes import cache_home
 from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.speech import Utterance, default_voices, plan, synthesise
-from jaxmeta.progress import progress_bar
+from jaxmeta.folders import cache_home
+from jaxmeta.progress import progress_callback
 
 TRAINING_ACCENTS = (None, None, "de", "fr", "it", "es", "tr", "sv")
 TEST_ACCENTS = ("ru", "id", "pl", "pt")
@@ -26,17 +26,17 @@ def sentences(count: int, seed: int) -> list[Word]:
     things = ["window", "door", "house", "kitchen", "garden", "book", "table", "car", "lamp", "chair"]
     verbs = ("open", "close", "show me", "bring", "paint", "clean", "look at", "take")
     ends = ("now", "today", "again", "in the morning", "this evening", "please", "")
-    found: dict[str, None] = {}
-    while len(found) < count:
+    texts: dict[str, None] = {}
+    while len(texts) < count:
         if rng.random() < 0.3:
             text = " ".join(rng.choice(numbers, rng.integers(3, 6)))
         else:
             some = rng.choice(["the", "my", *numbers[1:6]])
             thing = f"{rng.choice(things)}{'s' * (some in numbers)}"
             text = f"{rng.choice(verbs)} {some} {rng.choice(colours)} {thing} {rng.choice(ends)}".strip()
-        found[text] = None
+        texts[text] = None
     splits = ["test" if n < count // 8 else "val" if n < count // 6 else "train" for n in range(count)]
-    return [Word(text, "en-us", text, split) for text, split in zip(found, splits, strict=True)]
+    return [Word(text, "en-us", text, split) for text, split in zip(texts, splits, strict=True)]
 
 
 def accented_sentences(seed: int) -> Path:
@@ -72,11 +72,5 @@ def read_aloud(transcripts: Sequence[str], seed: int) -> Path:
 def _synthesise(name: str, utterances: Sequence[Utterance]) -> Path:
     digest = hashlib.sha256(json.dumps(utterances).encode()).hexdigest()[:12]
     folder = cache_home() / "synthesised" / f"{name}_{digest}"
-    with progress_bar("synthesising speech", len(utterances)) as advance:
-        shown = [0]
-
-        def progress(done: int, total: int) -> None:
-            advance(done - shown[0])
-            shown[0] = done
-
+    with progress_callback("synthesising speech", len(utterances)) as progress:
         return synthesise(folder, utterances, progress=progress)

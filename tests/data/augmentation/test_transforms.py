@@ -253,48 +253,6 @@ def test_chain_gives_each_transform_its_own_key():
     assert np.asarray(twice.values / inputs.values)[0, 0] != pytest.approx(once**2, rel=1e-3)
 
 
-def episode(shape=(50,)):
-    def batch(lengths):
-        count = len(lengths)
-        return Batch(rows(shape, lengths), np.arange(count), np.ones(count, np.float32))
-
-    return Episode(batch([50, 20]), batch([40, 30, 50]))
-
-
-@pytest.mark.parametrize("on", ["support", "query", "both"])
-def test_episode_changes_only_where_asked(on):
-    before = episode()
-    after = run(augment.augment_episode(augment.gain(-6, 6), on), before)
-    both = run(augment.augment_episode(augment.gain(-6, 6), "both"), before)
-    for name in ("support", "query"):
-        part = getattr(after, name)
-        equal(part.inputs, getattr(both if on in (name, "both") else before, name).inputs)
-        np.testing.assert_array_equal(part.targets, getattr(before, name).targets)
-        np.testing.assert_array_equal(part.weight, getattr(before, name).weight)
-    assert not np.array_equal(both.support.inputs.values, before.support.inputs.values)
-    # Support and query draw differently.
-    factors = [getattr(both, n).inputs.values[0, 0] / getattr(before, n).inputs.values[0, 0] for n in before._fields]
-    assert factors[0] != pytest.approx(factors[1], rel=1e-3)
-
-
-def test_batch_of_episodes_is_augmented_by_vmap_in_one_trace():
-    traces = []
-
-    def transform(key, inputs):
-        traces.append(1)
-        return augment.gain(-6, 6)(key, inputs)
-
-    one = augment.augment_episode(transform)
-    update = compiled(jax.vmap(one))
-    batch = jax.tree.map(lambda leaf: np.stack([leaf] * 3), episode())
-    for step in range(4):
-        keys = jax.random.split(jax.random.key(step), 3)
-        result = update(keys, batch)
-    assert len(traces) == 2  # Support and query, once.
-    expected = run(one, episode(), keys[2])
-    equal(jax.tree.map(lambda leaf: leaf[2], jax.device_get(result)).query.inputs, expected.query.inputs, 2e-6)
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.augmentation.banks import coloured_noise
-from jaxmeta.data.augmentation.waveform import find_noises, heard_in, noisy, reverberant, split_noises
+from jaxmeta.data.augmentation.waveform import find_noises, in_condition, noisy, reverberant, split_noises
 from jaxmeta.data.corpus import Corpus, load_corpus
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
@@ -187,10 +187,23 @@ def test_recorded_noises_part_by_label_and_by_source():
         assert 10 * np.log10(np.mean(clean.astype(np.float64) ** 2) / np.mean(noise**2)) == pytest.approx(5, abs=2e-3)
 
 
-def test_a_corpus_without_its_features_is_not_heard_elsewhere(tmp_path):
+def test_a_condition_gives_chosen_recordings_the_features_that_the_whole_corpus_would_have(tmp_path):
+    folder, transform = make_noises(tmp_path), noisy(coloured_noise(2, 0.1), 10.0, seed=3)
+    config = FeatureConfig(n_mels=16)
+    clean, whole = (load_corpus(folder, config, transform=each, progress=False) for each in (None, transform))
+    mask = np.arange(8) % 5 == 1
+    chosen, expected = in_condition(clean.select(mask), folder, transform), whole.select(mask)
+    for row in range(len(expected)):
+        own, other = (c.frames[c.start[row] : c.start[row] + c.length[row]] for c in (chosen, expected))
+        np.testing.assert_array_equal(own, other)
+    np.testing.assert_array_equal(chosen.columns["file_name"], expected.columns["file_name"])
+    assert chosen.fingerprint != clean.fingerprint
+
+
+def test_a_corpus_without_its_features_is_put_into_no_condition(tmp_path):
     frames = np.zeros((4, 2), np.float32)
     corpus = Corpus(frames, np.array([0]), np.array([4], np.int32), {"file_name": np.array(["a.wav"])})
     transform = noisy(np.ones((1, 8)), 5.0, copies=2)
-    assert heard_in(corpus, tmp_path, None) is corpus
+    assert in_condition(corpus, tmp_path, None) is corpus
     with pytest.raises(ValueError, match=r"needs a corpus with a config and one copy, got copies=2"):
-        heard_in(corpus, tmp_path, transform)
+        in_condition(corpus, tmp_path, transform)

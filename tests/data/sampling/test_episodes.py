@@ -209,9 +209,9 @@ def test_an_infeasible_request_is_an_error_that_names_the_largest_feasible(recor
     message = str(error.value)
     assert f"by recordings: {sum(n == max(recordings) for n in recordings)} with {max(recordings)}" in message
     assert (f"The largest feasible is {largest}" if largest else "No episode of two classes is feasible") in message
-    for found in re.findall(r"\((\d+), (\d+), (\d+)\)", message)[1:]:
+    for actual in re.findall(r"\((\d+), (\d+), (\d+)\)", message)[1:]:
         episode_sampler(
-            corpus, **dict(zip(("ways", "shots", "queries"), map(int, found), strict=True)), tasks=1, seed=0
+            corpus, **dict(zip(("ways", "shots", "queries"), map(int, actual), strict=True)), tasks=1, seed=0
         )
 
 

@@ -19,12 +19,12 @@ def padded_frames(frames, lengths):
 @quick
 @given(frames=st.lists(st.integers(1, 70), min_size=1, max_size=30), buckets=st.integers(1, 4))
 def test_lengths_of_clips_pad_no_more_than_any_other_choice(frames, buckets):
-    found = lengths_of_clips(np.array(frames), buckets)
+    actual = lengths_of_clips(np.array(frames), buckets)
     possible = [n for n in range(8, 73, 8) if n <= 8 * -(-max(frames) // 8)]
     choices = itertools.chain(*(itertools.combinations(possible, count) for count in range(1, buckets + 1)))
     best = min(padded_frames(frames, choice) for choice in choices if choice[-1] >= max(frames))
-    assert len(found) <= buckets and list(found) == sorted(set(found)) and all(n % 8 == 0 for n in found)
-    assert padded_frames(frames, found) == best
+    assert len(actual) <= buckets and list(actual) == sorted(set(actual)) and all(n % 8 == 0 for n in actual)
+    assert padded_frames(frames, actual) == best
 
 
 @quick

@@ -102,8 +102,8 @@ def test_a_meaning_is_in_one_split_in_every_language():
     splits = defaultdict(set)
     for word in phrases():
         splits[word.label].add(word.split)
-    assert all(len(found) == 1 for found in splits.values())
-    counts = Counter(next(iter(found)) for found in splits.values())
+    assert all(len(actual) == 1 for actual in splits.values())
+    counts = Counter(next(iter(actual)) for actual in splits.values())
     assert 0.6 < counts["train"] / 312 < 0.75 and counts["val"] > 25 and counts["test"] > 60
 
 
@@ -113,8 +113,8 @@ def test_every_word_of_a_test_phrase_is_known_from_training(language):
     for word in phrases((language,)):
         if language in ("es", "de", "it") and re.fullmatch(r"\w+", word.text):
             continue  # Numbers of one word.
-        found = word.text if language == "cmn" else re.split(r"[ -]", word.text)
-        parts[word.split] |= set(found)
+        actual = word.text if language == "cmn" else re.split(r"[ -]", word.text)
+        parts[word.split] |= set(actual)
     assert parts["val"] | parts["test"] <= parts["train"]
 
 

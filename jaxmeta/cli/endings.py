@@ -1,0 +1,104 @@
+"""How a command ends: its exit status, and signals that are obeyed within seconds, whatever is being computed."""
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from jaxmeta.interrupts import patience
+
+USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
+"""Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
+
+class PartlyDoneError(ValueError):
+    """Some of the inputs could not be used; the others were."""
+
+
+class WritingError(ValueError):
+    """A result cannot be written where it should be."""
+
+
+def status_of(error: Exception) -> int:
+    """The exit status of a command that ends with this error."""
+    from jaxmeta.training.health import DivergedError
+
+    if isinstance(error, WritingError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return WRITING
+    if isinstance(error, PartlyDoneError):
+        return PARTLY_DONE
+    return DIVERGED if isinstance(error, DivergedError) else USAGE
+
+
+@contextlib.contextmanager
+def prompt_signals() -> Iterator[None]:
+    """End with a line and status 128 + number on SIGTERM and Ctrl-C, at once on the second one.
+
+    Python runs its handlers between two operations of its own, and a compilation is one operation of half a minute. So
+    a thread learns of the signal too, and ends the process where Python has not within `patience.seconds`.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # nohup and job control ignore signals on purpose
+            signal.signal(number, _end)
+    watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        os.close(writing)
+        watcher.join()
+        os.close(reading)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """End without a word, with status 141 as SIGPIPE has it, when the reader of standard output has gone."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _end(number: int, frame: Any) -> None:
+    _say(number)
+    raise SystemExit(128 + number)
+
+
+def _say(number: int) -> None:
+    # print may be in the middle of a line right now, and must not be entered twice.
+    os.write(2, f"\njaxmeta: stopped by {signal.Signals(number).name}\n".encode())
+
+
+def _watch(reading: int) -> None:
+    """Wait for a signal, and then for the end of the process or another signal."""
+    while received := os.read(reading, 1):
+        if received[0] not in (signal.SIGINT, signal.SIGTERM):
+            continue
+        ended, _, _ = select.select([reading], [], [], patience.seconds)
+        if ended and not os.read(reading, 1):
+            return
+        if signal.getsignal(received[0]) is not _end or not ended:
+            _say(received[0])
+        for child in multiprocessing.active_children():
+            child.kill()
+        os._exit(128 + received[0])

@@ -1,0 +1,27 @@
+"""Tasks of sinusoid regression, the usual first test of a learner, drawn on the device."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.types import Batch, Episode, Key
+
+
+def sinusoid_tasks(key: Key, tasks: int, shots: int, queries: int) -> Episode:
+    """Points of y = a sin(x - p) with a ~ U[0.1, 5], p ~ U[0, pi], x ~ U[-5, 5]; leaves [tasks, points, 1].
+
+    Args:
+      key: of the draw.
+      tasks: sinusoids, each with an amplitude a and a phase p of its own.
+      shots: points of a support set.
+      queries: points of a query set.
+    Source: Finn et al. 2017 (arXiv 1703.03400), section 5.1.
+    """
+    keys = jax.random.split(key, 3)
+    amplitude = jax.random.uniform(keys[0], (tasks, 1, 1), minval=0.1, maxval=5.0)
+    phase = jax.random.uniform(keys[1], (tasks, 1, 1), maxval=jnp.pi)
+    x = jax.random.uniform(keys[2], (tasks, shots + queries, 1), minval=-5.0, maxval=5.0)
+    points = Batch(x, amplitude * jnp.sin(x - phase), jnp.ones(x.shape[:2]))
+    return Episode(
+        support=jax.tree.map(lambda leaf: leaf[:, :shots], points),
+        query=jax.tree.map(lambda leaf: leaf[:, shots:], points),
+    )

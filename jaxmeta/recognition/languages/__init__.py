@@ -1,0 +1,1 @@
+"""Recognition and translation of several languages: learnt one after another, or adapted to from few utterances."""

@@ -1,0 +1,97 @@
+"""Whether a run still learns: tasks that count for nothing, and a loss that has run away."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.durable import write_json
+from jaxmeta.training.update import TrainState
+from jaxmeta.types import Array, Episode
+
+PATIENCE = 10
+"""Updates in a row without a task that counts, after which a run has diverged."""
+WINDOW = 10
+"""Updates that losses are averaged over."""
+RUNAWAY = 20.0
+"""A run has diverged once its average loss is this many times the largest loss of its first `WINDOW` updates."""
+
+
+class DivergedError(ValueError):
+    """Training has stopped: it learned nothing any more. The last good checkpoint is on the disk."""
+
+
+class Health(NamedTuple):
+    """What the metrics of a run have said so far; `health.json` in its folder, beside the checkpoints."""
+
+    updates: int = 0
+    """That counted at least one task."""
+    idle: int = 0
+    """Updates in a row that counted none."""
+    left_out: int = 0
+    """Tasks in all whose loss or gradient was not finite."""
+    first: float = 0.0
+    """Largest absolute loss of the first `WINDOW` updates."""
+    average: float = 0.0
+    """Of the absolute loss, exponential, over about `WINDOW` updates."""
+    rate: float = 1.0
+    """What updates are multiplied by: 0.5 once the run has gone back to a checkpoint."""
+
+    def after(self, metrics: Mapping[str, Any]) -> Self:
+        """The health after one more update, whose metrics are `loss` and, as of `make_update`, `masked`."""
+        left_out = self.left_out + int(metrics.get("masked", 0))
+        loss = abs(float(metrics.get("loss", 0.0)))
+        if not math.isfinite(loss):
+            return self._replace(idle=self.idle + 1, left_out=left_out)
+        average = loss if self.updates == 0 else self.average + (loss - self.average) / WINDOW
+        first = max(self.first, loss) if self.updates < WINDOW else self.first
+        return self._replace(updates=self.updates + 1, idle=0, left_out=left_out, first=first, average=average)
+
+    def at_half_rate(self) -> Self:
+        """The health of a run that has gone back to a checkpoint."""
+        return self._replace(idle=0, average=self.first, rate=self.rate / 2)
+
+    def problem(self, last: bool = False) -> str | None:
+        """Why the run has diverged; None: it has not. `last`: there are no more updates."""
+        if self.idle >= PATIENCE or (last and self.idle and not self.updates):
+            return f"{self.idle} updates in a row had no task with a finite loss and gradient"
+        if self.updates > WINDOW and self.average > RUNAWAY * self.first:
+            return f"the loss is {self.average:.3g} on average, and was {self.first:.3g} at most when training began"
+        return None
+
+
+def read_health(directory: Path) -> Health:
+    """The health of the run in a folder; that of a new run where none is written."""
+    path = directory / "health.json"
+    if not path.exists():
+        return Health()
+    try:
+        return Health(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, and the run goes on without it.") from error
+
+
+def write_health(directory: Path, health: Health) -> None:
+    """Put the health of a run beside its checkpoints."""
+    write_json(directory / "health.json", health._asdict())
+
+
+def at_rate(
+    update: Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]], rate: float
+) -> Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]:
+    """The update with steps of the params `rate` times as long, whatever the optimizer is."""
+    if rate == 1.0:
+        return update
+
+    def part(old: Array, new: Array) -> Array:
+        return old + (rate * (new - old)).astype(new.dtype) if jnp.issubdtype(new.dtype, jnp.inexact) else new
+
+    def shorter(train: TrainState, episodes: Episode) -> tuple[TrainState, dict[str, Array]]:
+        after, metrics = update(train, episodes)
+        return after._replace(params=jax.tree.map(part, train.params, after.params)), metrics
+
+    return shorter

@@ -1,0 +1,88 @@
+"""How commands end: statuses, signals that are obeyed while Python cannot, and readers that go away."""
+
+import errno
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from jaxmeta.cli.endings import PartlyDoneError, status_of
+from jaxmeta.training.health import DivergedError
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("a row"), 2),
+        (FileNotFoundError(errno.ENOENT, "no file"), 2),
+        (ImportError("an extra"), 2),
+        (PartlyDoneError("1 of 3 files"), 3),
+        (DivergedError("a run"), 4),
+        (OSError(errno.ENOSPC, "full"), 74),
+        (OSError(errno.EROFS, "read-only"), 74),
+    ],
+)
+def test_each_kind_of_error_has_its_status(error, status):
+    assert status_of(error) == status
+
+
+@contextmanager
+def command(body):
+    """A process in which this runs as a command, once it has said "ready"."""
+    script = f"""
+import hashlib, signal, threading, time
+from jaxmeta.cli.endings import prompt_signals, quiet_pipe
+from jaxmeta.interrupts import collected_signals, patience
+patience.seconds = 0.5
+with prompt_signals(), quiet_pipe():
+    {body}
+"""
+    started = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert started.stdout.readline() == b"ready\n"
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+READY = "threading.Timer(0.2, print, ['ready'], {'flush': True}).start()"
+STUCK = f"{READY}; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
+"""Minutes within one operation, which Python cannot interrupt, as a compilation is."""
+
+
+@pytest.mark.parametrize(
+    ("number", "body"),
+    [
+        (signal.SIGTERM, STUCK),
+        (signal.SIGINT, STUCK),
+        (signal.SIGTERM, f"{READY}; time.sleep(600)"),
+        (signal.SIGINT, f"with collected_signals(): {STUCK}"),
+    ],
+    ids=["stuck", "stuck-interrupt", "python", "training"],
+)
+def test_a_signal_ends_a_command_with_a_line_whatever_it_does(number, body):
+    with command(body) as process:
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    lines = said.decode().split("\n")
+    assert lines.count(f"jaxmeta: stopped by {number.name}") == 1 and "Traceback" not in said.decode()
+
+
+def test_a_second_signal_ends_it_at_once():
+    with command(f"patience.seconds = 600; {STUCK}") as process:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word():
+    with command("print('ready', flush=True); [print('line' * 100) for _ in range(10**7)]") as process:
+        process.stdout.close()
+        said = process.stderr.read()
+        process.wait(timeout=60)
+    assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
