@@ -21,7 +21,7 @@ LAYERS = [
         "jaxmeta.progress",
         "jaxmeta.versions",
     },
-    {"jaxmeta.padding", "jaxmeta.metrics"},
+    {"jaxmeta.alignments", "jaxmeta.padding", "jaxmeta.metrics"},
     {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
