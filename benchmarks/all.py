@@ -5,8 +5,8 @@
     python -m benchmarks.all --budget 480 --json gpu.json                        # what eight minutes of a GPU give
     python -m benchmarks.tables quick.json                                       # the tables
 
-Each benchmark runs in a process of its own. With a budget, `peers` takes at most six tenths of it, and the others share
-what is left, in the order of `SECTIONS`; one that does not end in its share is stopped, and the file says so. The file
+Each benchmark runs in a process of its own. With a budget, `peers` takes four tenths of it at most, and the others
+share what is left, in the order of `SECTIONS`; one that does not end in its share is stopped, and the file says so. The file
 is written after every benchmark, and the same command goes on where it was stopped.
 """
 
@@ -25,7 +25,7 @@ SECTIONS = ("peers", "meta_gradient", "recognition", "adaptation", "scaling", "m
 """Modules of this folder, the most telling first."""
 QUICK_ARGUMENTS = {"memory": ("--network", "words"), "scaling": ("--sweep", "tasks")}
 QUICK_SECONDS = 540.0
-PEERS_SHARE = 0.6
+PEERS_SHARE = 0.4
 ROOT = Path(__file__).parent.parent
 
 

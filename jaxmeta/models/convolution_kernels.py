@@ -55,13 +55,13 @@ def inputs(kernel: Array, results: Array, geometry: Geometry, interpret: bool = 
 
 
 class _Taps(NamedTuple):
-    """Along one axis: tap `first + i * stride` sees `offset + i * step` beside a place, for i below `count`."""
+    """Along one axis: tap `first + i * stride` sees `offset + i * step` beside a place, for i below `number`."""
 
     first: int
     stride: int
     offset: int
     step: int
-    count: int
+    number: int
 
 
 def _phase(place: int, length: int, stride: int, padding: tuple[int, int]) -> _Taps:
@@ -107,7 +107,7 @@ def _tiles(values, matrices, plan, phases, geometry, size, spread, interpret):
 
         def add(index, total, down, across):
             tap, start = _split(index, blocks)
-            i, j = _split(tap, across.count)
+            i, j = _split(tap, across.number)
             place, inside = plan.address(
                 example, row * plan.strides[0] + down.offset + i * down.step,
                 column * plan.strides[1] + across.offset + j * across.step, real,
@@ -129,7 +129,7 @@ def _tiles(values, matrices, plan, phases, geometry, size, spread, interpret):
         for (down, across), (first_row, first_column) in phases:
             total = jnp.zeros((plan.tile, plan.width), jnp.float32)
             # A loop, for taps one after another in the program take half a minute to compile.
-            count = down.count * across.count * blocks
+            count = down.number * across.number * blocks
             total = lax.fori_loop(0, count, partial(add, down=down, across=across), total) if count else total
             there = row * spread[0] + first_row, column * spread[1] + first_column
             written = real & (there[0] < size[0]) & (there[1] < size[1])

@@ -90,7 +90,7 @@ def test_what_is_not_measured_is_refused_before_anything_starts(arguments, messa
 
 
 def test_a_budget_is_shared_and_peers_get_most():
-    assert everything.share("peers", 100.0, 7) == 60 and everything.share("data", 100.0, 1) == 100
+    assert everything.share("peers", 100.0, 7) == 40 and everything.share("data", 100.0, 1) == 100
     assert everything.share("memory", 100.0, 4) == 25
 
 
