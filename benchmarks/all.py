@@ -6,8 +6,8 @@
     python -m benchmarks.tables quick.json                                       # the tables
 
 Each benchmark runs in a process of its own. With a budget, `peers` takes four tenths of it at most, and the others
-share what is left, in the order of `SECTIONS`; one that does not end in its share is stopped, and the file says so. The file
-is written after every benchmark, and the same command goes on where it was stopped.
+share what is left, in the order of `SECTIONS`; one that does not end in its share is stopped, and the file says so.
+The file is written after every benchmark, and the same command goes on where it was stopped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """jaxmeta with convolutions as patches times matrices where a GPU has programs of their own for them."""
 
 from benchmarks.systems import jaxmeta_system
-from jaxmeta.models.convolution_programs import convolution_form
+from jaxmeta.models.accelerated.convolution_programs import convolution_form
 
 __all__ = ["build", "supports"]
 

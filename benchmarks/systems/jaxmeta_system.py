@@ -13,9 +13,9 @@ from benchmarks.workloads import HIDDEN, WAYS, WIDTH
 from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.models import clip_encoders
+from jaxmeta.models.accelerated.gru import gru
+from jaxmeta.models.accelerated.precision import in_bfloat16
 from jaxmeta.models.convolution import convolve
-from jaxmeta.models.gru import gru
-from jaxmeta.models.precision import in_bfloat16
 from jaxmeta.sequence_losses import ctc
 from jaxmeta.training import TrainState, make_update
 

@@ -17,7 +17,7 @@ from jax import export, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxmeta.models.convolution_programs import gpu_program
+from jaxmeta.models.accelerated.convolution_programs import gpu_program
 from jaxmeta.types import Array
 
 _ORDER = ("NHWC", "HWIO", "NHWC")

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax import lax
 from jax import numpy as jnp
 
-from jaxmeta.models.gru import gru, products_are_replaced
+from jaxmeta.models.accelerated.gru import gru, products_are_replaced
 from jaxmeta.models.layers import frame_mask, where
 from jaxmeta.types import Array
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.models import convolution_kernels
+from jaxmeta.models.accelerated import convolution_kernels
 
 if TYPE_CHECKING:
     from jaxmeta.models.convolution import _Geometry as Geometry

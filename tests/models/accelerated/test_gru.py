@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.models import gru as module
-from jaxmeta.models.gru import gru
+from jaxmeta.models.accelerated import gru as module
+from jaxmeta.models.accelerated.gru import gru
 
 FRAMES, ROWS, UNITS = 5, 3, 4
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta import Model, Ragged
-from jaxmeta.models.precision import in_bfloat16
+from jaxmeta.models.accelerated.precision import in_bfloat16
 
 
 def apply(params, state, inputs, key, train):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.models import convolution, convolution_kernels
-from jaxmeta.models.convolution_programs import convolution_form, gpu_program
+from jaxmeta.models import convolution
+from jaxmeta.models.accelerated import convolution_kernels
+from jaxmeta.models.accelerated.convolution_programs import convolution_form, gpu_program
 
 FUNCTIONS = (convolution_kernels.inputs, convolution_kernels.kernel, convolution_kernels.outputs)
 CASES = [
