@@ -28,7 +28,7 @@ class Results:
     def stamp(self, config: Any, _: str = "") -> None:
         """Say how these results were made, unless an earlier run has: the command, the settings and the commit."""
         if not self.data["run"]:
-            from jaxmeta.durable import plain
+            from jaxmeta.files.durable import plain
 
             self.data["run"] = {"argv": list(sys.argv), "config": plain(vars(config))}
 
@@ -60,7 +60,7 @@ class Results:
     def write(self) -> None:
         """Write the file, if one is named."""
         if self.path is not None:
-            from jaxmeta.durable import write_json
+            from jaxmeta.files.durable import write_json
 
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.path, self.data)

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmeta.cards import Place, build, read_card
-from jaxmeta.durable import plain, write_bytes, write_json
+from jaxmeta.files.cards import Place, build, read_card
+from jaxmeta.files.durable import plain, write_bytes, write_json
 from jaxmeta.tree import named
 from jaxmeta.types import PyTree
 

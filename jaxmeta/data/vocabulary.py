@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from jaxmeta.cards import read_card
 from jaxmeta.data.sampling.padding import round_up
-from jaxmeta.durable import write_text
+from jaxmeta.files.cards import read_card
+from jaxmeta.files.durable import write_text
 from jaxmeta.padding import pad_rows
 from jaxmeta.types import Ragged
 

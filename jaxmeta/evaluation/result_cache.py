@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmeta.durable import write_json
+from jaxmeta.files.durable import write_json
 from jaxmeta.types import PyTree
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.durable import write_json
+from jaxmeta.files.durable import write_json
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxmeta import tree
-from jaxmeta.durable import lock, plain, write_json
+from jaxmeta.files.durable import lock, plain, write_json
 from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
 from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from jaxmeta.durable import plain, write_text
+from jaxmeta.files.durable import plain, write_text
 from jaxmeta.progress import current, progress_bar
 
 

@@ -14,7 +14,7 @@ from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
-from jaxmeta.folders import cache_home
+from jaxmeta.files.folders import cache_home
 
 CONFIG = FeatureConfig()
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.durable import lock
+from jaxmeta.files.durable import lock
 from jaxmeta.interrupts import Interrupted
 from jaxmeta.training.checkpoint import checkpoints, restore
 from jaxmeta.training.loop import Validation, train_loop

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.files.test_bundle import seal
 
 from jaxmeta import Batch, Ragged, protonet
 from jaxmeta.bundle import BundleError
-from jaxmeta.cards import CardError
 from jaxmeta.data.features import extract
 from jaxmeta.data.recordings import read_features
+from jaxmeta.files.cards import CardError
 from jaxmeta.learners.enrolment import enrolment
 from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
@@ -24,7 +25,6 @@ from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
 from jaxmeta.verification.user import absorb, enroll, load_user, save_user
 from tests.programs import compiled
-from tests.test_bundle import seal
 from tests.verification.conftest import RATE, WORDS, waveform, write_voice
 
 
