@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.console import progress
-from benchmarks.peer_rows import COLUMNS, Run, summarise
-from benchmarks.results import Results
+from benchmarks.shared.console import progress
+from benchmarks.shared.peer_rows import COLUMNS, Run, summarise
+from benchmarks.shared.results import Results
 from benchmarks.systems import LOOPS, REQUIRES, SYSTEMS, library
 from benchmarks.systems.agreement import REFERENCE, check
 from benchmarks.systems.workers import Workers

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks import all as everything
 from benchmarks import peers, tables
-from benchmarks.peer_rows import Run, summarise
-from benchmarks.results import Results
+from benchmarks.shared.peer_rows import Run, summarise
+from benchmarks.shared.results import Results
 from benchmarks.systems import SYSTEMS, library, process
 from benchmarks.systems.agreement import REFERENCE
 from benchmarks.systems.workers import Workers
