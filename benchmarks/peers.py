@@ -144,7 +144,7 @@ class _Session:
             for order in orders:
                 if what["name"] == "ctc" and library(system) == "torch":
                     order = 1
-                if system == "jaxmeta, patches" and not (self.on_gpu and what["name"] in ("conv4", "words")):
+                if system == "jaxmeta, programs" and not (self.on_gpu and what["name"] in ("conv4", "words")):
                     continue
                 # Convolutions with a kernel for each task take a CPU twenty times as long as jaxmeta's.
                 slow = system == "plain JAX" and what["name"] in ("conv4", "words") and not self.on_gpu
@@ -221,7 +221,7 @@ class _Session:
 
     def _compared(self) -> list[str]:
         """torch.compile compiles what PyTorch func runs, and float64 has one form of a convolution."""
-        return [system for system in self.systems if system not in ("torch.compile", "jaxmeta, patches")]
+        return [system for system in self.systems if system not in ("torch.compile", "jaxmeta, programs")]
 
     def _start(self, system: str, order: int, what: dict[str, Any]) -> Run | None:
         """A system ready to run, or None and a note why not."""

@@ -15,7 +15,7 @@ import numpy as np
 SYSTEMS = {
     "jaxmeta": "jaxmeta_system",
     "plain JAX": "plain_jax",
-    "jaxmeta, patches": "jaxmeta_patches",
+    "jaxmeta, programs": "jaxmeta_programs",
     "PyTorch func": "torch_func",
     "PyTorch eager": "torch_eager",
     "higher": "higher_system",
@@ -37,7 +37,7 @@ LOOPS = {"PyTorch eager": 4, "higher": 4, "TorchOpt": 4}
 """Systems that take one task after another, and the number of tasks after which more take as long each."""
 
 
-NOT_PEERS = ("jaxmeta", "jaxmeta, patches")
+NOT_PEERS = ("jaxmeta", "jaxmeta, programs")
 
 
 def library(system: str) -> str:

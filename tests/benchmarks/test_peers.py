@@ -26,7 +26,7 @@ def run(system, seconds, order=2, tasks=25):
 
 def test_a_ratio_is_that_to_the_fastest_peer_of_each_turn():
     runs = [run(REFERENCE, [1.0, 1.0, 1.0]), run("plain JAX", [2.0, 4.0, 8.0]), run("PyTorch func", [3.0, 3.0, 3.0])]
-    rows = summarise(WHAT, [*runs, run("jaxmeta, patches", [0.1, 0.1, 0.1])], 1e12)
+    rows = summarise(WHAT, [*runs, run("jaxmeta, programs", [0.1, 0.1, 0.1])], 1e12)
     assert rows[0]["tasks_per_second"] == 50 and rows[0]["lowest"] == rows[0]["highest"] == 50
     # The fastest took 2, 3 and 3 s; jaxmeta in another form is no peer.
     assert rows[0]["ratio_to_best_peer"] == 3 and rows[0]["best_peer"] == "PyTorch func"
@@ -61,7 +61,7 @@ def test_results_are_written_as_they_come_and_read_again(tmp_path):
 
 def test_systems_of_a_library_share_a_process_and_a_compiler_has_its_own():
     assert {process(system) for system in SYSTEMS} == {"jax", "torch", "torch.compile"}
-    assert library("jaxmeta, patches") == library("plain JAX") == "jax" and library("torch.compile") == "torch"
+    assert library("jaxmeta, programs") == library("plain JAX") == "jax" and library("torch.compile") == "torch"
 
 
 def test_what_cannot_be_done_is_an_answer_and_leaves_the_process_alive():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxmeta.models.convolution import _Geometry as Geometry
 
 Form = Literal["programs", "patches"]
-_form: ContextVar[Form] = ContextVar("form", default="programs")
+_form: ContextVar[Form] = ContextVar("form", default="patches")
 LEAST = 16
 """Channels of a product of tensor cores."""
 
@@ -24,7 +24,8 @@ def convolution_form(form: Form) -> Iterator[None]:
     """While this is open, what is compiled for a GPU convolves in this form where every task has a kernel of its own.
 
     Args:
-      form: "programs", the default: where this module has one, else as patches times matrices. "patches": always so.
+      form: "patches", the default: as patches times matrices. "programs": by a program of Triton's where there is one,
+        which was faster layer by layer on an H100, and has not been measured in whole updates.
     Raises:
       ValueError: another form.
     """

@@ -1,5 +1,6 @@
 """Programs of a GPU for convolutions, simulated here: values in float32, and that they become programs at all."""
 
+import contextvars
 from functools import partial
 
 import jax
@@ -27,6 +28,12 @@ def operands(role, size, kernel, strides, channels, features, groups, dtype=np.f
     arrays = [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
     result = arrays.pop(role)
     return geometry, arrays, result
+
+
+@pytest.fixture(autouse=True)
+def programs():
+    with convolution_form("programs"):
+        yield
 
 
 @pytest.mark.parametrize("role", [0, 1, 2])
@@ -70,3 +77,8 @@ def test_the_form_can_be_chosen_and_is_put_back():
     assert gpu_program(2, *given, result, geometry) is FUNCTIONS[2]
     with pytest.raises(ValueError, match="form must be"), convolution_form("shifts"):
         pass
+
+
+def test_patches_are_the_default():
+    geometry, given, result = operands(2, *CASES[0])
+    assert contextvars.Context().run(gpu_program, 2, *given, result, geometry) is None

@@ -1,4 +1,4 @@
-"""jaxmeta with convolutions as patches times matrices where a GPU has programs of their own for them."""
+"""jaxmeta with convolutions as programs of a GPU, where there are such, and not as patches times matrices."""
 
 from benchmarks.systems import jaxmeta_system
 from jaxmeta.models.accelerated.convolution_programs import convolution_form
@@ -11,5 +11,5 @@ def supports(workload, order):
 
 
 def build(workload, order):
-    with convolution_form("patches"):
+    with convolution_form("programs"):
         return jaxmeta_system.build(workload, order)
