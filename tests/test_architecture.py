@@ -13,7 +13,7 @@ import jaxmeta
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"jaxmeta.types", "jaxmeta.files", "jaxmeta.interrupts", "jaxmeta.progress", "jaxmeta.versions"},
-    {"jaxmeta.padding", "jaxmeta.metrics"},
+    {"jaxmeta.padding", "jaxmeta.metrics", "jaxmeta.alignments"},
     {"jaxmeta.keys", "jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},

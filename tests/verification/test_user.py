@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.files.test_bundle import seal
 
 from jaxmeta import Batch, Ragged, protonet
 from jaxmeta.bundle import BundleError
@@ -24,6 +23,7 @@ from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
 from jaxmeta.verification.user import absorb, enroll, load_user, save_user
+from tests.files.test_bundle import seal
 from tests.programs import compiled
 from tests.verification.conftest import RATE, WORDS, waveform, write_voice
 
