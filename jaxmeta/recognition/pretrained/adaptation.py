@@ -15,7 +15,7 @@ from jaxmeta.models.low_rank import merged
 from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
 from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.pretrained.adapter import new_adapters, with_whisper_adapters
-from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory
+from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 from jaxmeta.recognition.safe_adaptation import Verdict, judge, sentence, summary
@@ -109,8 +109,7 @@ def recognise(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarr
     for start in range(0, len(rows), _ROWS):
         # The last batch is filled up with its last recording.
         chosen = rows[np.minimum(np.arange(start, start + _ROWS), len(rows) - 1)]
-        memory = pad_memory([voice.memory[row] for row in chosen])
-        texts += map(recogniser.text, recogniser.tokens(memory, language, recogniser.longest))
+        texts += write(recogniser, [voice.memory[row] for row in chosen], language)
     return texts[: len(rows)]
 
 

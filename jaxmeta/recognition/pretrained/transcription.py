@@ -14,7 +14,8 @@ from jaxmeta.types import Ragged
 
 RATE_OF_MEMORY = 50
 """Frames that the encoder gives for a second."""
-_AFTER, _STEP = 2.0, 250
+_AFTER, _STEP, _TOKENS = 2.0, 250, 15
+"""Seconds after a recording that the decoder sees; frames that batches are padded to a multiple of; tokens a second."""
 
 
 def transcribe_each(
@@ -34,11 +35,8 @@ def transcribe_each(
     seconds = window(recogniser)
     for waveform in waveforms:
         pieces = stretches(waveform, detect, seconds, seconds / 6)
-        tokens = [
-            recogniser.tokens(pad_memory([encode(recogniser, piece)]), language, recogniser.longest)[0]
-            for piece in pieces
-        ]
-        yield " ".join(text for text in map(recogniser.text, tokens) if text)
+        texts = [write(recogniser, [encode(recogniser, piece)], language)[0] for piece in pieces]
+        yield " ".join(text for text in texts if text)
 
 
 def window(recogniser: WhisperRecogniser) -> float:
@@ -59,6 +57,16 @@ def encode(recogniser: WhisperRecogniser, waveform: np.ndarray) -> np.ndarray:
     frames = extract(np.pad(waveform, (0, whole - len(waveform))), recogniser.features)
     memory = np.asarray(recogniser.encode(pad_rows([frames])).values[0])
     return memory[: math.ceil((len(waveform) / RATE + _AFTER) * RATE_OF_MEMORY)]
+
+
+def write(recogniser: WhisperRecogniser, memory: Sequence[np.ndarray], language: str = "en") -> list[str]:
+    """The texts of what `encode` gives for several recordings.
+
+    Fifteen tokens a second are more than anybody speaks, so that what the decoder repeats without end is cut off.
+    """
+    batch = pad_memory(memory)
+    length = min(recogniser.longest, batch.values.shape[1] * _TOKENS // RATE_OF_MEMORY)
+    return [recogniser.text(tokens) for tokens in recogniser.tokens(batch, language, length)]
 
 
 def pad_memory(rows: Sequence[np.ndarray]) -> Ragged:
