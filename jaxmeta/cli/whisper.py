@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
 
 
 def is_pretrained(folder: Path) -> bool:
-    """Whether a folder holds a network in Hugging Face's form, or adapters of a Whisper."""
+    """Whether a folder holds a network in Hugging Face's form, or adapters of a Whisper.
+
+    Raises:
+      ImportError: it does, and what reads it is not installed.
+    """
     from jaxmeta.recognition.pretrained.adapter import WHISPER_ADAPTER, is_whisper
 
-    return is_whisper(folder) or _kind(folder / WHISPER_ADAPTER.card) == WHISPER_ADAPTER.name
+    if not is_whisper(folder) and _kind(folder / WHISPER_ADAPTER.card) != WHISPER_ADAPTER.name:
+        return False
+    if missing := [name for name in ("safetensors", "tokenizers") if find_spec(name) is None]:
+        raise ImportError(f"{folder} needs {' and '.join(missing)}; install the extra: pip install jaxmeta[pretrained]")
+    return True
 
 
 def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:

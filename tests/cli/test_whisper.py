@@ -33,6 +33,13 @@ def test_a_language_that_the_whisper_does_not_know_is_refused(whisper_folder, so
     assert "no token '<|fr|>'" in fails(["transcribe", str(whisper_folder), sound, "--language", "fr"], capsys)
 
 
+def test_without_the_extra_the_command_says_what_to_install(sound, tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr("jaxmeta.cli.whisper.find_spec", lambda name: None)
+    said = fails(["transcribe", str(tmp_path), sound], capsys)
+    assert "needs safetensors and tokenizers; install the extra: pip install jaxmeta[pretrained]" in said
+
+
 @pytest.mark.slow
 def test_whisper_transcribes_files_and_names_those_that_it_cannot_read(whisper_folder, sound, tmp_path, capsys):  # noqa: F811
     long = str(tmp_path / "long.wav")
