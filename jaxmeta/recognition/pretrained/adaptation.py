@@ -33,7 +33,7 @@ class AdaptationOptions:
     language: str = "en"
     rank: int = 4
     steps: int = 30
-    rate: float = 1e-3
+    rate: float = 3e-3
     """Of Adam."""
     batch: int = 8
     """Recordings of a step, drawn anew for each."""
