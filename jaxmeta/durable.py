@@ -23,6 +23,21 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of writing that name no file, as those of a full disk, name this one.
+
+    Raises:
+      OSError: of the same kind, with the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
 def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """A draft to write in the place of a file, which it replaces at once when the block ends without an error.
 
@@ -31,18 +46,19 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
       path: of the file; its folder must exist.
       flush: put the draft on the disk first, so that it is whole after a loss of power too.
     Raises:
-      OSError: the disk is full or the folder missing; the old file is untouched.
+      OSError: the disk is full or the folder missing; names the file, and the old one is untouched.
     """
     draft = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield draft
+    with naming(path):
+        try:
+            yield draft
+            if flush:
+                sync(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         if flush:
-            sync(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    if flush:
-        sync(path.parent)
+            sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,14 +1,38 @@
 """Where things lie on this machine: the cache, and recordings that several experiments share."""
 
+import errno
 import os
 from pathlib import Path
 
+_REMEDY = "; set JAXMETA_HOME to a folder for the cache that can be written"
+
 
 def cache_home() -> Path:
-    """The cache folder: $JAXMETA_HOME, else $XDG_CACHE_HOME/jaxmeta, else ~/.cache/jaxmeta."""
+    """The cache folder: $JAXMETA_HOME, else $XDG_CACHE_HOME/jaxmeta, else ~/.cache/jaxmeta.
+
+    Raises:
+      OSError: this user has no home folder.
+    """
     if home := os.environ.get("JAXMETA_HOME"):
         return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxmeta"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxmeta"
+    except RuntimeError as error:
+        raise FileNotFoundError(errno.ENOENT, f"there is no home folder{_REMEDY}", "~") from error
+
+
+def cache_folder(name: str) -> Path:
+    """A folder of the cache, made where it is missing.
+
+    Raises:
+      OSError: it cannot be made; names the folder and says how to choose another.
+    """
+    folder = cache_home() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}{_REMEDY}", str(folder)) from error
+    return folder
 
 
 def has_data(*names: str) -> bool:

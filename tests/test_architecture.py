@@ -22,7 +22,7 @@ LAYERS = [
         "jaxmeta.versions",
     },
     {"jaxmeta.padding", "jaxmeta.metrics"},
-    {"jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
+    {"jaxmeta.keys", "jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
     {"jaxmeta.learners"},

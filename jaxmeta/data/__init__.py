@@ -1,5 +1,9 @@
 """Speech data: manifests, audio, cached features, corpora, episodes, augmentation and synthesis.
 
-Import the modules themselves (``from jaxmeta.data.corpus import load_corpus``): this file imports nothing, so that
-a command line that only prints its help loads no audio library.
+Import the modules themselves (``from jaxmeta.data.corpus import load_corpus``): this file loads no library, so that
+a command line that only prints its help loads none for audio.
 """
+
+from jaxmeta.data.numba_cache import choose_numba_cache
+
+choose_numba_cache()

@@ -1,10 +1,11 @@
 """Audio files to waveforms and back, refusing every file that would silently give less than it declares.
 
-Decoding is soundfile (libsndfile: WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3), resampling is soxr through librosa.
-libsndfile returns what is left of a truncated WAV or Ogg file, and NaN samples, without an error; hence the checks.
+Containers are checked by `containers`, decoding is soundfile (libsndfile), resampling is soxr through librosa.
+libsndfile returns what is left of a truncated file, and NaN samples, without an error; hence the checks.
 """
 
 import functools
+import io
 import logging
 import os
 from pathlib import Path
@@ -14,11 +15,10 @@ import librosa
 import numpy as np
 import soundfile
 
-from jaxmeta.data.containers import truncation
+from jaxmeta.data.channels import mix_down
+from jaxmeta.data.containers import ContainerError, Part, parts, samples
+from jaxmeta.data.text import on_disk
 from jaxmeta.durable import replacing
-
-SAMPLE_RATES = (1_000, 1_000_000)
-"""Plausible sample rates in Hz; a rate outside them is a damaged header, and resampling from it could fill memory."""
 
 _log = logging.getLogger("jaxmeta")
 
@@ -33,16 +33,20 @@ class Recording(NamedTuple):
     waveform: np.ndarray
     """[S] float32 in about [-1, 1], mono, at the sample rate asked for."""
     channels: int
-    """Channels of the file, before they were averaged."""
+    """Channels of the file, before they were mixed down."""
+    sample_rate: int
+    """Hz that the file declares; the lowest of recordings put one behind the other."""
 
 
 def read_audio(path: str | os.PathLike[str], sample_rate: int = 16_000) -> np.ndarray:
     """Decodes a file to a mono waveform, float32 [S], at `sample_rate` Hz.
 
-    Channels are averaged; the first file for which that happens is logged (logger "jaxmeta", once a process).
+    WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 are read. Files that were put one behind the other are one recording.
+    Channels are averaged (see `channels`); the first file for which that happens is logged (logger "jaxmeta", once a
+    process).
     Raises:
-      AudioError: the file is missing, empty, truncated, not audio, holds no samples or NaN or infinite ones, or
-        declares an impossible sample rate.
+      AudioError: the file is missing, empty, truncated, damaged, not audio, holds no samples or NaN or infinite ones,
+        or declares an impossible sample rate.
     """
     recording = decode(path, sample_rate)
     if recording.channels > 1:
@@ -51,30 +55,44 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int = 16_000) -> np.nd
 
 
 def decode(path: str | os.PathLike[str], sample_rate: int = 16_000) -> Recording:
-    """Like `read_audio`, but returns the number of channels instead of logging that they were mixed down."""
-    fault = truncation(path) if os.path.isfile(path) else "no such file"
-    if fault:
-        raise AudioError(f"{path}: {fault}.")
+    """Like `read_audio`, but returns what the file was like instead of logging that channels were mixed down."""
     try:
-        with soundfile.SoundFile(path) as file:
-            declared, rate = file.frames, file.samplerate
-            if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
-                raise AudioError(f"{path}: the header declares a sample rate of {rate} Hz; the file is damaged.")
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: soundfile takes a name in .raw for headerless.
-        fault = getattr(error, "error_string", str(error)).rstrip(".")
-        raise AudioError(f"{path}: not readable as WAV, FLAC, Ogg, Opus or MP3 ({fault}).") from error
-    if len(samples) < declared:
-        raise AudioError(f"{path}: truncated: declares {declared} samples but only {len(samples)} can be decoded.")
-    if not len(samples):
+        recordings = [_decode_part(path, part, sample_rate) for part in parts(path)]
+    except ContainerError as error:
+        raise AudioError(f"{path}: {error}.") from error
+    except MemoryError as error:
+        raise AudioError(f"{path}: too long for the memory of this machine; cut it into pieces.") from error
+    except FileNotFoundError as error:
+        if (other := on_disk(path)) != os.fspath(path):
+            return decode(other, sample_rate)
+        raise AudioError(f"{path}: no such file.") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    waveforms = [recording.waveform for recording in recordings]
+    waveform = waveforms[0] if len(waveforms) == 1 else np.concatenate(waveforms)
+    if not len(waveform):
         raise AudioError(f"{path}: holds no samples.")
-    if not np.isfinite(samples).all():
-        first = int(np.flatnonzero(~np.isfinite(samples).all(axis=1))[0])
-        raise AudioError(f"{path}: sample {first} is {samples[first].tolist()}; NaN and infinity are not audio.")
-    waveform = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    channels = max(recording.channels for recording in recordings)
+    return Recording(waveform, channels, min(recording.sample_rate for recording in recordings))
+
+
+def _decode_part(path: str | os.PathLike[str], part: Part, sample_rate: int) -> Recording:
+    values, rate = samples(path, part)
+    if not part.closed:
+        say_once(
+            f"{path} and others like it were not closed by their writer: they are read to the end.", topic="unclosed"
+        )
+    if not len(values):
+        return Recording(np.zeros(0, np.float32), values.shape[1], rate)
+    if not np.isfinite(values).all():
+        first = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ContainerError(f"sample {first} is {values[first].tolist()}; NaN and infinity are not audio")
+    waveform, remark = mix_down(values)
+    if remark:
+        say_once(f"{path}: {remark}; others like it are treated so too.", topic=remark)
     if rate != sample_rate:
         waveform = librosa.resample(waveform, orig_sr=rate, target_sr=sample_rate, res_type="soxr_hq")
-    return Recording(np.ascontiguousarray(waveform, dtype=np.float32), samples.shape[1])
+    return Recording(np.ascontiguousarray(waveform, dtype=np.float32), values.shape[1], rate)
 
 
 def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate: int) -> None:
@@ -90,8 +108,11 @@ def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate:
     if waveform.ndim != 1 or not waveform.size or not np.isfinite(waveform).all():
         raise AudioError(f"{path}: needs a non-empty, finite waveform [S], got shape {waveform.shape}.")
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()  # On a full disk libsndfile would fail by an error of its own, or not at all.
+    kind = path.suffix.lower().removeprefix(".")
+    soundfile.write(content, np.clip(waveform, -1.0, 1.0), sample_rate, format=kind, subtype="PCM_16")
     with replacing(path, flush=False) as draft:
-        soundfile.write(draft, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16")
+        draft.write_bytes(content.getvalue())
 
 
 def say_once(message: str, topic: str) -> None:

@@ -20,8 +20,8 @@ from jaxmeta.data.audio import AudioError
 from jaxmeta.data.extraction import Chunk, WaveformTransform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.durable import sync
-from jaxmeta.folders import cache_home
+from jaxmeta.durable import naming, sync
+from jaxmeta.folders import cache_folder
 
 _ATTEMPTS = 3
 _log = logging.getLogger("jaxmeta")
@@ -60,7 +60,7 @@ def cached_features(
     """
     config = cached_form(config)
     key = feature_key(hashes, config, transform)
-    entry = cache_home() / "features" / key
+    entry = cache_folder("features") / key
     partial = entry.with_name(f"{key}.partial")
     for _ in range(_ATTEMPTS):
         features = _open(entry)
@@ -94,18 +94,27 @@ def _open(entry: Path) -> Features | None:
         frames = np.load(entry / "frames.npy", mmap_mode="r")
         lengths = np.load(entry / "lengths.npy")
         # One flipped bit would load in silence. Hashing costs 50 ms for 10,000 words and warms the page cache.
-        whole = meta["frames"] == _digest(frames) and meta["lengths"] == _digest(lengths)
+        whole = meta.pop("sha256") == _digest_of_meta(meta)
+        whole = whole and meta["frames"] == _digest(frames) and meta["lengths"] == _digest(lengths)
         mixed = int(meta["mixed"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, OverflowError):
         return None
     return Features(frames, lengths, mixed) if whole else None
 
 
 def _digest(array: np.ndarray) -> str:
     """Hash of an array's shape, type and values."""
-    digest = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
+    digest = _digest_of_form(array.shape, array.dtype)
     digest.update(np.ascontiguousarray(array).data.cast("B"))
     return digest.hexdigest()
+
+
+def _digest_of_form(shape: tuple[int, ...], dtype: np.dtype) -> "hashlib._Hash":
+    return hashlib.sha256(f"{shape} {dtype.str}".encode())
+
+
+def _digest_of_meta(meta: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
@@ -113,19 +122,15 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
     folder = paths[0].parent / f"joined.{uuid.uuid4().hex}"
     folder.mkdir()
     lengths = np.concatenate([_chunk(path).lengths for path in paths])
-    shape = (int(lengths.sum()), config.size)
-    frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=np.float32, shape=shape)
-    start = mixed = 0
-    for path in paths:
-        chunk = _chunk(path)
-        frames[start : start + len(chunk.frames)] = chunk.frames
-        start, mixed = start + len(chunk.frames), mixed + chunk.mixed
-    frames.flush()
-    np.save(folder / "lengths.npy", lengths)
-    meta = {"frames": _digest(frames), "lengths": _digest(lengths), "mixed": mixed, "config": asdict(config)}
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    with naming(folder / "lengths.npy"):
+        np.save(folder / "lengths.npy", lengths)
+    digest, mixed = _join(paths, folder / "frames.npy", (int(lengths.sum(dtype=np.int64)), config.size))
+    meta = {"frames": digest, "lengths": _digest(lengths), "mixed": mixed, "config": asdict(config)}
+    with naming(folder / "meta.json"):
+        (folder / "meta.json").write_text(json.dumps(meta | {"sha256": _digest_of_meta(meta)}, indent=1))
     for name in ("frames.npy", "lengths.npy", "meta.json", "."):
-        sync(folder / name)
+        with naming(folder / name):
+            sync(folder / name)
     if _open(entry) is None and entry.exists():
         entry.rename(folder.with_name(f"damaged.{uuid.uuid4().hex}"))
     try:
@@ -134,6 +139,23 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
         if not entry.exists():  # Else another process was faster, and its features are the same.
             raise
     sync(entry.parent)
+
+
+def _join(paths: list[Path], target: Path, shape: tuple[int, int]) -> tuple[str, int]:
+    """Writes the frames of all chunks as one array; returns its digest, and the number of recordings mixed down."""
+    dtype, mixed = np.dtype(np.float32), 0
+    digest = _digest_of_form(shape, dtype)
+    # Bytes, not a memory map: on a full disk, writing through a map ends the process by SIGBUS.
+    with naming(target), target.open("wb") as file:
+        form = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, form)
+        for path in paths:
+            chunk = _chunk(path)
+            values = np.ascontiguousarray(chunk.frames, dtype)
+            file.write(values.data.cast("B"))
+            digest.update(values.data.cast("B"))
+            mixed += chunk.mixed
+    return digest.hexdigest(), mixed
 
 
 def _chunk(path: Path) -> Chunk:

@@ -14,6 +14,7 @@ from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, Statistics, normalized, statistics
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.text import canonical, column, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +61,18 @@ class Corpus:
         if keep.shape != (len(self),) or keep.dtype != bool:
             raise ValueError(f"mask must be [{len(self)}] booleans, got {keep.dtype} {keep.shape}.")
         for name, wanted in values.items():
-            wanted = [wanted] if isinstance(wanted, str) else list(wanted)
-            keep = keep & np.isin(self._column(name), np.array(wanted, dtype=np.str_))
+            meant = {canonical(value) for value in ([wanted] if isinstance(wanted, str) else wanted)}
+            keep = keep & np.array([canonical(value) in meant for value in self._column(name).tolist()], bool)
         if not keep.any():
             held = {name: np.unique(self.columns[name]).tolist()[:20] for name in values}
             raise ValueError(f"select({values}) leaves none of {len(self)} recordings; the columns hold {held}.")
-        columns = {name: column[keep] for name, column in self.columns.items()}
+        columns = {name: values[keep] for name, values in self.columns.items()}
         return replace(self, start=self.start[keep], length=self.length[keep], columns=columns)
 
     def with_column(self, name: str, values: str | Sequence[str] | np.ndarray) -> "Corpus":
         """The corpus with a column added or replaced: [R] strings, or one string for all recordings."""
-        column = np.full(len(self), values) if isinstance(values, str) else np.asarray(values, dtype=np.str_)
-        return replace(self, columns={**self.columns, name: column})
+        cells = [values] * len(self) if isinstance(values, str) else np.asarray(values).tolist()
+        return replace(self, columns={**self.columns, name: column(cells)})
 
     def statistics(self) -> Statistics:
         """Mean and standard deviation of each feature over the frames of these recordings only."""
@@ -158,8 +159,7 @@ def concatenate(corpora: Sequence[Corpus]) -> Corpus:
         raise ValueError(f"the corpora hold different features: sizes {shapes}, configs {configs}; load them alike.")
     names = dict.fromkeys(name for corpus in corpora for name in corpus.columns)
     columns = {
-        name: np.concatenate([corpus.columns.get(name, np.full(len(corpus), "")) for corpus in corpora])
-        for name in names
+        name: joined([corpus.columns.get(name, np.full(len(corpus), "")) for corpus in corpora]) for name in names
     }
     length = np.concatenate([corpus.length for corpus in corpora])
     frames = np.concatenate([_gather(corpus) for corpus in corpora])

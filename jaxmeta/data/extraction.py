@@ -1,5 +1,6 @@
 """Features of many recordings by several processes, written in chunks so that an interrupted run loses little."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.durable import replacing
+from jaxmeta.durable import write_bytes
 from jaxmeta.progress import progress_bar
 
 CHUNK = 64
@@ -135,15 +136,16 @@ def _write_chunk(task: _Task) -> int:
     parts, mixed = [], 0
     for path, digest, place in task.rows:
         try:
-            waveform, channels = decode(path, task.config.sample_rate)
-            parts += [extract(copy, task.config) for copy in _copies(waveform, digest, task)]
-        except ValueError as error:
+            recording = decode(path, task.config.sample_rate)
+            parts += [extract(copy, task.config) for copy in _copies(recording.waveform, digest, task)]
+        except (ValueError, MemoryError) as error:
             raise AudioError(f"{place}: {error if path in str(error) else f'{path}: {error}'}") from error
-        mixed += channels > 1
+        mixed += recording.channels > 1
     lengths = np.array([len(part) for part in parts], dtype=np.int32)
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(task.path) as draft, draft.open("wb") as file:
-        np.savez(file, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
+    content = io.BytesIO()  # On a full disk an archive would fail once more as it is closed, by another error.
+    np.savez(content, frames=np.concatenate(parts), lengths=lengths, mixed=np.array(mixed))
+    write_bytes(task.path, content.getvalue())
     return len(task.rows)
 
 

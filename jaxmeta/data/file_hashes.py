@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
 from jaxmeta.durable import replacing
-from jaxmeta.folders import cache_home
+from jaxmeta.folders import cache_folder, cache_home
 from jaxmeta.progress import progress_bar
 
 _SETTLED = 2.0
@@ -49,14 +49,16 @@ def content_hashes(manifest: Manifest, *, progress: bool = True) -> list[str]:
 def _read_index(path: Path) -> dict[str, list]:
     """The index, or an empty one where there is none or it is damaged: it only saves time."""
     try:
-        known = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        digest, _, content = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
         return {}
-    whole = isinstance(known, dict) and all(isinstance(entry, list) and len(entry) == 4 for entry in known.values())
-    return known if whole else {}
+    whole = digest.decode("ascii", "replace") == hashlib.sha256(content).hexdigest()
+    return json.loads(content) if whole else {}
 
 
 def _write_index(path: Path, known: dict[str, list]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes the index behind its own digest: one flipped bit in a hash would give a recording another's features."""
+    content = json.dumps(known).encode()
+    cache_folder("hashes")
     with replacing(path, flush=False) as draft:
-        draft.write_text(json.dumps(known))
+        draft.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)

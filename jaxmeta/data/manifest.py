@@ -1,7 +1,8 @@
 """Manifests: a folder of audio with a `metadata.csv` whose `file_name` column names the files.
 
 The convention is that of AudioFolder in Hugging Face Datasets: one row a recording, `file_name` relative to the
-folder, any other columns free. Every column is kept as strings.
+folder, any other columns free. Every column is kept as strings, in Unicode's composed form and without spaces around
+them; file names are those of the disk.
 """
 
 import csv
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmeta.data.text import canonical, column, on_disk, stored
 from jaxmeta.durable import replacing
 
 
@@ -28,7 +30,7 @@ class Manifest(NamedTuple):
     root: Path
     """The folder that file names are relative to, absolute and free of links."""
     columns: dict[str, np.ndarray]
-    """Column name -> [R] strings; always holds `file_name`."""
+    """Column name -> [R] strings, see `text.column`; always holds `file_name`."""
     name: str = "metadata.csv"
     """Name of the CSV file in `root`."""
 
@@ -62,8 +64,9 @@ def read_manifest(folder_or_csv: str | os.PathLike[str]) -> Manifest:
     header, rows = _parse(path)
     names = [row[header.index("file_name")] for row in rows]
     _check_distinct(path, names)
-    _check_files(path, names)
-    columns = {name: np.array([row[i] for row in rows], dtype=np.str_) for i, name in enumerate(header)}
+    names = _checked_files(path, names)
+    columns = {name: column(row[i] for row in rows) for i, name in enumerate(header)}
+    columns["file_name"] = stored(names)
     return Manifest(path.parent, columns, path.name)
 
 
@@ -130,6 +133,7 @@ def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
         rows.pop()
     if not rows:
         raise ManifestError(f"{path}: the file is empty; it needs a header with file_name and a row a recording.")
+    rows[0] = [canonical(name) for name in rows[0]]
     _check_table(path, rows)
     return rows[0], rows[1:]
 
@@ -160,7 +164,7 @@ def _check_distinct(path: Path, names: list[str]) -> None:
             raise ManifestError(
                 f"{_where(path, row)}: file_name {name!r} must be a path inside the folder: relative, without '..'."
             )
-        before = first.setdefault(str(PurePosixPath(name)), row)
+        before = first.setdefault(canonical(str(PurePosixPath(name))), row)
         if before != row:
             raise ManifestError(
                 f"{_where(path, row)}: file_name {name!r} is already in row {before}; "
@@ -168,12 +172,13 @@ def _check_distinct(path: Path, names: list[str]) -> None:
             )
 
 
-def _check_files(path: Path, names: list[str]) -> None:
-    """Refuses rows whose file is missing, empty, or, through a link, outside the folder."""
-    root = str(path.parent)
+def _checked_files(path: Path, names: list[str]) -> list[str]:
+    """The names as they are on the disk; refuses files that are missing, empty, or, by a link, outside the folder."""
+    root, found = str(path.parent), []
     folders: dict[str, bool] = {}  # Resolving each folder once keeps 10,000 rows well under a second.
     for row, name in enumerate(names, start=2):
-        full = os.path.join(root, name)
+        full = _full(root, name)
+        found.append(os.path.relpath(full, root) if full != os.path.join(root, name) else name)
         folder = os.path.dirname(full)
         if folder not in folders:
             folders[folder] = _inside(folder, root)
@@ -190,6 +195,13 @@ def _check_files(path: Path, names: list[str]) -> None:
             raise ManifestError(f"{_where(path, row)}: {name!r} is not a file.")
         if info.st_size == 0:
             raise ManifestError(f"{_where(path, row)}: {name!r} is an empty file (0 bytes); remove the row.")
+    return found
+
+
+def _full(root: str, name: str) -> str:
+    """The file of a row: of this very name, or of the name that it has without spaces or in another Unicode form."""
+    full = os.path.join(root, name)
+    return full if os.path.lexists(full) else on_disk(os.path.join(root, name.strip()))
 
 
 def _inside(path: str, root: str) -> bool:

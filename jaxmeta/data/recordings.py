@@ -6,7 +6,6 @@ from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract
@@ -38,19 +37,18 @@ def read_features(
     """
     rate, features = config.sample_rate, []
     for index, file in enumerate(files):
-        place = f"{file}" if where is None else f"{where(index)}: {file}"
         try:
-            waveform, _ = decode(file, rate)
-            own = soundfile.info(file).samplerate
-            if own != rate and not resample:
+            recording = decode(file, rate)
+            if (own := recording.sample_rate) != rate and not resample:
                 raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
-            if least_sound and (heard := sounding_seconds(waveform, rate)) < least_sound:
+            if least_sound and (sounding := sounding_seconds(recording.waveform, rate)) < least_sound:
                 raise AudioError(
-                    f"is silent but for {heard:.2f} s, and {least_sound:g} s of speech are needed; record it again."
+                    f"is silent but for {sounding:.2f} s, and {least_sound:g} s of speech are needed; record it again."
                 )
-            features.append(extract(waveform, config))
-        except ValueError as error:
-            raise AudioError(f"{place}: {error}") from error
+            features.append(extract(recording.waveform, config))
+        except (ValueError, MemoryError) as error:
+            said = f"{error}" if str(file) in str(error) else f"{file}: {error}"
+            raise AudioError(said if where is None else f"{where(index)}: {said}") from error
     return features
 
 

@@ -16,7 +16,7 @@ from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
 from jaxmeta.data.synthesis.lexicon import letters
-from jaxmeta.folders import cache_home, data_folders, has_data
+from jaxmeta.folders import cache_folder, data_folders, has_data
 from jaxmeta.progress import progress_bar
 
 FEATURES = FeatureConfig(kind="logmel", n_mels=64, hop_length=160, trim_db=30.0, normalize="none")
@@ -174,7 +174,7 @@ def _test_words(corpora: Iterable[Corpus]) -> list[str]:
 
 def _synthesise(invented: int, exclude: Sequence[str], seed: int) -> Path:
     digest = hashlib.sha256(json.dumps([invented, list(exclude), seed]).encode()).hexdigest()[:12]
-    folder = cache_home() / SYNTHESISED / f"words-{digest}"
+    folder = cache_folder(SYNTHESISED) / f"words-{digest}"
     # Its length is known only once it is planned, so the bar counts percent.
     with progress_bar("synthesising speech", 100, unit="percent") as advance:
         shown = [0]

@@ -13,6 +13,7 @@ import optax
 
 from jaxmeta import tree
 from jaxmeta.estimators.symmetry import relying_on_symmetry
+from jaxmeta.keys import typed
 from jaxmeta.optimizers import check_differentiable
 from jaxmeta.types import Inner, PyTree
 
@@ -132,7 +133,7 @@ def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | Non
         optimizer = inner.optimizer(params)
         if any(steps and differentiable is not _stopped for differentiable, steps in segments):
             check_differentiable(optimizer, fast)
-        keys = jax.random.split(key, inner.steps)
+        keys = jax.random.split(typed(key), inner.steps)
         objective, constants = _proximal(inner), (params, fast)
         carry, losses, start = (fast, optimizer.init(fast), state), [], 0
         # A loop of no steps would be differentiated and compiled all the same.

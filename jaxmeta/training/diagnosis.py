@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxmeta import tree
+from jaxmeta.keys import typed
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Batch, Episode, MetaLearner, PyTree
 
@@ -24,7 +25,7 @@ def why_left_out(learner: MetaLearner, train: TrainState, episodes: Episode) -> 
       One line, such as "task 2: the loss is nan, for support/inputs/values is not finite"; empty where all tasks count.
     """
     tasks = tree.leading_size(episodes)
-    keys = jax.random.split(jax.random.fold_in(train.key, train.step), tasks)
+    keys = jax.random.split(jax.random.fold_in(typed(train.key), train.step), tasks)
 
     @jax.jit  # One task at a time: this is compiled once, when something is wrong.
     def outcome(episode: Episode, key: Array) -> tuple[Array, PyTree]:

@@ -1,6 +1,7 @@
 """A meta-learner with the methods of scikit-learn: fit on many tasks, adapt to a new task, predict."""
 
 import copy
+import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any, Self
@@ -26,7 +27,8 @@ def most_likely(outputs: np.ndarray) -> np.ndarray:
 class MetaEstimator(BaseEstimator):
     """`fit` meta-trains; `adapt` gives an estimator for one task, which predicts and scores.
 
-    For runs that are saved and resumed use `train_loop`.
+    For runs that are saved and resumed use `train_loop`. Pickling keeps what was learned and the settings, but neither
+    learner nor optimizer, which are functions: give them to the copy by `set_params(learner=..., optimizer=...)`.
     Args:
       learner: what is trained; another one set after fit, with more steps say, adapts the same params.
       optimizer: the outer optimizer.
@@ -63,9 +65,10 @@ class MetaEstimator(BaseEstimator):
         """
         if self.updates < 0:
             raise ValueError(f"updates must be 0 or more, got {self.updates}.")
-        update = jax.jit(make_update(self.learner, self.optimizer, microbatch=self.microbatch))
+        learner = self._given("learner")
+        update = jax.jit(make_update(learner, self._given("optimizer"), microbatch=self.microbatch))
         inputs = jax.tree.map(lambda leaf: leaf[0], sampler(0).support.inputs)
-        train, losses = init_state(self.learner, self.optimizer, jax.random.key(self.seed), inputs), []
+        train, losses = init_state(learner, self.optimizer, jax.random.key(self.seed), inputs), []
         # What the log shows is wanted here, its file is not.
         with tempfile.TemporaryDirectory() as folder, RunLog(folder, self.updates, label="training") as log:
             for step in range(self.updates):
@@ -87,7 +90,7 @@ class MetaEstimator(BaseEstimator):
         """
         check_is_fitted(self, "params_")
         adapted = copy.copy(self)
-        adapted.fast_, _ = jax.jit(self.learner.adapt)(self.params_, self.state_, support, self._key(2))
+        adapted.fast_, _ = jax.jit(self._given("learner").adapt)(self.params_, self.state_, support, self._key(2))
         if not tree.all_finite(adapted.fast_):
             raise ValueError("adaptation gave NaN or infinity: check inputs, labels in [0, ways), every class, rate.")
         return adapted
@@ -99,20 +102,51 @@ class MetaEstimator(BaseEstimator):
           NotFittedError: before adapt.
         """
         check_is_fitted(self, "fast_", msg="This %(name)s has no task yet: use what adapt(support) returns.")
-        predict = jax.jit(self.learner.predict, static_argnums=5)
+        predict = jax.jit(self._given("learner").predict, static_argnums=5)
         outputs, _ = predict(self.params_, self.state_, self.fast_, inputs, self._key(3), False)
         return jax.tree.map(np.asarray, outputs)
 
     def predict(self, inputs: PyTree) -> Any:
         """What `decide` makes of the outputs: by default the most likely classes [N]."""
-        return self.decide(self.decision_function(inputs))
+        return self._given("decide")(self.decision_function(inputs))
 
     def score(self, inputs: PyTree, targets: PyTree) -> float:
         """Mean of the metric over the examples; ValueError if it is not one number for each."""
-        values = np.asarray(self.metric(self.decision_function(inputs), targets), np.float64)
+        values = np.asarray(self._given("metric")(self.decision_function(inputs), targets), np.float64)
         if values.shape != (tree.leading_size(inputs),):
             raise ValueError(f"metric must give [{tree.leading_size(inputs)}] values, got {values.shape}; see targets.")
         return float(values.mean())
 
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: everything but functions that no other process could find."""
+        state = dict(super().__getstate__())
+        for name in ("learner", "optimizer", "metric", "decide"):
+            state[name] = state[name] if _is_importable(state[name]) else None
+        return state
+
+    def _given(self, name: str) -> Any:
+        value = getattr(self, name)
+        if value is None:
+            raise ValueError(
+                f"this estimator has no {name}: pickling keeps what was learned, and no functions; give it again by "
+                f"set_params({name}=...)."
+            )
+        return value
+
     def _key(self, purpose: int) -> jax.Array:
         return jax.random.fold_in(jax.random.key(self.seed), purpose)  # 0 and 1 are those of init_state
+
+
+def _is_importable(value: Any) -> bool:
+    """Whether a function is one that a module has under its own name."""
+    return callable(value) and getattr(sys.modules.get(value.__module__), getattr(value, "__name__", ""), None) is value

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmeta import tree
+from jaxmeta.keys import as_keys, as_numbers, typed
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
@@ -36,11 +37,11 @@ def init_state(
     Args:
       learner: what is trained.
       optimizer: the outer optimizer.
-      key: typed PRNG key (jax.random.key).
+      key: PRNG key, typed (jax.random.key) or legacy; the state holds it typed.
       inputs: inputs of one task, leaves [N, ...], for their shapes.
       params: where training starts, such as trained weights; None: at the learner's initial ones.
     """
-    init_key, train_key = jax.random.split(key)
+    init_key, train_key = jax.random.split(typed(key))
     drawn, state = jax.jit(learner.init)(init_key, inputs)  # One compilation instead of one for each operation.
     params = drawn if params is None else params
     return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, optimizer.init(params))
@@ -68,28 +69,29 @@ def make_update(
       update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
         finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out.
     Raises:
-      ValueError: microbatch below 1; episodes whose leaves disagree on B.
+      ValueError: microbatch below 1; episodes whose leaves disagree on B; at trace time, an optimizer that needs more
+        than gradients, params, `value` (the loss) and `grad`.
     """
     _check_microbatch(microbatch)
 
     def gradient(params: PyTree, state: PyTree, episode: Episode, key: Key):
         value_and_grad = jax.value_and_grad(learner.meta_loss, has_aux=True)
         (loss, state), gradients = value_and_grad(params, state, episode, key)
-        return tree.all_finite((loss, gradients)), (loss, gradients, state)
+        return tree.all_finite((loss, gradients)), (loss, gradients, as_numbers(state))
 
     def total(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
         return _sum_over_finite(lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real))
 
     def update(train: TrainState, episodes: Episode) -> tuple[TrainState, dict[str, Array]]:
         tasks = tree.leading_size(episodes)
-        keys = jax.random.split(jax.random.fold_in(train.key, train.step), tasks)
+        keys = jax.random.split(jax.random.fold_in(typed(train.key), train.step), tasks)
         shared = total if mesh is None else _on_mesh(total, mesh)
         healthy, sums = shared((train.params, train.state), (episodes, keys), jnp.ones(tasks, bool))
         loss, gradients, state = jax.tree.map(
             lambda leaf: leaf / jnp.maximum(healthy, 1) if _is_float(leaf) else leaf, sums
         )
-        updates, slots = optimizer.update(gradients, train.optimizer, train.params)
-        moved = (optax.apply_updates(train.params, updates), state, slots)
+        updates, slots = _step(optimizer, gradients, train, loss)
+        moved = (optax.apply_updates(train.params, updates), as_keys(state, train.state), slots)
         unchanged = (train.params, train.state, train.optimizer)
         loss = jnp.where(healthy > 0, loss, jnp.nan)  # Not 0, which would look perfect.
         metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.tree.norm(gradients)}
@@ -121,10 +123,27 @@ def make_evaluate(
 
     def evaluate(params: PyTree, state: PyTree, episodes: Episode, key: Key) -> dict[str, Array]:
         tasks = tree.leading_size(episodes)
-        keys = jax.random.split(key, tasks)
+        keys = jax.random.split(typed(key), tasks)
         return jax.lax.map(lambda task: score(params, state, *task), (episodes, keys), batch_size=microbatch or tasks)
 
     return evaluate
+
+
+def _step(
+    optimizer: optax.GradientTransformation, gradients: PyTree, train: TrainState, loss: Array
+) -> tuple[PyTree, PyTree]:
+    """The optimizer's update; one that takes more than gradients and params gets the loss and the gradient too."""
+    try:
+        return optax.with_extra_args_support(optimizer).update(
+            gradients, train.optimizer, train.params, value=loss, grad=gradients
+        )
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise ValueError(
+            f"the outer optimizer needs more than gradients, params, value and grad ({error}); use another "
+            "(optax.lbfgs with linesearch=None needs no more)."
+        ) from error
 
 
 def _check_microbatch(microbatch: int | None) -> None:

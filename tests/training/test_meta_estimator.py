@@ -1,5 +1,8 @@
 """The scikit-learn estimator against the functions that it wraps, and against scikit-learn's conventions."""
 
+import copy
+import pickle
+
 import chex
 import jax
 import numpy as np
@@ -188,3 +191,17 @@ def test_wrong_arguments_are_errors(fitted):
     adapted, query = fitted.adapt(task().support), task().query
     with pytest.raises(ValueError, match=r"metric must give \[9\] values, got \(9, 9\)"):
         adapted.score(query.inputs, query.targets[:, None])
+
+
+def test_a_pickled_estimator_keeps_what_it_learned_and_asks_for_its_functions():
+    fitted, support = MetaEstimator(LEARNER, OPTIMIZER, updates=1).fit(sampler), task().support
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.loss_curve_, fitted.loss_curve_)
+    assert again.metric is fitted.metric and again.updates == fitted.updates
+    for use in (lambda: again.adapt(support), lambda: again.fit(None)):
+        with pytest.raises(ValueError, match=r"no learner: .*set_params\(learner="):
+            use()
+    again.set_params(learner=fitted.learner, optimizer=fitted.optimizer)
+    expected = fitted.adapt(support).predict(support.inputs)
+    np.testing.assert_array_equal(again.adapt(support).predict(support.inputs), expected)
+    assert copy.copy(fitted).learner is fitted.learner is copy.deepcopy(fitted).learner

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.speech import Utterance, default_voices, plan, synthesise
-from jaxmeta.folders import cache_home
+from jaxmeta.folders import cache_folder
 from jaxmeta.progress import progress_callback
 
 TRAINING_ACCENTS = (None, None, "de", "fr", "it", "es", "tr", "sv")
@@ -71,6 +71,6 @@ def read_aloud(transcripts: Sequence[str], seed: int) -> Path:
 
 def _synthesise(name: str, utterances: Sequence[Utterance]) -> Path:
     digest = hashlib.sha256(json.dumps(utterances).encode()).hexdigest()[:12]
-    folder = cache_home() / "synthesised" / f"{name}_{digest}"
+    folder = cache_folder("synthesised") / f"{name}_{digest}"
     with progress_callback("synthesising speech", len(utterances)) as progress:
         return synthesise(folder, utterances, progress=progress)
