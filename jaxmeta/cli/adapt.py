@@ -3,21 +3,24 @@
 import json as json_lines
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from tyro.conf import Positional
+
+from jaxmeta.cli.ranges import Seed, Within
 
 
 def adapt(
     checkpoint: Positional[Path],
     manifest: Positional[Path],
     out: Path,
-    folds: int = 5,
+    folds: Annotated[int, Within(2, 1_000)] = 5,
     always: bool = False,
-    steps: int | None = None,
-    rate: float | None = None,
+    steps: Annotated[int, Within(0, 100_000)] | None = None,
+    rate: Annotated[float, Within(0, 100)] | None = None,
     json: bool = False,
     resample: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 

@@ -11,6 +11,7 @@ from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.endings import prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
+from jaxmeta.cli.ranges import checked
 from jaxmeta.cli.spot import spot
 from jaxmeta.cli.train_assistant import train_assistant
 from jaxmeta.cli.train_recogniser import train_recogniser
@@ -63,8 +64,8 @@ def _subcommands(group: str) -> dict[str, Callable[..., Any]]:
     """The subcommands of a group by their second words; of none ("") all of one word, and a line for each group."""
     if group:
         first = f"{group} "
-        return {name.removeprefix(first): each for name, each in SUBCOMMANDS.items() if name.startswith(first)}
-    single = {name: each for name, each in SUBCOMMANDS.items() if " " not in name}
+        return {name.removeprefix(first): checked(each) for name, each in SUBCOMMANDS.items() if name.startswith(first)}
+    single = {name: checked(each) for name, each in SUBCOMMANDS.items() if " " not in name}
     return single | {name: _described(text) for name, text in GROUPS.items()}
 
 

@@ -7,9 +7,11 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
+
+from jaxmeta.cli.ranges import Within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +24,9 @@ def transcribe(
     files: Positional[tuple[Path, ...]],
     json: bool = False,
     lm: Path | None = None,
-    lm_weight: float = 0.5,
-    word_score: float = 0.0,
-    beam: int = 50,
+    lm_weight: Annotated[float, Within(0, 100)] = 0.5,
+    word_score: Annotated[float, Within(-100, 100)] = 0.0,
+    beam: Annotated[int, Within(1, 10_000)] = 50,
     resample: bool = False,
 ) -> None:
     """Write what is said in audio files, a line each, in the order given and as soon as it is known.
