@@ -21,7 +21,7 @@ LAYERS = [
         "jaxmeta.progress",
         "jaxmeta.versions",
     },
-    {"jaxmeta.padding", "jaxmeta.metrics"},
+    {"jaxmeta.padding", "jaxmeta.metrics", "jaxmeta.sealed"},
     {"jaxmeta.keys", "jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
@@ -42,6 +42,7 @@ LEAVES = {
         "jaxmeta.folders",
         "jaxmeta.padding",
         "jaxmeta.progress",
+        "jaxmeta.sealed",
     },
     "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
 }

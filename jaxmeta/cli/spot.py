@@ -12,7 +12,7 @@ from jaxmeta.cli.ranges import Certainty, Probability, Within
 def spot(
     user: Positional[Path],
     files: Positional[tuple[Path, ...]],
-    ratio: Annotated[float, Within(-1_000, 1_000)] = 1.0,
+    ratio: Annotated[float, Within(-1e12, 1e12)] = 1.0,
     prior: Probability = 0.5,
     sure: Certainty = 0.9,
     mine: bool = False,
