@@ -219,7 +219,8 @@ def test_every_learner_is_held_to_the_contract():
         # A learner has the name of its file; other functions there change a learner that they are given.
         if node.name == path.stem
     }
-    assert factories == LEARNERS.keys() <= set(jaxmeta.__all__)
+    # `newest_column` is supervised training, which adapts to nothing.
+    assert factories - {"newest_column"} == LEARNERS.keys() <= set(jaxmeta.__all__)
 
 
 @pytest.mark.parametrize("path", LEARNER_FILES, ids=lambda path: path.stem)

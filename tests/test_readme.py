@@ -43,8 +43,8 @@ def recordings(folder: Path) -> None:
         for speaker in range(4):
             for take in range(4):
                 file = f"{word}_{speaker}_{take}.wav"
-                tone = np.sin(2 * np.pi * (200 + 150 * word) * np.arange(1600) / 16000)
-                write_audio(folder / file, (0.3 * tone + 0.01 * rng.normal(size=1600)).astype(np.float32), 16000)
+                tone = np.sin(2 * np.pi * (200 + 150 * word) * np.arange(3200) / 16000)
+                write_audio(folder / file, (0.3 * tone + 0.01 * rng.normal(size=3200)).astype(np.float32), 16000)
                 for column, value in zip(columns, (file, f"word{word}", f"s{speaker}"), strict=True):
                     columns[column].append(value)
     write_manifest(folder, columns)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional
 
 from jaxmeta.cli.ranges import Count, Seed, Updates, Within
-from jaxmeta.words.presets import PRESETS, LearnerName
+from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
 def train_words(
@@ -19,7 +19,7 @@ def train_words(
     ways: Annotated[int, Within(2, 100_000)] = 5,
     shots: tuple[Count, ...] = (1, 5),
     queries: Count = 15,
-    episodes: Count = 600,
+    episodes: Count | None = None,
     steps: Annotated[int, Within(0, 100_000)] = 5,
     updates: Updates | None = None,
     seed: Seed = 0,
@@ -42,7 +42,7 @@ def train_words(
         ways: Words of a test episode.
         shots: Recordings of each word to adapt to, in test episodes.
         queries: Recordings of each word to recognise, in test episodes.
-        episodes: Test episodes behind each row.
+        episodes: Test episodes behind each row; None: 600, or 200 with the preset brief.
         steps: Inner steps of learners that have them.
         updates: Of the learner and of the classifier, instead of the preset's.
         seed: Of everything random.
@@ -59,8 +59,9 @@ def train_words(
     from jaxmeta.words.training import train_words as train
 
     begin()
-    chosen = PRESETS[preset or ("quick" if manifests else "brief")][learner].with_updates(updates)
-    protocol = Protocol(ways, queries, episodes, seed + 1, "layer")
+    preset = preset or ("quick" if manifests else "brief")
+    chosen = PRESETS[preset][learner].with_updates(updates)
+    protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
     with stages(5) as seconds:
         with stage("preparing the speech"):
             data = load_words(manifests, invented=chosen.pseudo if synthesised else None, seed=seed)

@@ -15,8 +15,8 @@ import librosa
 import numpy as np
 import soundfile
 
-from jaxmeta.data.channels import mix_down
 from jaxmeta.data.containers import ContainerError, Part, parts, samples
+from jaxmeta.data.containers.channels import mix_down
 from jaxmeta.data.text import on_disk
 from jaxmeta.durable import replacing
 
@@ -42,8 +42,8 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int = 16_000) -> np.nd
     """Decodes a file to a mono waveform, float32 [S], at `sample_rate` Hz.
 
     WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 are read. Files that were put one behind the other are one recording.
-    Channels are averaged (see `channels`); the first file for which that happens is logged (logger "jaxmeta", once a
-    process).
+    Channels are averaged (see `containers.channels`); the first file for which that happens is logged (logger
+    "jaxmeta", once a process).
     Raises:
       AudioError: the file is missing, empty, truncated, damaged, not audio, holds no samples or NaN or infinite ones,
         or declares an impossible sample rate.

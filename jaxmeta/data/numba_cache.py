@@ -33,8 +33,9 @@ def _usual() -> list[Path]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether the folder, or the nearest above it that exists, can be written."""
-    for each in (folder, *folder.parents):
-        if each.exists():
-            return os.access(each, os.W_OK)
-    return False
+    """Whether the folder can be written; made where it is missing, as numba itself would."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

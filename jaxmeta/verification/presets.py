@@ -26,7 +26,7 @@ class AssistantPreset(NamedTuple):
 
 
 ASSISTANTS = {
-    # For synthesised words alone: two minutes of processor time, from nothing to an assistant.
+    # For synthesised words alone: about two minutes of processor time, from nothing to an assistant.
     "brief": AssistantPreset(160, 2e-3, 48, 0, 20, ((5, 3),), 96),
     "quick": AssistantPreset(400, 2e-3, 48, 300, 20, ((5, 3),), 96),
     "full": AssistantPreset(4_000, 2e-3, 112, 3_000, 20, ((1, 3), (5, 3)), 160),

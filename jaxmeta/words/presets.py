@@ -42,7 +42,7 @@ GRADIENT = ("maml", "fomaml", "reptile", "anil", "boil", "meta_sgd", "maml_plus_
 _METRIC = ((1, 3, 2), (5, 3, 1))
 _GRADIENT = ((1, 5, 4), (5, 5, 4))
 PRESETS: dict[str, dict[str, WordsPreset]] = {
-    # For synthesised words alone: two minutes of processor time, from nothing to results, with a closed form.
+    # For synthesised words alone: about two minutes of processor time, from nothing to results, with a closed form.
     "brief": dict.fromkeys(METRIC, WordsPreset(100, 100, 0, 20, ((1, 3, 2),), 2e-3, 48, "random"))
     | dict.fromkeys(GRADIENT, WordsPreset(20, 200, 0, None, _GRADIENT, 5e-4, 48, "classifier")),
     # Tasks of one size, for each size is a program to compile, which takes as long as a hundred updates.
@@ -52,3 +52,5 @@ PRESETS: dict[str, dict[str, WordsPreset]] = {
     | dict.fromkeys(("matching", "r2d2"), WordsPreset(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
     | dict.fromkeys(GRADIENT, WordsPreset(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
 }
+EPISODES = {"brief": 200, "quick": 600, "full": 600}
+"""Test episodes behind each row of results."""

@@ -135,7 +135,8 @@ def test_a_stranger_does_not_move_a_user(assistant, user, voice_folder, other_fo
 
 
 def test_adding_in_parts_is_enrolling_at_once(assistant, user, voice_folder):
-    embeddings, labels = read_recordings(assistant, voice_folder)[1:]
+    read = read_recordings(assistant, voice_folder)
+    embeddings, labels = read.embeddings, read.labels
     first = enroll(Embeddings(embeddings.words[:4], embeddings.voices[:4]), labels[:4])
     rest = Embeddings(embeddings.words[4:], embeddings.voices[4:])
     added, _ = absorb(assistant, first, rest, labels[4:], Gate(0.5, 0.5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmeta.data.channels import mix_down
+from jaxmeta.data.containers.channels import mix_down
 
 SPEECH = (0.1 * np.random.default_rng(0).standard_normal(8_000)).astype(np.float32)
 OTHER = (0.1 * np.random.default_rng(1).standard_normal(8_000)).astype(np.float32)
