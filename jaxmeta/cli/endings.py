@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,13 @@ from jaxmeta.interrupts import patience
 USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
 """Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
+
+_SWALLOWED = 0
+"""Tells the watcher that the end went missing in a callback; no signal has this number."""
+
+_is_repeated = [False]
+"""Whether the handler is called once more, and has said its line."""
 
 
 class PartlyDoneError(ValueError):
@@ -37,29 +45,45 @@ def status_of(error: Exception) -> int:
     return DIVERGED if isinstance(error, DivergedError) else USAGE
 
 
+class _Stopped(SystemExit):
+    """A signal ends the command."""
+
+
 @contextlib.contextmanager
 def prompt_signals() -> Iterator[None]:
     """End with a line and status 128 + number on SIGTERM and Ctrl-C, at once on the second one.
 
     Python runs its handlers between two operations of its own, and a compilation is one operation of half a minute. So
-    a thread learns of the signal too, and ends the process where Python has not within `patience.seconds`.
+    a thread learns of the signal too, and ends the process where Python has not within `patience.seconds`. A handler
+    that runs within a callback of C code, as of the garbage collector, ends nothing: then it is called once more.
     """
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
     reading, writing = os.pipe()
+    _is_repeated[0] = False
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:  # nohup and job control ignore signals on purpose
             signal.signal(number, _end)
+    unraisable = sys.unraisablehook
+
+    def swallowed(error: Any) -> None:
+        if isinstance(error.exc_value, _Stopped):
+            os.write(writing, bytes([_SWALLOWED]))
+        else:
+            unraisable(error)
+
+    sys.unraisablehook = swallowed
     watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
     watcher.start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
+        sys.unraisablehook = unraisable
         os.close(writing)
         watcher.join()
         os.close(reading)
@@ -80,8 +104,9 @@ def quiet_pipe() -> Iterator[None]:
 
 
 def _end(number: int, frame: Any) -> None:
-    _say(number)
-    raise SystemExit(128 + number)
+    if not _is_repeated[0]:
+        _say(number)
+    raise _Stopped(128 + number)
 
 
 def _say(number: int) -> None:
@@ -94,11 +119,26 @@ def _watch(reading: int) -> None:
     while received := os.read(reading, 1):
         if received[0] not in (signal.SIGINT, signal.SIGTERM):
             continue
-        ended, _, _ = select.select([reading], [], [], patience.seconds)
-        if ended and not os.read(reading, 1):
+        following = _following(reading, received[0])
+        if following == b"":
             return
-        if signal.getsignal(received[0]) is not _end or not ended:
+        if signal.getsignal(received[0]) is not _end or following is None:
             _say(received[0])
         for child in multiprocessing.active_children():
             child.kill()
         os._exit(128 + received[0])
+
+
+def _following(reading: int, number: int) -> bytes | None:
+    """What comes after a signal: another one, b"" for the end of the process, or None once patience is at its end."""
+    until, echoes = time.monotonic() + patience.seconds, 0
+    while select.select([reading], [], [], max(0.0, until - time.monotonic()))[0]:
+        following = os.read(reading, 1)
+        if following == bytes([_SWALLOWED]):
+            _is_repeated[0], echoes = True, echoes + 1
+            os.kill(os.getpid(), number)
+        elif following and following[0] == number and echoes:
+            echoes -= 1
+        else:
+            return following
+    return None

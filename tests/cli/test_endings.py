@@ -32,7 +32,7 @@ def test_each_kind_of_error_has_its_status(error, status):
 def command(body):
     """A process in which this runs as a command, once it has said "ready"."""
     script = f"""
-import hashlib, signal, threading, time
+import hashlib, signal, threading, time, weakref
 from jaxmeta.cli.endings import prompt_signals, quiet_pipe
 from jaxmeta.interrupts import collected_signals, patience
 patience.seconds = 0.5
@@ -53,6 +53,19 @@ STUCK = f"{READY}; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
 """Minutes within one operation, which Python cannot interrupt, as a compilation is."""
 
 
+COLLECTED = """weakrefs = []
+    class Slow:
+        pass
+    def callback(reference):
+        print('ready', flush=True)
+        time.sleep(0.5)
+    thing = Slow()
+    weakrefs.append(weakref.ref(thing, callback))
+    del thing
+    time.sleep(600)"""
+"""A callback of the interpreter, which swallows what is raised in it."""
+
+
 @pytest.mark.parametrize(
     ("number", "body"),
     [
@@ -60,8 +73,9 @@ STUCK = f"{READY}; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
         (signal.SIGINT, STUCK),
         (signal.SIGTERM, f"{READY}; time.sleep(600)"),
         (signal.SIGINT, f"with collected_signals(): {STUCK}"),
+        (signal.SIGTERM, COLLECTED),
     ],
-    ids=["stuck", "stuck-interrupt", "python", "training"],
+    ids=["stuck", "stuck-interrupt", "python", "training", "callback"],
 )
 def test_a_signal_ends_a_command_with_a_line_whatever_it_does(number, body):
     with command(body) as process:
