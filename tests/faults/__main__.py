@@ -22,7 +22,7 @@ ELSEWHERE = {
 
 def run(arguments: list[str]) -> str:
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-s", "-m", "slow or not slow", *arguments]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         print(done.stdout, file=sys.stderr)
     return done.stdout
