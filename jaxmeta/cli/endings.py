@@ -10,12 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from jaxmeta.folders import cache_home
 from jaxmeta.interrupts import patience
 
 USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
 """Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
+OUT_OF_MEMORY = (
+    "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
@@ -38,11 +43,26 @@ def status_of(error: Exception) -> int:
     """The exit status of a command that ends with this error."""
     from jaxmeta.training.health import DivergedError
 
-    if isinstance(error, WritingError) or (isinstance(error, OSError) and error.errno in _FULL):
+    if isinstance(error, WritingError) or (isinstance(error, OSError) and _is_of_writing(error)):
         return WRITING
     if isinstance(error, PartlyDoneError):
         return PARTLY_DONE
     return DIVERGED if isinstance(error, DivergedError) else USAGE
+
+
+def _is_of_writing(error: OSError) -> bool:
+    """Whether a disk is full or read-only, or the cache is a folder that this user may not write to, or has not."""
+    if error.errno in _FULL:
+        return True
+    try:
+        return error.filename is not None and Path(error.filename).absolute().is_relative_to(cache_home().absolute())
+    except OSError:  # There is no home folder.
+        return True
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory of this machine, or of a device, is used up; jax says the latter by the text alone."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 class _Stopped(SystemExit):

@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from jaxmeta.cli.adapt import adapt
-from jaxmeta.cli.endings import prompt_signals, quiet_pipe, status_of
+from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.ranges import checked
@@ -58,6 +58,11 @@ def _run(arguments: Sequence[str] | None) -> None:
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(status_of(error)) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"jaxmeta: {OUT_OF_MEMORY}", file=sys.stderr)
+        raise SystemExit(USAGE) from None
 
 
 def _subcommands(group: str) -> dict[str, Callable[..., Any]]:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from jaxmeta.cli.endings import PartlyDoneError, status_of
+from jaxmeta.cli.endings import OUT_OF_MEMORY, PartlyDoneError, status_of
+from jaxmeta.cli.main import SUBCOMMANDS, main
 from jaxmeta.training.health import DivergedError
 
 
@@ -26,6 +27,31 @@ from jaxmeta.training.health import DivergedError
 )
 def test_each_kind_of_error_has_its_status(error, status):
     assert status_of(error) == status
+
+
+def test_a_cache_that_cannot_be_written_has_the_status_of_writing(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXMETA_HOME", str(tmp_path / "cache"))
+    assert status_of(PermissionError(errno.EACCES, "denied", str(tmp_path / "cache" / "features"))) == 74
+    assert status_of(PermissionError(errno.EACCES, "denied", str(tmp_path / "a.wav"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), True),
+        (RuntimeError("a shape"), False),
+    ],
+)
+def test_a_command_that_runs_out_of_memory_says_what_to_do(monkeypatch, capsys, error, memory):
+    def transcribe() -> None:
+        raise error
+
+    monkeypatch.setitem(SUBCOMMANDS, "transcribe", transcribe)
+    with pytest.raises(SystemExit if memory else RuntimeError) as stop:
+        main(["transcribe"])
+    if memory:
+        assert stop.value.code == 2 and capsys.readouterr().err == f"jaxmeta: {OUT_OF_MEMORY}\n"
 
 
 @contextmanager

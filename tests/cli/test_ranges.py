@@ -47,7 +47,7 @@ def test_a_command_ends_before_any_work(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     name = next(name for each, name in NUMBERS if each == command)
     with pytest.raises(SystemExit) as stop:
-        main([*command.split(), *REQUIRED[command], f"--{name.replace('_', '-')}=-1e30"])
+        main([*command.split(), *REQUIRED[command], f"--{name.replace('_', '-')}={-(10**30)}"])
     said = capsys.readouterr().err.splitlines()
     assert stop.value.code == 2 and len(said) == 1 and said[0].startswith(f"jaxmeta: --{name.replace('_', '-')} must")
     assert not list(tmp_path.iterdir())
