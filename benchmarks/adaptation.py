@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import console, timing
+from benchmarks.shared import console, timing
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:
     """A function that adapts once, from the same weights every time."""
     import jax
 
-    from benchmarks.problems import word_episodes
+    from benchmarks.shared.problems import word_episodes
     from jaxmeta.models.clip_encoders import residual
     from jaxmeta.words.learners import learners
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import console, timing
+from benchmarks.shared import console, timing
 
 if TYPE_CHECKING:  # JAX and librosa are imported where they are used, so that --help is quick
     from jaxmeta.data.corpus import Corpus
@@ -70,7 +70,7 @@ def main(config: Config) -> dict[str, Any]:
     Returns:
       {"rows": what was measured, with value and unit, "run": the stamp}.
     """
-    from benchmarks import clips
+    from benchmarks.shared import clips
     from jaxmeta.training import report
 
     if config.quick:
@@ -127,7 +127,7 @@ def measure_opening(
     folders: list[Path], cache: Path, config: Config, step: Callable[[str], None]
 ) -> tuple[list[Corpus], list[dict[str, Any]]]:
     """Seconds to open all corpora: features not yet computed, on the disk alone, and in memory; and the corpora."""
-    from benchmarks import clips
+    from benchmarks.shared import clips
     from jaxmeta.data.corpus import load_corpus
 
     def opened() -> tuple[list[Corpus], float]:
@@ -187,7 +187,7 @@ def _make_update(episodes: Episode, config: Config) -> Callable[[], None]:
     import jax
     import optax
 
-    from benchmarks.problems import compiled_update
+    from benchmarks.shared.problems import compiled_update
     from jaxmeta import maml, mixed_mode
     from jaxmeta.losses import cross_entropy
     from jaxmeta.models.clip_encoders import conv4

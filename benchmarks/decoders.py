@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks.problems import CLASSES, transcription_episodes
+from benchmarks.shared.problems import CLASSES, transcription_episodes
 from jaxmeta.data.synthesis.sentences import sentences
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding import flashlight_beam

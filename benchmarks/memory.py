@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks import console
+from benchmarks.shared import console
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.estimators import Estimator
@@ -87,7 +87,7 @@ def make_problem(network: str, seed: int) -> tuple[Callable[[Estimator, int], Me
     import jax
     import optax
 
-    from benchmarks.problems import transcriber, transcription_episodes, word_episodes
+    from benchmarks.shared.problems import transcriber, transcription_episodes, word_episodes
     from jaxmeta import maml
     from jaxmeta.losses import cross_entropy
     from jaxmeta.models.clip_encoders import conv4, residual

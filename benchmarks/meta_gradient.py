@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks import console, timing
+from benchmarks.shared import console, timing
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.types import MetaLearner
@@ -85,7 +85,7 @@ def measure_speed(config: Config, step: Callable[[str], None]) -> list[dict[str,
     """Tasks a second of whole updates: median, lowest and highest over turns, and the ratio of times to the first."""
     import numpy as np
 
-    from benchmarks.problems import compiled_update, word_episodes
+    from benchmarks.shared.problems import compiled_update, word_episodes
 
     episodes = word_episodes(
         config.tasks, ways=config.ways, shots=config.shots, queries=config.queries, seed=config.seed

@@ -1,59 +1,41 @@
 """Meta-gradients of jaxmeta beside those of its peers: the same work, in turn, on the same machine.
 
-    python -m benchmarks.peers --json peers.json    # an hour on two cores
-    python -m benchmarks.peers --quick              # fewer tasks, two turns; the same networks
+    python -m benchmarks.peers --json peers.json                  # an hour on two cores
+    python -m benchmarks.peers --quick                            # fewer tasks, two turns; the same networks
+    python -m benchmarks.peers --budget 480 --json peers.json     # as many turns as eight minutes leave
+    python -m benchmarks.peers --check --json peers.json          # compares gradients, and times nothing
 
 Every system computes the gradient of the mean query loss over tasks in the initial weights, for the workloads of
-`benchmarks.workloads`, each in a process of its own. One whose gradient differs from jaxmeta's, in float64 on two
-tasks, is reported and not timed; `gradient_error` is what rounding leaves in float32 on all of them.
-The processes then compute one at a time, in turn, so that a machine with other work treats all alike. Tasks a second
-are the median, lowest and highest over turns, and `ratio_to_best_peer` is the median over turns of jaxmeta's speed
-against that of the fastest other system of the same order in the same turn; `best_peer` is the one with the highest
-median. PyTorch has no second derivative of CTC: there, jaxmeta's second order is compared with the first order of the
-PyTorch systems, which is less work, and `best_peer` says so.
-`matmul_fraction` is the operations that the algorithm needs (`operations`, for one task) over those that this machine
-does in a large float32 matrix product. Peak memory is the process's, compilation included and the library not.
-Peers that are not installed are left out: pip install 'jaxmeta[bench]'.
+`benchmarks.workloads`. Systems of one library share a process. One whose gradient differs from jaxmeta's, in float64
+on two tasks and two inner steps, is reported and not timed; this is looked at once for a network.
+The systems of a workload compute one at a time, in turn, so that a machine with other work treats all alike. Tasks a
+second are the median, lowest and highest over turns, and `ratio_to_best_peer` is the median over turns of jaxmeta's
+speed against that of the fastest other system of the same order in the same turn. PyTorch has no second derivative of
+CTC: there, jaxmeta's second order is compared with the first order of the PyTorch systems, which is less work.
+Systems that take tasks one after another are timed on four of them. Rows are written after every turn, and the same
+command with the same file goes on where it was stopped. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
-import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.shared.console import progress
+from benchmarks.shared.peer_rows import COLUMNS, Run, summarise
+from benchmarks.shared.results import Results
+from benchmarks.systems import LOOPS, REQUIRES, SYSTEMS, library
+from benchmarks.systems.agreement import REFERENCE, check
+from benchmarks.systems.workers import Workers
+from benchmarks.worker import WorkerError
+from benchmarks.workloads import CPU, GPU, QUICK, make
 
-from benchmarks.console import progress
-from benchmarks.systems import REQUIRES, SYSTEMS
-from benchmarks.systems.agreement import REFERENCE, SINGLE, Agreement, largest_error, load
-from benchmarks.worker import Worker, WorkerError
-from benchmarks.workloads import FULL, QUICK, Workload, make
-
-COLUMNS = {
-    "workload": "",
-    "system": "",
-    "order": "",
-    "tasks": "",
-    "steps": "",
-    "tasks_per_second": ".3g",
-    "lowest": ".3g",
-    "highest": ".3g",
-    "ratio_to_best_peer": ".2f",
-    "best_peer": "",
-    "peak_memory_mb": ".0f",
-    "compile_seconds": ".1f",
-    "operations": ".3g",
-    "matmul_fraction": ".3f",
-    "gradient_error": ".0e",
-    "cores": "",
-}
+NETWORKS = tuple(dict.fromkeys(name for name, _, _ in CPU))
 
 
 @dataclass(frozen=True)
@@ -61,227 +43,242 @@ class Config:
     """What is measured."""
 
     json: Path | None = None
-    """File for the rows and the stamp."""
+    """File for rows and stamp; what it holds already is not measured again."""
     quick: bool = False
     """Few tasks and two turns."""
-    workloads: tuple[str, ...] = tuple(dict.fromkeys(name for name, _, _ in FULL))
+    budget: float | None = None
+    """Seconds for everything; turns are dropped before systems. None: as long as it takes."""
+    check: bool = False
+    """Compare gradients only."""
+    checked: bool = True
+    """Compare gradients before anything is timed."""
+    workloads: tuple[str, ...] = NETWORKS
     systems: tuple[str, ...] = tuple(SYSTEMS)
     """jaxmeta must be among them."""
-    orders: tuple[int, ...] = (1, 2)
+    orders: tuple[int, ...] = (2, 1)
     """1: inner gradients are constants. 2: exact."""
+    precisions: tuple[str, ...] | None = None
+    """Of "float32", "tf32", "bf16"; None: float32 on a CPU, tf32 and bf16 on a GPU."""
     turns: int = 7
     """Times that each system runs; 5 or more for figures to report."""
     turn_seconds: float = 0.2
     """Least duration of a turn, which is one meta-gradient at least."""
-    devices: int | None = None
-    """Devices that jaxmeta divides a CPU into; None: one a core where the tasks can be shared equally."""
+    compile_seconds: float = 90.0
+    """After which torch.compile is given up."""
     seed: int = 0
-
-
-@dataclass
-class Run:
-    """A system at work on one workload."""
-
-    system: str
-    order: int
-    worker: Worker
-    built: dict[str, Any]
-    """compile_seconds and cores."""
-    error: float
-    """Largest difference of a leaf of the gradient from jaxmeta's, as a share of the leaf's largest entry."""
-    turns: list[dict[str, Any]]
-    """runs, seconds and peak_memory_mb of each."""
 
 
 def main(config: Config) -> dict[str, Any]:
     """Measure, print a Markdown table with notes, and write the JSON file if one is named.
 
     Returns:
-      {"rows": one for each workload, system and order, "notes": what was left out and why, "run": the stamp}.
+      {"rows": one for each workload, system and order, "agreement": of gradients, "notes": what was left out and why,
+      "run": the stamp}.
     """
-    if config.quick:
-        config = replace(config, turns=min(config.turns, 2))
     _check(config)
-    notes: list[str] = []
-    with progress() as step:
-        systems = _installed(config, notes)
-        speed = measure_matmul(systems, step, notes)
-        agreement = Agreement(systems, config.seed)
-        rows = []
-        for variant in QUICK if config.quick else FULL:
-            if variant[0] in config.workloads:
-                rows += measure(config, variant, agreement, systems, max(speed.values()), step, notes)
+    results = Results(config.json, ("rows", "agreement", "notes"))
+    with progress() as step, contextlib.closing(Workers()) as workers:
+        results.stamp(config, "tasks")
+        systems = _installed(config, results)
+        session = _Session(config, results, workers, systems, step)
+        if not config.check:
+            session.measure_products()
+            if session.on_gpu:
+                session.prepare()
+        for group in session.groups():
+            session.measure(*group)
     # JAX is imported here and not before: a child's peak memory starts at its parent's.
     from jaxmeta.training import report
 
-    rates = ", ".join(f"{rate / 1e9:.0f} billion ({system})" for system, rate in speed.items())
-    print(f"\nFloat32 matrix product, operations a second: {rates}.\n")
-    print(report.markdown_table(rows, COLUMNS) if rows else "Nothing was measured.\n")
-    for note in notes:
+    print(report.markdown_table(results["rows"], COLUMNS) if results["rows"] else "Nothing was timed.\n")
+    for note in results["notes"]:
         print(f"- {note}")
-    run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "matmul": speed, "peers": _versions()}
-    if config.json:
-        from jaxmeta.durable import write_json
-
-        config.json.parent.mkdir(parents=True, exist_ok=True)
-        write_json(config.json, {"rows": rows, "notes": notes, "run": run})
-    return {"rows": rows, "notes": notes, "run": run}
+    return results.data
 
 
-def measure_matmul(systems: dict[str, str], step: Callable[[str], None], notes: list[str]) -> dict[str, float]:
-    """System -> float32 operations a second in a large matrix product, for one system of each library."""
-    speed = {}
-    libraries = {"torch" if "torch" in REQUIRES.get(module, ()) else "jax": name for name, module in systems.items()}
-    for library, system in libraries.items():
-        step(f"matrix product in {library}")
-        with contextlib.closing(Worker(systems[system])) as worker:
-            try:
-                answer = worker.ask("matmul", sizes=[1024, 2048], seconds=1.0)
-            except WorkerError as error:
-                notes.append(f"matrix product in {library}: {error}")
-                continue
-            speed[library] = answer["operations_per_second"]
-    return speed or {"none": float("nan")}
+class _Session:
+    """One run of the benchmark."""
 
+    def __init__(self, config: Config, results: Results, workers: Workers, systems: tuple[str, ...], step):
+        self.config, self.results, self.workers, self.systems, self.step = config, results, workers, systems, step
+        self.device = workers.ask(REFERENCE, "device")
+        results.data["run"]["device"] = self.device
+        self.on_gpu = self.device["platform"] != "cpu"
+        self.precisions = config.precisions or (("tf32", "bf16") if self.on_gpu else ("float32",))
+        self.turns = min(config.turns, 2) if config.quick else config.turns
+        self.end = None if config.budget is None else time.monotonic() + config.budget
 
-def measure(config: Config, variant: tuple[str, int, int], agreement: Agreement, systems, matmul: float, step, notes):
-    """Rows of one workload: all systems and orders, in turn."""
-    name, tasks, steps = variant
-    what = {"name": name, "tasks": tasks, "steps": steps, "seed": config.seed}
-    # One order after the other, for the sake of memory; those of CTC are compared with each other.
-    groups = [config.orders] if name == "ctc" else [(order,) for order in config.orders]
-    rows = []
-    for orders in groups:
-        with contextlib.ExitStack() as stack:
-            runs = _start(config, what, orders, agreement, systems, stack, step, notes)
-            for turn in range(config.turns):
-                step(f"{_title(what)}: timing, turn {turn + 1} of {config.turns}")
-                runs = [run for run in runs if _take_turn(run, config.turn_seconds, what, notes)]
-            rows += summarise(make(**what), runs, matmul)
-    return rows
+    def measure_products(self) -> None:
+        """What a large matrix product reaches in each library and precision."""
+        speeds = self.results.data["run"].setdefault("matmul", {})
+        for name in {library(system): system for system in self.systems}.values():
+            for precision in self.precisions:
+                label = f"{library(name)}, {precision}"
+                if label not in speeds:
+                    self.step(f"matrix product, {label}")
+                    sizes = [8192] if self.on_gpu else [1024, 2048]
+                    answer = self.workers.ask(name, "matmul", precision=precision, sizes=sizes, seconds=1.0)
+                    speeds[label] = answer["operations_per_second"]
+                    self.results.data["run"].setdefault("settings", {})[label] = answer["settings"]
+                    print(f"{label}: {speeds[label] / 1e12:.3g} TFLOP/s, {answer['settings']}", flush=True)
 
+    def prepare(self) -> None:
+        """Compile JAX programs at the same time, as many as a budget leaves time for."""
+        seconds = None if self.config.budget is None else 0.55 * self.config.budget
+        builds = [
+            {"module": SYSTEMS[system], "workload": what | {"seed": self.config.seed}, "order": order}
+            for what, orders, _ in self.groups()
+            for system, order in self._wanted(what, orders)
+            if library(system) == "jax"
+        ][: seconds and int(seconds / 8)]
+        self.step(f"compiling {len(builds)} programs")
+        began = time.monotonic()
+        ready = self.workers.ask(REFERENCE, "prepare", builds=builds, seconds=seconds)["ready"] if builds else 0
+        seconds = time.monotonic() - began
+        self.results.data["run"]["compiling"] = {"programs": len(builds), "ready": ready, "seconds": seconds}
 
-def summarise(workload: Workload, runs: list[Run], matmul: float) -> list[dict[str, Any]]:
-    """A row for each run that took its turns."""
-    speeds = {
-        id(run): np.array([workload.tasks * turn["runs"] / turn["seconds"] for turn in run.turns]) for run in runs
-    }
-    rows = []
-    for run in runs:
-        speed, operations = speeds[id(run)], workload.operations(run.order)
-        ratio, peer = None, None
-        if run.system == REFERENCE:
-            peers, mark = _peers(workload, runs, run.order)
-            if peers:
-                best = max(peers, key=lambda peer: np.median(speeds[id(peer)]))
-                fastest = np.max([speeds[id(peer)] for peer in peers], axis=0)
-                ratio, peer = float(np.median(speed / fastest)), best.system + mark
-        rows.append(
-            {
-                "workload": workload.name,
-                "system": run.system,
-                "order": run.order,
-                "tasks": workload.tasks,
-                "steps": workload.steps,
-                "tasks_per_second": float(np.median(speed)),
-                "lowest": float(speed.min()),
-                "highest": float(speed.max()),
-                "ratio_to_best_peer": ratio,
-                "best_peer": peer,
-                "peak_memory_mb": max(turn["peak_memory_mb"] for turn in run.turns),
-                "compile_seconds": run.built["compile_seconds"],
-                "operations": operations,
-                "matmul_fraction": float(np.median(speed)) * operations / matmul,
-                "gradient_error": run.error,
-                "cores": run.built["cores"],
-            }
-        )
-    return rows
+    def _wanted(self, what: dict[str, Any], orders: tuple[int, ...]) -> list[tuple[str, int]]:
+        """Systems and orders of one workload."""
+        wanted = []
+        for system in self.systems:
+            for order in orders:
+                if what["name"] == "ctc" and library(system) == "torch":
+                    order = 1
+                if system == "jaxmeta, programs" and not (self.on_gpu and what["name"] in ("conv4", "words")):
+                    continue
+                # Convolutions with a kernel for each task take a CPU twenty times as long as jaxmeta's.
+                slow = system == "plain JAX" and what["name"] in ("conv4", "words") and not self.on_gpu
+                if slow and self.config.quick:
+                    continue
+                # A program by hand takes long to compile: it is compared in one precision.
+                if system == "plain JAX" and what["precision"] != self.precisions[0]:
+                    continue
+                if (system, order) not in wanted:
+                    wanted.append((system, order))
+        return wanted
 
+    def groups(self) -> Iterator[tuple]:
+        """(workload, orders, share of the time that is left), the most telling first."""
+        groups = [group for group in self._groups() if not self.results.done(_label(group[0], group[1]))]
+        for index, group in enumerate(groups):
+            left = None if self.end is None else (self.end - time.monotonic()) / (len(groups) - index)
+            yield *group, left
 
-def _peers(workload: Workload, runs: list[Run], order: int) -> tuple[list[Run], str]:
-    """What jaxmeta is compared with, and a remark on it."""
-    if workload.name == "ctc" and order == 2:
-        torch = [run for run in runs if "torch" in REQUIRES.get(SYSTEMS[run.system], ())]
-        return [run for run in torch if run.order == 1], ", order 1"
-    return [run for run in runs if run.system != REFERENCE and run.order == order], ""
+    def _groups(self) -> list[tuple[dict[str, Any], tuple[int, ...]]]:
+        variants = QUICK if self.config.quick else GPU if self.on_gpu else CPU
+        variants = [variant for variant in variants if variant[0] in self.config.workloads]
+        groups = []
+        for order in self.config.orders:
+            for name, tasks, steps in variants:
+                for precision in self.precisions:
+                    # Those of CTC are compared with each other.
+                    orders = self.config.orders if name == "ctc" else (order,)
+                    group = ({"name": name, "tasks": tasks, "steps": steps, "precision": precision}, orders)
+                    if group not in groups:
+                        groups.append(group)
+        return groups
 
+    def measure(self, what: dict[str, Any], orders: tuple[int, ...], seconds: float | None) -> None:
+        """Rows of one workload, all systems and orders in turn, unless they are there."""
+        label = _label(what, orders)
+        agreeing = self._agreeing(what["name"], orders)
+        if self.config.check:
+            return
+        if seconds is not None and seconds < 5:
+            self.results.note(f"{label}: left out, no time was left.")
+            return
+        end = None if seconds is None else time.monotonic() + seconds
+        wanted = [pair for pair in self._wanted(what, orders) if pair in agreeing]
+        runs = [run for system, order in wanted if (run := self._start(system, order, what))]
+        for turn in range(self.turns):
+            if turn and end is not None and time.monotonic() > end:
+                break
+            self.step(f"{label}: timing, turn {turn + 1} of {self.turns}")
+            runs = [run for run in runs if self._take_turn(run, label)]
+            speeds = self.results.data["run"]["matmul"].items()
+            peak = max(speed for name, speed in speeds if name.endswith(what["precision"]))
+            self.results.put(label, summarise(what, runs, peak))
+        self.results.finish(label)
+        self.workers.drop()
 
-def _start(config, what, orders, agreement, systems, stack, step, notes) -> list[Run]:
-    """The workers of one workload, built, without those whose gradients differ from jaxmeta's."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    runs, references = [], {}
-    for system, module in systems.items():
+    def _agreeing(self, network: str, orders: tuple[int, ...]) -> set[tuple[str, int]]:
+        """The systems and orders whose gradients are right, or have not been looked at."""
         for order in orders:
-            label = f"{_title(what)}, {system}, order {order}"
-            step(f"{label}: comparing")
-            reason = agreement.reason(system, order, what)
-            if reason:
-                notes.append(f"{label}: {reason}.")
-                continue
-            step(f"{label}: building")
-            worker = stack.enter_context(contextlib.closing(Worker(module)))
-            options = {"devices": config.devices} if system == REFERENCE else {}
-            file = folder / f"{module}_{order}.npz"
-            try:
-                built = worker.ask("build", workload=what, order=order, gradient=str(file), **options)
-            except WorkerError as died:
-                notes.append(f"{label}: {died}.")
-                continue
-            gradient = load(file)
-            if order not in references and system != REFERENCE:
-                notes.append(f"{label}: {REFERENCE} is not there, so the others' gradients are compared with this one.")
-            error, leaf = largest_error(gradient, references.setdefault(order, gradient))
-            if error <= SINGLE:
-                runs.append(Run(system, order, worker, built, error, []))
-                continue
-            notes.append(f"{label}: not timed, in float32 its gradient of {leaf} is off by {error:.1e}.")
-            worker.close()
-    return runs
+            there = [row for row in self.results["agreement"] if (row["workload"], row["order"]) == (network, order)]
+            if not there and (self.config.checked or self.config.check):
+                rows = check(network, order, self._compared(), self.workers, self.config.seed, self.step)
+                self.results.extend("agreement", rows)
+                for row in rows:
+                    print({key: value for key, value in row.items() if value != ""}, flush=True)
+                    if row["reason"]:
+                        self.results.note(f"{network}, {row['system']}, order {order}: not timed, {row['reason']}.")
+        wrong = {
+            (row["system"], row["order"])
+            for row in self.results["agreement"]
+            if row["workload"] == network and row["reason"]
+        }
+        return {(system, order) for system in self.systems for order in (1, 2)} - wrong
+
+    def _compared(self) -> list[str]:
+        """torch.compile compiles what PyTorch func runs, and float64 has one form of a convolution."""
+        return [system for system in self.systems if system not in ("torch.compile", "jaxmeta, programs")]
+
+    def _start(self, system: str, order: int, what: dict[str, Any]) -> Run | None:
+        """A system ready to run, or None and a note why not."""
+        tasks = min(what["tasks"], LOOPS.get(system, what["tasks"]))
+        workload = what | {"tasks": tasks, "seed": self.config.seed}
+        name = f"{system}, order {order}"
+        self.step(f"{what['name']}, {what['tasks']} tasks, {what['precision']}, {name}: building")
+        limit = self.config.compile_seconds if system == "torch.compile" else None
+        arguments = {"name": name, "workload": workload, "order": order, "gradient": "/dev/null"}
+        try:
+            if self.workers.ask(system, "supports", workload=workload, order=order)["reason"]:
+                return None
+            built = self.workers.ask(system, "build", limit, **arguments)
+        except WorkerError as failed:
+            self.results.note(f"{', '.join(map(str, what.values()))}, {name}: {failed}.")
+            return None
+        return Run(system, order, make(**workload), built)
+
+    def _take_turn(self, run: Run, label: str) -> bool:
+        """Whether the system is still there after its turn."""
+        try:
+            name = f"{run.system}, order {run.order}"
+            run.turns.append(self.workers.ask(run.system, "time", name=name, seconds=self.config.turn_seconds))
+        except WorkerError as failed:
+            self.results.note(f"{label}, {run.system}, order {run.order}: {failed}.")
+            return False
+        return True
 
 
-def _take_turn(run: Run, seconds: float, what: dict[str, Any], notes: list[str]) -> bool:
-    """Whether the worker is still there after its turn."""
-    try:
-        run.turns.append(run.worker.ask("time", seconds=seconds))
-    except WorkerError as died:
-        notes.append(f"{_title(what)}, {run.system}, order {run.order}: {died}.")
-        return False
-    return True
+def _label(what: dict[str, Any], orders: tuple[int, ...]) -> str:
+    return f"{', '.join(str(value) for value in what.values())}, order {' and '.join(map(str, orders))}"
 
 
-def _installed(config: Config, notes: list[str]) -> dict[str, str]:
-    """System -> module, of those asked for whose libraries are here."""
-    systems = {}
+def _installed(config: Config, results: Results) -> tuple[str, ...]:
+    """The systems that are asked for and whose libraries are here."""
+    systems = []
     for system, module in SYSTEMS.items():
         missing = [name for name in REQUIRES.get(module, ()) if importlib.util.find_spec(name) is None]
         if system in config.systems and missing:
-            notes.append(f"{system}: left out, {' and '.join(missing)} not installed; pip install 'jaxmeta[bench]'.")
+            results.note(f"{system}: left out, {' and '.join(missing)} not installed; pip install 'jaxmeta[bench]'.")
         elif system in config.systems:
-            systems[system] = module
-    return systems
+            systems.append(system)
+    return tuple(systems)
 
 
 def _check(config: Config) -> None:
-    known = {"workloads": {name for name, _, _ in FULL}, "systems": set(SYSTEMS), "orders": {1, 2}}
+    known = {"workloads": set(NETWORKS), "systems": set(SYSTEMS), "orders": {1, 2}}
     for field, choices in known.items():
         unknown = set(getattr(config, field)) - choices
         if unknown or not getattr(config, field):
             raise ValueError(f"{field} must be some of {sorted(choices)}, got {getattr(config, field)}.")
+    if unknown := set(config.precisions or ()) - {"float32", "tf32", "bf16"}:
+        raise ValueError(f"precisions must be some of float32, tf32 and bf16, got {sorted(unknown)}.")
     if REFERENCE not in config.systems:
         raise ValueError(f"systems must have {REFERENCE!r}, with which the others are compared; got {config.systems}.")
     if config.turns < 1:
         raise ValueError(f"turns must be 1 or more, got {config.turns}.")
-
-
-def _title(what: dict[str, Any]) -> str:
-    return f"{what['name']} with {what['tasks']} tasks and {what['steps']} step{'s' * (what['steps'] > 1)}"
-
-
-def _versions() -> dict[str, str]:
-    """Of the peers' libraries."""
-    packages = sorted({name for names in REQUIRES.values() for name in names})
-    return {name: importlib.metadata.version(name) for name in packages if importlib.util.find_spec(name)}
 
 
 if __name__ == "__main__":

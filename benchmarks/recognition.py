@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import console, timing
+from benchmarks.shared import console, timing
 
 FRAME_RATE = 100
 """Frames of log-mels a second."""
@@ -94,7 +94,7 @@ def measure_update(network: str, config: Config, compiled_programs: str) -> dict
     import jax
     import optax
 
-    from benchmarks.problems import CLASSES, transcription_episodes
+    from benchmarks.shared.problems import CLASSES, transcription_episodes
     from jaxmeta import maml, mixed_mode
     from jaxmeta.models.acoustic import recogniser
     from jaxmeta.sequence_losses import ctc, per_label

@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from benchmarks import console, host_devices, timing
-from benchmarks.linearity import departure, describe
+from benchmarks.shared import console, host_devices, timing
+from benchmarks.shared.linearity import departure, describe
 
 SWEEPS = ("tasks", "steps", "width", "devices")
 
@@ -127,7 +127,7 @@ def make_update(point: Base) -> Callable[[], None]:
     import jax
     import optax
 
-    from benchmarks.problems import compiled_update, word_episodes
+    from benchmarks.shared.problems import compiled_update, word_episodes
     from jaxmeta import maml, mixed_mode
     from jaxmeta.losses import cross_entropy
     from jaxmeta.models.clip_encoders import conv4

@@ -25,7 +25,7 @@ UTTERANCE, LABELS, CLASSES = 200, 20, 32
 FRONT, HIDDEN = 32, 128
 """Channels of the recogniser's convolution; units of its linear layer and of each direction of its GRU."""
 
-FULL = (
+CPU = (
     ("sinusoid", 25, 1),
     ("sinusoid", 25, 5),
     ("conv4", 4, 5),
@@ -34,8 +34,19 @@ FULL = (
     ("words", 4, 5),
     ("ctc", 4, 3),
 )
-"""(name, tasks, steps) of each measurement."""
-QUICK = tuple(variant for variant in FULL if variant[1] not in (16, 32))
+"""(name, tasks, steps) of each measurement on a CPU."""
+GPU = (
+    ("conv4", 128, 5),
+    ("words", 128, 5),
+    ("ctc", 128, 3),
+    ("ctc", 16, 3),
+    ("sinusoid", 25, 5),
+    ("conv4", 32, 5),
+    ("words", 32, 5),
+    ("sinusoid", 25, 1),
+)
+"""The same on a GPU, the most telling first."""
+QUICK = (("sinusoid", 25, 1), ("sinusoid", 25, 5), ("conv4", 4, 5), ("words", 4, 5), ("ctc", 4, 3))
 
 
 class Workload(NamedTuple):
@@ -51,6 +62,8 @@ class Workload(NamedTuple):
     episodes: dict[str, np.ndarray]
     """support_x, support_y, query_x, query_y, each [tasks, N, ...]; `ctc` has support_lengths and query_lengths too,
     the labels of each utterance [tasks, N]."""
+    precision: str
+    """"float32"; "tf32", products of rounded numbers; "bf16", a network in bfloat16 with weights in float32."""
     products: tuple[int, ...]
     """Multiply-adds with each layer's weights in one example's forward pass; the first layer has no input gradient."""
 
@@ -66,11 +79,14 @@ class Workload(NamedTuple):
         return gradient * (self.steps * support * {1: 1, 2: 3}[order] + query)
 
 
-def make(name: str, tasks: int, steps: int, seed: int = 0, dtype: str = "float32") -> Workload:
+def make(
+    name: str, tasks: int, steps: int, seed: int = 0, dtype: str = "float32", precision: str = "float32"
+) -> Workload:
     """The workload of that name; the same arguments give the same arrays everywhere.
 
     Args:
       dtype: of weights, inputs and real targets: "float32", or "float64" to compare systems without rounding.
+      precision: of products, as in `Workload`.
     Raises:
       ValueError: a name that is none of the four, fewer tasks or steps than 1.
     """
@@ -84,7 +100,7 @@ def make(name: str, tasks: int, steps: int, seed: int = 0, dtype: str = "float32
     episodes = {
         key: np.asarray(value, np.int32 if value.dtype.kind == "i" else dtype) for key, value in episodes.items()
     }
-    return Workload(name, tasks, steps, rate, weights, episodes, products)
+    return Workload(name, tasks, steps, rate, weights, episodes, precision, products)
 
 
 def pooling(frames: int, segments: int) -> np.ndarray:

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmeta.cards import Place, build, read_card
-from jaxmeta.durable import DAMAGE, json_text, plain, write_bytes
+from jaxmeta.files.cards import Place, build, read_card
+from jaxmeta.files.durable import DAMAGE, json_text, plain, write_bytes
 from jaxmeta.tree import named
 from jaxmeta.types import PyTree
 

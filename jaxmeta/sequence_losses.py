@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxmeta import alignments
 from jaxmeta.types import Array, Loss, PyTree, Ragged
 
 
@@ -19,7 +20,8 @@ def ctc(outputs: Ragged, targets: Ragged) -> Array:
       targets: integer labels [N, L], in [1, C); what lies beyond a row's length is inert.
     Raises:
       ValueError: at trace time, shapes or types other than these.
-    Source: Graves et al. 2006, "Connectionist temporal classification", eq. 3.
+    Source: Graves et al. 2006, "Connectionist temporal classification", eq. 3. Forward mode alone is refused by JAX;
+      forward mode of the gradient is not.
     """
     logits, labels = outputs.values, targets.values
     if logits.ndim != 3 or labels.ndim != 2 or logits.shape[0] != labels.shape[0] or 0 in logits.shape[1:]:
@@ -29,15 +31,26 @@ def ctc(outputs: Ragged, targets: Ragged) -> Array:
     frames, real = _within(outputs), _within(targets)
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     # Replaced before any arithmetic: a padded NaN times 0 would be NaN, in the gradient too.
-    values = optax.ctc_loss(
-        jnp.where(frames[..., None], logits, 0).astype(dtype),
-        (~frames).astype(dtype),
-        jnp.where(real, labels, 0),
-        (~real).astype(dtype),
-        blank_id=0,
-    )
+    scores = jax.nn.log_softmax(jnp.where(frames[..., None], logits, 0).astype(dtype))
+    values = _summed_over_alignments(scores, jnp.where(real, labels, 0), frames, real)
     known = jnp.all(~real | ((labels > 0) & (labels < logits.shape[-1])), axis=1)
     return jnp.where(known, values, jnp.nan).astype(dtype)
+
+
+def _summed_over_alignments(scores: Array, labels: Array, frames: Array, real: Array) -> Array:
+    """Of log-probabilities [N, T, C]: blanks and labels in turn are the states of a lattice, [N, 2 L + 1]."""
+    rows, length = labels.shape
+    states = jnp.zeros((rows, 2 * length + 1), labels.dtype).at[:, 1::2].set(labels)
+    # A product, whose derivatives are products: a gather's would be scattered.
+    chosen = jax.nn.one_hot(states, scores.shape[-1], dtype=scores.dtype)
+    lattice = jnp.einsum("ntc,nsc->tns", scores, chosen, precision=jax.lax.Precision.HIGHEST)
+    # From a label to the next without a blank between, unless they are the same.
+    differs = jnp.pad(labels[:, 1:] != labels[:, :-1], ((0, 0), (1, 0)))
+    skips = jnp.zeros(states.shape, bool).at[:, 3::2].set(differs[:, 1:])
+    last = 2 * real.sum(1, keepdims=True)
+    place = jnp.arange(states.shape[1])
+    ends = jnp.where((place == last) | (place == last - 1), 0, alignments.NEVER).astype(scores.dtype)
+    return alignments.negative_log_likelihood(lattice, skips, jnp.swapaxes(frames, 0, 1)[..., None], ends)
 
 
 def ctc_feasible(frames: Array, targets: Ragged) -> Array:

@@ -12,16 +12,8 @@ import jaxmeta
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {
-        "jaxmeta.types",
-        "jaxmeta.cards",
-        "jaxmeta.durable",
-        "jaxmeta.folders",
-        "jaxmeta.interrupts",
-        "jaxmeta.progress",
-        "jaxmeta.versions",
-    },
-    {"jaxmeta.padding", "jaxmeta.metrics", "jaxmeta.sealed"},
+    {"jaxmeta.types", "jaxmeta.files", "jaxmeta.interrupts", "jaxmeta.progress", "jaxmeta.versions"},
+    {"jaxmeta.padding", "jaxmeta.metrics", "jaxmeta.alignments"},
     {"jaxmeta.keys", "jaxmeta.tree", "jaxmeta.losses", "jaxmeta.sequence_losses", "jaxmeta.optimizers"},
     {"jaxmeta.speaker_losses", "jaxmeta.bundle"},
     {"jaxmeta.objective", "jaxmeta.estimators"},
@@ -35,16 +27,8 @@ LAYERS = [
 ]
 LEAVES = {
     "jaxmeta.models": {"jaxmeta.types"},
-    "jaxmeta.data": {
-        "jaxmeta.types",
-        "jaxmeta.cards",
-        "jaxmeta.durable",
-        "jaxmeta.folders",
-        "jaxmeta.padding",
-        "jaxmeta.progress",
-        "jaxmeta.sealed",
-    },
-    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.durable", "jaxmeta.metrics"},
+    "jaxmeta.data": {"jaxmeta.types", "jaxmeta.files", "jaxmeta.padding", "jaxmeta.progress"},
+    "jaxmeta.decoding": {"jaxmeta.types", "jaxmeta.files", "jaxmeta.metrics"},
 }
 """Beside the stack, with all that they may import of jaxmeta besides themselves; only scripts and tools import them."""
 
@@ -75,7 +59,6 @@ def allowed(importer, imported):
         "jaxmeta.losses",
         "jaxmeta.optimizers",
         "jaxmeta.progress",
-        "jaxmeta.durable",
     }:
         return True
     if importer in LEAVES:
@@ -103,12 +86,15 @@ def test_the_rule_notices_a_wrong_import():
     assert not allowed("jaxmeta.learners", "jaxmeta.models")
     assert not allowed("jaxmeta.data", "jaxmeta.tree")
     assert not allowed("jaxmeta.progress", "jaxmeta.types") and not allowed("jaxmeta.models", "jaxmeta.progress")
-    assert not allowed("jaxmeta.durable", "jaxmeta.types") and not allowed("jaxmeta.data", "jaxmeta.bundle")
+    assert not allowed("jaxmeta.files", "jaxmeta.types") and not allowed("jaxmeta.data", "jaxmeta.bundle")
     assert allowed("jaxmeta.data", "jaxmeta.padding") and allowed("jaxmeta.recognition", "jaxmeta.bundle")
     assert allowed("experiments", "jaxmeta.data") and allowed("jaxmeta.training", "jaxmeta.tree")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [*FILES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
@@ -120,12 +106,23 @@ def test_nothing_imports_an_experiment_but_itself(path):
     assert {name for name in experiments if not f"{name}.".startswith(f"{own}.")} == set()
 
 
-def test_rooms_are_small():
-    """At most 14 modules in a folder of the library; `learners` has one for each learner."""
-    rooms = {path.parent for path in FILES if path.relative_to(ROOT).parts[0] == "jaxmeta"}
-    rooms -= {ROOT / "jaxmeta", ROOT / "jaxmeta/learners"}
-    sizes = {room.name: len({*room.glob("*.py")} - {room / "__init__.py"}) for room in rooms}
-    assert {name: size for name, size in sizes.items() if size > 14} == {}
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_experiment_imports_the_library_alone(path):
+    if path.is_relative_to(ROOT / "experiments"):
+        assert not [name for name in imports(path) if name.startswith(("benchmarks", "tests"))]
+
+
+def test_an_experiment_is_one_file_and_perhaps_its_data():
+    for folder in {path.parent for path in FILES if path.is_relative_to(ROOT / "experiments")} - {ROOT / "experiments"}:
+        assert {path.stem for path in folder.glob("*.py")} <= {"__init__", "__main__", "data"}, folder.name
+
+
+@pytest.mark.parametrize(
+    "room", sorted({path.parent for path in [*FILES, *TESTS]}), ids=lambda room: str(room.relative_to(ROOT))
+)
+def test_a_room_has_at_most_fourteen_modules(room):
+    if room.name != "learners":  # One file for each learner, and one with its tests.
+        assert len({*room.glob("*.py")} - {room / "__init__.py"}) <= 14
 
 
 def test_importing_the_package_and_asking_for_help_does_not_wait_for_jax():

@@ -42,7 +42,12 @@ def model(apply, state):
     return Model(lambda key, inputs: ({"w": jnp.ones((2, 1))}, state), apply)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+FAST = ("unrolled None", "unrolled 2", "mixed_mode 3", "forward only")
+
+
+@pytest.mark.parametrize(
+    "estimator", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS]
+)
 def test_adaptation_takes_as_many_steps_and_gives_the_same_with_either_form(estimator):
     learner = maml(model(noisy, {}), squared_error, optax.sgd(0.1), 4, ESTIMATORS[estimator])
     results = [jax.jit(learner.adapt)({"w": jnp.ones((2, 1))}, {}, SUPPORT, key) for key in (TYPED, LEGACY)]
@@ -73,7 +78,16 @@ def test_training_and_evaluation_are_the_same_with_either_form():
 
 
 @pytest.mark.parametrize("form", ["typed", "legacy"])
-@pytest.mark.parametrize("estimator", [unrolled(), unrolled(remat=2), mixed_mode(), first_order(), evolution(0.1, 1)])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        unrolled(remat=2),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (unrolled(), mixed_mode(), first_order(), evolution(0.1, 1))
+        ),
+    ],
+)
 def test_models_may_keep_a_key_in_their_state(estimator, form):
     key = TYPED if form == "typed" else LEGACY
     learner = maml(

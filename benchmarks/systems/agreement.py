@@ -6,56 +6,56 @@ of their largest entry; a wrong second derivative of batch norm moved them by 2 
 1e-11, or to 1e-8 for `words`, where jaxmeta pools frames by shares in float32.
 """
 
-import contextlib
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.systems import SYSTEMS
-from benchmarks.worker import Worker, WorkerError
+from benchmarks.worker import WorkerError
 
 REFERENCE = next(iter(SYSTEMS))
-DOUBLE, SINGLE = 1e-6, 1e-1
-"""Largest difference of a leaf that is allowed, as a share of its largest entry: in float64, and in float32."""
+DOUBLE = 1e-6
+"""Largest difference of a leaf that is allowed in float64, as a share of its largest entry."""
 
 
-class Agreement:
-    """Compares systems with the reference, once for each workload's name and steps."""
+def check(network, order, systems, workers, seed, step):
+    """A row for each system: how far its gradient is from jaxmeta's, on two tasks and two inner steps.
 
-    def __init__(self, systems, seed):
-        self._systems, self._seed = systems, seed
-        self._references, self._reasons = {}, {}
+    Args:
+      network: name of a workload.
+      systems: names; the reference is among them.
+      workers: `Workers`, whose processes compute.
+      step: told what is being done.
+    Returns:
+      [{"workload", "order", "system", "difference": None where it does not do this work, "reason"}].
+    """
+    # Two tasks, so that a sum in the place of the mean is noticed; two steps, so that the second is differentiated.
+    workload = {"name": network, "tasks": 2, "steps": 2, "seed": seed, "dtype": "float64"}
+    rows, reference = [], None
+    for system in systems:
+        step(f"{network}, {system}, order {order}: comparing")
+        row = {"workload": network, "order": order, "system": system, "difference": None, "reason": ""}
+        try:
+            row["reason"] = workers.ask(system, "supports", workload=workload, order=order)["reason"]
+            if not row["reason"]:
+                gradient = _gradient(workers, system, workload, order)
+                reference = gradient if reference is None else reference
+                row["difference"], leaf = largest_error(gradient, reference)
+                if not row["difference"] <= DOUBLE:
+                    row["reason"] = f"in float64 its gradient of {leaf} is off by {row['difference']:.1e}"
+        except WorkerError as failed:
+            row["reason"] = str(failed)
+        rows.append(row)
+    workers.drop()
+    return rows
 
-    def reason(self, system, order, workload):
-        """Why a system cannot be timed: it does not do this work, does other work, or ended; "" if it can be.
 
-        Args:
-          system: one of `systems`; the reference must be the first that is asked about.
-          workload: arguments of `workloads.make`; two tasks of it are compared.
-        """
-        # Two, so that a sum in the place of the mean is noticed.
-        small = workload | {"tasks": 2, "seed": self._seed, "dtype": "float64"}
-        key = (system, order, small["name"], small["steps"])
-        if key not in self._reasons:
-            self._reasons[key] = self._compare(system, order, small)
-        return self._reasons[key]
-
-    def _compare(self, system, order, workload):
-        with contextlib.closing(Worker(self._systems[system])) as worker, tempfile.TemporaryDirectory() as folder:
-            try:
-                reason = worker.ask("supports", workload=workload, order=order)["reason"]
-                if reason:
-                    return reason
-                options = {"devices": 1} if system == REFERENCE else {}
-                file = Path(folder) / "gradient.npz"
-                worker.ask("build", workload=workload, order=order, gradient=str(file), **options)
-            except WorkerError as died:
-                return str(died)
-            gradient = load(file)
-        place = (order, workload["name"], workload["steps"])
-        error, leaf = largest_error(gradient, self._references.setdefault(place, gradient))
-        return "" if error <= DOUBLE else f"not timed, in float64 its gradient of {leaf} is off by {error:.1e}"
+def _gradient(workers, system, workload, order):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "gradient.npz"
+        workers.ask(system, "build", name="comparison", workload=workload, order=order, gradient=str(file))
+        return load(file)
 
 
 def largest_error(gradient, reference):

@@ -3,9 +3,9 @@
 import higher
 import torch
 
-from benchmarks.systems.torch_networks import Network, criterion_of, matmul, one_task, step_of, supports, tasks_of
+from benchmarks.systems.torch_networks import Network, criterion_of, one_task, step_of, supports, tasks_of
 
-__all__ = ["build", "matmul", "supports"]
+__all__ = ["build", "supports"]
 
 
 def build(workload, order):

@@ -10,6 +10,18 @@ import jax.numpy as jnp
 from benchmarks.workloads import SEGMENTS, WORDS_STRIDES, pooling
 
 
+def in_precision(network, workload):
+    """The network; that of precision "bf16" computes in bfloat16 between float32 ends."""
+    if workload.precision != "bf16":
+        return network
+
+    def half(weights, inputs):
+        narrow = {name: weight.astype(jnp.bfloat16) for name, weight in weights.items()}
+        return network(narrow, inputs.astype(jnp.bfloat16)).astype(jnp.float32)
+
+    return half
+
+
 def mlp(weights, inputs):
     """[N, 1] -> [N, 1]."""
     hidden = inputs
@@ -40,12 +52,11 @@ def words(weights, inputs, convolve):
     return _dense(weights, "head", hidden * (20 / hidden.shape[1]) ** 0.5)
 
 
-def recogniser(weights, inputs, convolve):
-    """Log-mels [N, T, F] -> logits [N, T / 2, C]."""
+def recogniser(weights, inputs, convolve, recur):
+    """Log-mels [N, T, F] -> logits [N, T / 2, C]; recur: (weights, [N, T, F]) -> [N, T, 2 H], two directions."""
     hidden = jax.nn.relu(convolve(inputs[..., None], weights["conv/kernel"], (2, 2)) + weights["conv/bias"])
     hidden = _dense(weights, "linear", hidden.reshape(*hidden.shape[:2], -1))
-    both = [_gru(weights, direction, hidden) for direction in ("forward", "backward")]
-    return _dense(weights, "head", jnp.concatenate(both, axis=-1))
+    return _dense(weights, "head", recur(weights, hidden))
 
 
 def _dense(weights, name, inputs):
@@ -75,6 +86,11 @@ def _standardise(clips):
     clips = jnp.maximum(clips, clips.max(axis=(1, 2), keepdims=True) - 6.5 * jnp.log(10.0))
     centred = clips - (clips.mean(axis=1, keepdims=True) + clips.mean(axis=(1, 2), keepdims=True)) / 2
     return centred / jnp.sqrt(centred.var(axis=(1, 2), keepdims=True) + 1e-6)
+
+
+def both_directions(weights, inputs):
+    """A loop over time, and one against it."""
+    return jnp.concatenate([_gru(weights, direction, inputs) for direction in ("forward", "backward")], axis=-1)
 
 
 def _gru(weights, direction, inputs):

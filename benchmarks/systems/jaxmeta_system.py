@@ -1,6 +1,5 @@
 """jaxmeta: `maml` with `mixed_mode()` or `first_order()`, through the same `make_update` that training uses."""
 
-import os
 from functools import partial
 
 import jax
@@ -9,17 +8,18 @@ import optax
 from flax import traverse_util
 
 from benchmarks.systems import Step, jax_networks
-from benchmarks.systems.jax_timing import compiled, matmul, to_numpy, use_precision
-from benchmarks.workloads import WAYS, WIDTH
-from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode
+from benchmarks.systems.jax_library import compiled, to_numpy, use_types
+from benchmarks.workloads import HIDDEN, WAYS, WIDTH
+from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode, unrolled
 from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.models import clip_encoders
+from jaxmeta.models.accelerated.gru import gru
+from jaxmeta.models.accelerated.precision import in_bfloat16
 from jaxmeta.models.convolution import convolve
 from jaxmeta.sequence_losses import ctc
 from jaxmeta.training import TrainState, make_update
-from jaxmeta.training.runtime import prepare
 
-__all__ = ["build", "matmul", "supports"]
+__all__ = ["build", "supports"]
 
 
 def supports(workload, order):
@@ -30,51 +30,59 @@ def build(workload, order, devices=None):
     """Step of this workload.
 
     Args:
-      devices: devices that a CPU is divided into, which share the tasks; None: as many as there are cores and the
-        tasks can be shared among equally, but one for `sinusoid`, which is too small. A GPU is used as it is.
+      devices: devices of a CPU that share the tasks; None: as many as there are and the tasks can be shared among
+        equally, but one for `sinusoid`, which is too small. A GPU is used as it is.
     """
-    use_precision(workload)
+    use_types(workload)
     devices = _devices(workload, devices)
-    model, loss = _model(workload.name), _loss(workload.name)
-    estimator = {1: first_order, 2: mixed_mode}[order]()
-    learner = maml(model, loss, optax.sgd(workload.rate), workload.steps, estimator)
+    estimator = first_order() if order == 1 else _exact(workload)
+    learner = maml(_model(workload), _loss(workload.name), optax.sgd(workload.rate), workload.steps, estimator)
     # A trace without decay is the gradient itself, and the outer optimizer's state shows it.
     optimizer = optax.trace(decay=0.0)
     at_once = workload.name == "sinusoid" or jax.default_backend() != "cpu"
-    sharded = {"mesh": _mesh(devices)} if devices > 1 else {}
-    update = make_update(learner, optimizer, microbatch=None if at_once else 1, **sharded)
+    mesh = _mesh(devices) if devices > 1 else None
+    update = make_update(learner, optimizer, microbatch=None if at_once else 1, mesh=mesh)
     params = traverse_util.unflatten_dict({name: jnp.asarray(w) for name, w in workload.weights.items()}, sep="/")
     train = TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), params, {}, optimizer.init(params))
     episodes = _episodes(workload)
-    if devices > 1:
+    if mesh is not None:
         spec, everywhere = jax.sharding.PartitionSpec("tasks"), jax.sharding.PartitionSpec()
-        episodes = jax.device_put(episodes, jax.sharding.NamedSharding(sharded["mesh"], spec))
-        train = jax.device_put(train, jax.sharding.NamedSharding(sharded["mesh"], everywhere))
-    program, seconds = compiled(update, train, episodes)
+        episodes = jax.device_put(episodes, jax.sharding.NamedSharding(mesh, spec))
+        train = jax.device_put(train, jax.sharding.NamedSharding(mesh, everywhere))
+    program, seconds, memory = compiled(update, train, episodes)
 
     def read(result):
         return to_numpy(traverse_util.flatten_dict(result[0].optimizer.trace, sep="/"))
 
     cores = f"{devices} device{'s' * (devices > 1)}"
-    return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores)
+    return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores, memory * devices)
+
+
+def _exact(workload):
+    """Nothing is saved by computing a network as small as that for sinusoids again."""
+    return unrolled() if workload.name == "sinusoid" else mixed_mode()
 
 
 def _devices(workload, devices):
-    """Number of devices to share the tasks among; must run before JAX starts its backend."""
-    if devices is None:
-        cores = 1 if workload.name == "sinusoid" else os.cpu_count() or 1
-        devices = max(n for n in range(1, min(cores, workload.tasks) + 1) if workload.tasks % n == 0)
-    prepare(devices=devices)
-    return devices if jax.default_backend() == "cpu" else 1
+    """Number of devices to share the tasks among."""
+    if jax.default_backend() != "cpu" or workload.name == "sinusoid":
+        return 1
+    most = min(devices or jax.device_count(), workload.tasks)
+    return max(n for n in range(1, most + 1) if workload.tasks % n == 0)
 
 
 def _mesh(devices):
-    return jax.make_mesh((devices,), ("tasks",), axis_types=(jax.sharding.AxisType.Auto,))
+    auto = jax.sharding.AxisType.Auto
+    return jax.make_mesh((devices,), ("tasks",), axis_types=(auto,), devices=jax.devices()[:devices])
 
 
-def _model(name):
-    if name == "words":
-        return clip_encoders.conv4(WAYS, width=WIDTH)
+def _model(workload):
+    model = clip_encoders.conv4(WAYS, width=WIDTH) if workload.name == "words" else _by_hand(workload.name)
+    return in_bfloat16(model) if workload.precision == "bf16" else model
+
+
+def _by_hand(name):
+    """A model of the workload's weights."""
     network = {
         "sinusoid": jax_networks.mlp,
         "conv4": partial(jax_networks.images, convolve=convolve, max_pool=_max_pool),
@@ -91,8 +99,22 @@ def _model(name):
 
 
 def _recogniser(weights, inputs):
-    logits = jax_networks.recogniser(weights, inputs, convolve)
+    logits = jax_networks.recogniser(weights, inputs, convolve, _both_directions)
     return Ragged(logits, jnp.full(logits.shape[0], logits.shape[1]))
+
+
+def _both_directions(weights, inputs):
+    """The recurrence of `jaxmeta.models.recurrent`; PyTorch's hidden biases of reset and keep count as the inputs'."""
+
+    def pair(kind):
+        return jnp.stack([weights[f"{direction}/{kind}"] for direction in ("forward", "backward")])
+
+    size, biases = HIDDEN, pair("hidden_bias")
+    gates = jnp.einsum("ntf,dfg->tdng", inputs, pair("input_kernel")) + pair("input_bias")[:, None]
+    gates += jnp.pad(biases[:, : 2 * size], ((0, 0), (0, size)))[:, None]
+    gates = jnp.stack([gates[:, 0], gates[::-1, 1]], axis=1)
+    states = gru(gates, pair("hidden_kernel"), biases[:, 2 * size :], jnp.ones((*gates.shape[:3], 1), bool))
+    return jnp.concatenate([states[:, 0], states[::-1, 1]], axis=-1).swapaxes(0, 1)
 
 
 def _loss(name):

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.systems import Step, jax_networks
-from benchmarks.systems.jax_timing import compiled, matmul, to_numpy, use_precision
+from benchmarks.systems.jax_library import compiled, to_numpy, use_types
 
-__all__ = ["build", "matmul", "supports"]
+__all__ = ["build", "supports"]
 
 
 def supports(workload, order):
@@ -17,8 +17,8 @@ def supports(workload, order):
 
 
 def build(workload, order):
-    use_precision(workload)
-    loss = _losses(workload.name)
+    use_types(workload)
+    loss = _loss(workload)
 
     def task_loss(weights, support, query):
         for _ in range(workload.steps):
@@ -36,19 +36,20 @@ def build(workload, order):
         for part in ("support", "query")
     )
     weights = jax.tree.map(jnp.asarray, workload.weights)
-    program, seconds = compiled(jax.grad(mean_loss), weights, support, query)
-    cores = f"{jax.device_count()} device"
-    return Step(lambda: jax.block_until_ready(program(weights, support, query)), to_numpy, seconds, cores)
+    program, seconds, memory = compiled(jax.grad(mean_loss), weights, support, query)
+    return Step(lambda: jax.block_until_ready(program(weights, support, query)), to_numpy, seconds, "1 device", memory)
 
 
-def _losses(name):
+def _loss(workload):
     """(weights, {"x": ..., "y": ...} of one task) -> mean loss."""
+    name = workload.name
     network = {
         "sinusoid": jax_networks.mlp,
         "conv4": partial(jax_networks.images, convolve=_convolve, max_pool=_max_pool),
         "words": partial(jax_networks.words, convolve=_convolve),
-        "ctc": partial(jax_networks.recogniser, convolve=_convolve),
+        "ctc": partial(jax_networks.recogniser, convolve=_convolve, recur=jax_networks.both_directions),
     }[name]
+    network = jax_networks.in_precision(network, workload)
 
     def loss(weights, batch):
         outputs = network(weights, batch["x"])

@@ -2,9 +2,9 @@
 
 import torch
 
-from benchmarks.systems.torch_networks import loss_of, matmul, one_task, step_of, supports, tasks_of, weights_of
+from benchmarks.systems.torch_networks import loss_of, one_task, step_of, supports, tasks_of, weights_of
 
-__all__ = ["build", "matmul", "supports"]
+__all__ = ["build", "supports"]
 
 
 def build(workload, order):

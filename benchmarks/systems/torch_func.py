@@ -3,9 +3,9 @@
 import torch
 
 from benchmarks.systems import torch_networks
-from benchmarks.systems.torch_networks import loss_of, matmul, step_of, tasks_of, weights_of
+from benchmarks.systems.torch_networks import loss_of, step_of, tasks_of, weights_of
 
-__all__ = ["build", "matmul", "supports"]
+__all__ = ["build", "gradient_of", "supports"]
 
 
 def supports(workload, order):
@@ -13,6 +13,11 @@ def supports(workload, order):
 
 
 def build(workload, order):
+    return step_of(gradient_of(workload, order))
+
+
+def gradient_of(workload, order):
+    """A function without arguments that returns name -> gradient."""
     # Under vmap the second derivative of PyTorch's own batch norm is wrong without an error (pytorch/functorch 534).
     loss = loss_of(workload, _batch_norm if workload.name == "conv4" and order == 2 else None)
     parts, weights = tasks_of(workload), weights_of(workload)
@@ -37,7 +42,7 @@ def build(workload, order):
         gradients = torch.func.vmap(task_gradient)(parts["support"], parts["query"])
         return {name: value.mean(dim=0) for name, value in gradients.items()}
 
-    return step_of(first_order if order == 1 else lambda: torch.func.grad(mean_loss)(weights))
+    return first_order if order == 1 else lambda: torch.func.grad(mean_loss)(weights)
 
 
 def _batch_norm(values, scale, bias):

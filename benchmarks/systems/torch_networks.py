@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.systems import Step
+from benchmarks.systems import Step, torch_library
+from benchmarks.systems.torch_library import DEVICE
 from benchmarks.workloads import SEGMENTS, WORDS_STRIDES, pooling
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 NO_SECOND_DERIVATIVE = "PyTorch's CTC has no second derivative"
 
 
@@ -43,28 +43,13 @@ def step_of(gradient):
 
     def run():
         gradients = gradient()
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
+        torch_library.wait()
         return gradients
 
     def read(gradients):
         return {name: _reordered_back(value.detach().cpu().numpy()) for name, value in gradients.items()}
 
-    threads = torch.get_num_threads()
-    return Step(run, read, cores=f"{threads} thread{'s' * (threads > 1)}" if DEVICE.type == "cpu" else "GPU")
-
-
-def matmul(size):
-    """A product of two float32 matrices [size, size]."""
-    left, right = torch.randn(2, size, size, device=DEVICE)
-
-    def product():
-        result = left @ right
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
-        return result
-
-    return product
+    return Step(run, read, cores=torch_library.cores())
 
 
 def loss_of(workload, normalise=None):
@@ -74,7 +59,19 @@ def loss_of(workload, normalise=None):
 
 
 def network_of(workload, normalise=None):
-    """(weights, inputs) -> outputs."""
+    """(weights, inputs) -> outputs; those of precision "bf16" compute in bfloat16 between float32 ends."""
+    network = _network_of(workload, normalise)
+    if workload.precision != "bf16":
+        return network
+
+    def half(weights, inputs):
+        narrow = {name: weight.bfloat16() for name, weight in weights.items()}
+        return network(narrow, inputs.bfloat16()).float()
+
+    return half
+
+
+def _network_of(workload, normalise):
     return {
         "sinusoid": mlp,
         "conv4": partial(images, normalise=normalise or batch_norm),

@@ -3,10 +3,10 @@
 import torch
 import torchopt
 
-from benchmarks.systems.torch_networks import Network, criterion_of, matmul, one_task, step_of, tasks_of
+from benchmarks.systems.torch_networks import Network, criterion_of, one_task, step_of, tasks_of
 from benchmarks.systems.torch_networks import supports as torch_supports
 
-__all__ = ["build", "matmul", "supports"]
+__all__ = ["build", "supports"]
 
 
 def supports(workload, order):

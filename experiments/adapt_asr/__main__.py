@@ -102,7 +102,7 @@ def main(config: Config) -> dict:
       ValueError: no data, too few speakers, an unknown method, or a working directory that holds another run.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
-    from jaxmeta.folders import data_folders
+    from jaxmeta.files.folders import data_folders
     from jaxmeta.recognition.corpora import copy_voice, read_corpora
     from jaxmeta.recognition.methods import adaptation_methods, ready_to_adapt, select_methods
     from jaxmeta.recognition.recogniser import save_recogniser

@@ -140,7 +140,7 @@ def _words(config: Config, preset: CompressionPreset) -> tuple[WordNetwork, dict
 
 def _recogniser(config: Config, preset: CompressionPreset) -> tuple[RecogniserNetwork, dict[str, str]]:
     from jaxmeta.data.synthesis.sentences import accented_sentences
-    from jaxmeta.folders import data_folders
+    from jaxmeta.files.folders import data_folders
     from jaxmeta.recognition.compression import RecogniserNetwork
     from jaxmeta.recognition.corpora import read_corpora, with_read_aloud
 

@@ -10,7 +10,7 @@ from jaxmeta.data.ctc_feasible import drop_infeasible
 from jaxmeta.data.synthesis.joined_words import join_words
 from jaxmeta.data.synthesis.phrases import cached_phrases
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
-from jaxmeta.folders import data_folders
+from jaxmeta.files.folders import data_folders
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.corpora import FEATURES
 

@@ -149,7 +149,7 @@ def _data(config: Config) -> tuple[Path, TranscribedSpeech, np.ndarray, tuple[Co
     from jaxmeta.data.augmentation.conditions import artificial_conditions
     from jaxmeta.data.features import extract
     from jaxmeta.data.synthesis.sentences import accented_sentences
-    from jaxmeta.folders import data_folders
+    from jaxmeta.files.folders import data_folders
     from jaxmeta.recognition.corpora import FEATURES, read_corpora
 
     if quick := config.preset == "quick":

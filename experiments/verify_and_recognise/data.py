@@ -14,7 +14,7 @@ from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import extract
 from jaxmeta.data.word_corpora import CORPORA, FEATURES, load_words
-from jaxmeta.folders import data_folders
+from jaxmeta.files.folders import data_folders
 from jaxmeta.verification.training import speaker_stretches
 
 SENTENCES, COMMANDS = "en_nonnative_sentences", "en_speech_commands_sample"

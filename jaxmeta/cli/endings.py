@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxmeta.folders import cache_home
+from jaxmeta.files.folders import cache_home
 from jaxmeta.interrupts import patience
 
 USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74

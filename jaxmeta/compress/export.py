@@ -21,7 +21,7 @@ from jax import export
 import jaxmeta
 from jaxmeta.compress.artefact import CARD, FORMAT, WEIGHTS, digest
 from jaxmeta.compress.quantize import dequantise_params
-from jaxmeta.durable import write_bytes
+from jaxmeta.files.durable import write_bytes
 from jaxmeta.types import Batch, MetaLearner, Model, PyTree, Ragged
 
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmeta.durable import write_bytes
+from jaxmeta.files.durable import write_bytes
 from jaxmeta.types import Model, PyTree
 
 

@@ -18,7 +18,7 @@ import soundfile
 from jaxmeta.data.containers import ContainerError, Part, parts, samples
 from jaxmeta.data.containers.channels import mix_down
 from jaxmeta.data.text import on_disk
-from jaxmeta.durable import replacing
+from jaxmeta.files.durable import replacing
 
 _log = logging.getLogger("jaxmeta")
 

@@ -20,8 +20,8 @@ from jaxmeta.data.audio import AudioError
 from jaxmeta.data.extraction import Chunk, WaveformTransform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.durable import DAMAGE, naming, sync
-from jaxmeta.folders import cache_folder
+from jaxmeta.files.durable import DAMAGE, naming, sync
+from jaxmeta.files.folders import cache_folder
 
 _ATTEMPTS = 3
 _log = logging.getLogger("jaxmeta")

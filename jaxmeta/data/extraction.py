@@ -16,7 +16,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.durable import DAMAGE, write_bytes
+from jaxmeta.files.durable import DAMAGE, write_bytes
 from jaxmeta.progress import progress_bar
 
 CHUNK = 64

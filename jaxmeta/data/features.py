@@ -20,6 +20,8 @@ _LEAST_FRAMES = 4
 """Trimming never leaves fewer hops than this of a longer recording, so that a click does not become a word."""
 _DELTA_WIDTH = 9
 """Frames that a difference is fitted over, librosa's default."""
+Beyond = Literal["constant", "reflect"]
+"""What lies beyond the ends of a recording."""
 _LEAST_DEVIATION = 1e-5
 """A feature that varies less than this is constant up to rounding; it is centred but not scaled."""
 
@@ -28,8 +30,8 @@ _LEAST_DEVIATION = 1e-5
 class FeatureConfig:
     """Every parameter of the features. Raises ValueError where no features could come of it."""
 
-    kind: Literal["logmel", "mfcc"] = "logmel"
-    """Log-mel energies, or their first cepstral coefficients (orthonormal DCT-II of the log-mels)."""
+    kind: Literal["logmel", "mfcc", "whisper"] = "logmel"
+    """Log-mel energies, their first cepstral coefficients (orthonormal DCT-II), or log-mels as Whisper has them."""
     sample_rate: int = 16_000
     """Hz; recordings at other rates are resampled."""
     n_fft: int = 512
@@ -56,7 +58,7 @@ class FeatureConfig:
     """Zero mean and unit variance of each feature over the recording, or over the corpus (see `load_corpus`)."""
 
     def __post_init__(self) -> None:
-        for name, known in (("kind", ("logmel", "mfcc")), ("normalize", ("none", "utterance", "corpus"))):
+        for name, known in (("kind", ("logmel", "mfcc", "whisper")), ("normalize", ("none", "utterance", "corpus"))):
             value = getattr(self, name)
             _need(value in known, name, value, f"is one of {', '.join(known)}")
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "n_mfcc"):
@@ -78,12 +80,25 @@ class FeatureConfig:
     @property
     def size(self) -> int:
         """Features in a frame, F."""
-        return (self.n_mels if self.kind == "logmel" else self.n_mfcc) * (1 + self.deltas)
+        return (self.n_mfcc if self.kind == "mfcc" else self.n_mels) * (1 + self.deltas)
 
     @property
     def frame_rate(self) -> float:
         """Frames a second."""
         return self.sample_rate / self.hop_length
+
+
+def whisper_features(n_mels: int = 80) -> FeatureConfig:
+    """The features that Whisper was trained on: 100 frames a second of `n_mels` bands, 80 or (large-v3) 128.
+
+    A recording of S samples has S // 160 frames. Those of a recording that is padded to 30 seconds are what
+    transformers' WhisperFeatureExtractor gives.
+
+    >>> extract(np.zeros(16_000), whisper_features()).shape
+    (100, 80)
+    """
+    return FeatureConfig("whisper", n_fft=400, hop_length=160, n_mels=n_mels, fmin=0.0, fmax=8_000.0, floor=1e-10,
+                         normalize="none")  # fmt: skip
 
 
 class Statistics(NamedTuple):
@@ -107,7 +122,10 @@ def extract(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
         raise ValueError(f"extract needs a waveform [S] with S >= 1, got shape {waveform.shape}.")
     if config.trim_db is not None:
         waveform = _trim(waveform, config.trim_db, config)
-    features = np.log(np.maximum(_mel_power(waveform, config), config.floor))
+    if config.kind == "whisper":
+        features = _whisper(waveform, config)
+    else:
+        features = np.log(np.maximum(_mel_power(waveform, config), config.floor))
     if config.kind == "mfcc":
         features = librosa.feature.mfcc(S=features, n_mfcc=config.n_mfcc)
     if config.deltas:
@@ -159,14 +177,21 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
     return csr_array(filters)
 
 
-def _mel_power(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
-    """Mel power [M, T] of Hann windows centred on multiples of the hop, zeros beyond the ends."""
+def _whisper(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Decades above the floor, at most 8 below the loudest, about [-1, 1]. Source: Radford et al. 2022, section 2.2."""
+    frames = max(1, len(waveform) // config.hop_length)
+    decades = np.log10(np.maximum(_mel_power(waveform, config, "reflect")[:, :frames], config.floor))
+    return (np.maximum(decades, decades.max() - 8) + 4) / 4
+
+
+def _mel_power(waveform: np.ndarray, config: FeatureConfig, beyond: Beyond = "constant") -> np.ndarray:
+    """Mel power [M, T] of Hann windows centred on multiples of the hop; zeros or reflections beyond the ends."""
     frames = 1 + len(waveform) // config.hop_length
     if len(waveform) < config.n_fft:
         waveform = np.pad(waveform, (0, config.n_fft - len(waveform)))
     filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
     blocks = []
-    for block in _blocks(waveform, config):
+    for block in _blocks(waveform, config, beyond):
         spectrum = librosa.stft(
             block, n_fft=config.n_fft, hop_length=config.hop_length, win_length=config.win_length, center=False
         )
@@ -175,9 +200,9 @@ def _mel_power(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
     return np.concatenate(blocks, axis=1)[:, :frames]
 
 
-def _blocks(waveform: np.ndarray, config: FeatureConfig) -> Iterator[np.ndarray]:
+def _blocks(waveform: np.ndarray, config: FeatureConfig, beyond: Beyond = "constant") -> Iterator[np.ndarray]:
     """The samples of `_BLOCK` frames at a time, centred on multiples of the hop; all of an hour is a gigabyte."""
-    waveform = np.pad(waveform, config.n_fft // 2)
+    waveform = np.pad(waveform, config.n_fft // 2, mode=beyond)
     frames = 1 + (len(waveform) - config.n_fft) // config.hop_length
     for first in range(0, frames, _BLOCK):
         last = min(first + _BLOCK, frames) - 1

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.durable import replacing
-from jaxmeta.folders import cache_folder, cache_home
+from jaxmeta.files.durable import replacing
+from jaxmeta.files.folders import cache_folder, cache_home
 from jaxmeta.progress import progress_bar
 
 _SETTLED = 2.0

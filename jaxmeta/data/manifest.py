@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.text import canonical, column, on_disk, stored
-from jaxmeta.durable import replacing
+from jaxmeta.files.durable import replacing
 
 
 class ManifestError(ValueError):

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from jaxmeta.data.sampling.padding import round_up
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.padding import pad_rows
-from jaxmeta.sealed import read_sealed, write_sealed
 from jaxmeta.types import Ragged
 
 Level = Literal["character", "word"]

@@ -16,7 +16,7 @@ from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
 from jaxmeta.data.synthesis.lexicon import letters
-from jaxmeta.folders import cache_folder, data_folders, has_data
+from jaxmeta.files.folders import cache_folder, data_folders, has_data
 from jaxmeta.progress import progress_bar
 
 FEATURES = FeatureConfig(kind="logmel", n_mels=64, hop_length=160, trim_db=30.0, normalize="none")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmeta.durable import write_text
+from jaxmeta.files.durable import write_text
 
 Gram = tuple[str, ...]
 

@@ -208,25 +208,42 @@ def _stopped(loss: Callable) -> Callable:
 
 
 def _forward_over_reverse(loss: Callable) -> Callable:
+    def gradient(*arguments):
+        # What a loss closes over while it is traced, such as frozen weights that a compiled function is given, is no
+        # constant of the backward pass, and has to be passed to it.
+        converted, hidden = jax.closure_convert(lambda *each: loss(*each), *arguments)
+        return _passing_on(loss, converted if hidden else loss)(arguments, hidden)
+
+    return gradient
+
+
+def _passing_on(loss: Callable, converted: Callable) -> Callable:
+    """The gradient of a loss, and of the same one that has what it closes over as further arguments."""
+
     @jax.custom_vjp
-    def gradient(fast, constants, state, batch, key):
-        return _exact(loss)(fast, constants, state, batch, key)
+    def gradient(arguments, hidden):
+        return _exact(converted)(*arguments, *hidden)
 
-    def forward(*arguments):
-        return gradient(*arguments), arguments
+    def forward(*given):
+        return gradient(*given), given
 
-    def backward(arguments, cotangents):
-        fast, constants, state, batch, key = arguments
+    def backward(given, cotangents):
+        (fast, constants, state, batch, key), hidden = given
         (loss_bar, _), direction = cotangents
-        everything = jax.grad(loss, argnums=(0, 1, 3), has_aux=True, allow_int=True)
+        everything = jax.grad(
+            lambda fast, constants, batch, hidden: converted(fast, constants, state, batch, key, *hidden),
+            argnums=(0, 1, 2, 3), has_aux=True, allow_int=True,
+        )  # fmt: skip
         with relying_on_symmetry("mixed_mode()"):
+            if converted is not loss:  # Traced already, and outside of this.
+                jax.eval_shape(loss, fast, constants, state, batch, key)
             first, second, _ = jax.jvp(
-                lambda fast: everything(fast, constants, state, batch, key), (fast,), (direction,), has_aux=True
+                lambda fast: everything(fast, constants, batch, hidden), (fast,), (direction,), has_aux=True
             )
-        fast_bar, constants_bar, batch_bar = jax.tree.map(
+        fast_bar, constants_bar, batch_bar, hidden_bar = jax.tree.map(
             lambda d, h: h if h.dtype == jax.dtypes.float0 else h + loss_bar.astype(d.dtype) * d, first, second
         )
-        return fast_bar, constants_bar, None, batch_bar, None
+        return (fast_bar, constants_bar, None, batch_bar, None), hidden_bar
 
     gradient.defvjp(forward, backward)
     return gradient

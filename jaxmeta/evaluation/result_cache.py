@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmeta.cards import CardError
-from jaxmeta.sealed import read_sealed, write_sealed
+from jaxmeta.files.cards import CardError
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.types import PyTree
 
 _log = logging.getLogger("jaxmeta")

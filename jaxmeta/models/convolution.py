@@ -17,6 +17,7 @@ from jax import export, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from jaxmeta.models.accelerated.convolution_programs import gpu_program
 from jaxmeta.types import Array
 
 _ORDER = ("NHWC", "HWIO", "NHWC")
@@ -154,7 +155,7 @@ def _on_cpu(function: Callable) -> Callable:
 
 
 def _elsewhere(role: int) -> Callable:
-    """For an accelerator: one group as a convolution, more as patches times matrices, multiplied in a batch."""
+    """For an accelerator: one group as a convolution; more as a program for them all, or as patches times matrices."""
 
     def outputs(inputs: Array, kernel: Array, geometry: _Geometry) -> Array:
         if len(inputs) == 1:
@@ -174,6 +175,21 @@ def _elsewhere(role: int) -> Callable:
     return (inputs, kernel, outputs)[role]
 
 
+def _on_gpu(role: int) -> Callable:
+    """Programs that write no patches, where there are several groups of enough channels."""
+    elsewhere = _elsewhere(role)
+
+    def run(first: Array, second: Array, geometry: _Geometry) -> Array:
+        if len(first) > 1:
+            result = jax.eval_shape(partial(elsewhere, geometry=geometry), first, second)
+            program = gpu_program(role, first, second, result, geometry)
+            if program is not None:
+                return program(first, second, geometry)
+        return elsewhere(first, second, geometry)
+
+    return run
+
+
 _AXES = ("gNHWC", "gHWCD", "gNHWD")
 """Of inputs, kernel and outputs: groups, examples, height, width, channels in and out. The numbers of the roles."""
 
@@ -190,6 +206,7 @@ def _primitive(role: int, on_cpu: Callable) -> Primitive:
     primitive.def_abstract_eval(shape)
     mlir.register_lowering(primitive, mlir.lower_fun(_elsewhere(role), multiple_results=False))
     mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False), platform="cpu")
+    mlir.register_lowering(primitive, mlir.lower_fun(_on_gpu(role), multiple_results=False), platform="cuda")
     return primitive
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+import jax
 from flax import linen as nn
 from jax import numpy as jnp
 
 from jaxmeta.models.linen import from_linen
-from jaxmeta.types import Model, PyTree
+from jaxmeta.types import Model, PyTree, Ragged
 
 Network = Callable[..., Model]
 """(outputs or None) -> the model with a head for that many classes, or the encoder."""
@@ -42,6 +43,26 @@ def contextual(encoder: Model, ways: int) -> Model:
         clips, context = inputs
         embedding, state = encoder.apply(params["body"], state, clips, key, train)
         return head.apply(params["head"], {}, (embedding, context), key, train)[0], state
+
+    return Model(init, apply)
+
+
+def with_ctc_head(encoder: Model, classes: int) -> Model:
+    """An encoder of Ragged frames [N, T, D] with a linear layer that gives each frame logits of C classes.
+
+    Params are {"encoder": those of the encoder, "head"}.
+    """
+    head = from_linen(nn.Dense(classes))
+
+    def init(key, inputs):
+        encoder_key, head_key = jax.random.split(key)
+        body, state = encoder.init(encoder_key, inputs)
+        frames, _ = encoder.apply(body, state, inputs, encoder_key, False)
+        return {"encoder": body, "head": head.init(head_key, frames.values)[0]}, state
+
+    def apply(params, state, inputs, key, train):
+        frames, state = encoder.apply(params["encoder"], state, inputs, key, train)
+        return Ragged(head.apply(params["head"], {}, frames.values, key, train)[0], frames.lengths), state
 
     return Model(init, apply)
 

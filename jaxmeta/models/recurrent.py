@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax import lax
 from jax import numpy as jnp
 
+from jaxmeta.models.accelerated.gru import gru, products_are_replaced
 from jaxmeta.models.layers import frame_mask, where
 from jaxmeta.types import Array
 
@@ -36,29 +37,47 @@ class Bidirectional(nn.Module):
         mask = frame_mask(lengths, values.shape[1])[..., None]
         values = where(mask, values)
         ahead, back = (self._direction(name, values) for name in ("ahead", "back"))
-        # Time first, as scan wants it; the other direction starts at the padded end, where the carry stays zero.
-        steps = [(jnp.swapaxes(gates, 0, 1), jnp.swapaxes(mask, 0, 1)) for gates in (ahead[0], back[0])]
-        steps[1] = jax.tree.map(lambda leaf: leaf[::-1], steps[1])
-        zero = jnp.zeros((values.shape[0], self.features), ahead[0].dtype)
-        start = (zero,) * (2 if self.cell == "lstm" else 1)
+        if self.cell == "gru" and not products_are_replaced():
+            return _side_by_side(ahead, back, mask)
+        return _one_loop(_gru if self.cell == "gru" else _lstm, ahead, back, mask)
 
-        def step(carries, inputs):
-            moved = tuple(
-                _where(real, advance(carry, gates))
-                for advance, carry, (gates, real) in zip((ahead[1], back[1]), carries, inputs, strict=True)
-            )
-            return moved, (moved[0][0], moved[1][0])
-
-        _, (first, second) = jax.lax.scan(step, (start, start), tuple(steps))
-        return jnp.swapaxes(jnp.concatenate([first, second[::-1]], axis=-1), 0, 1)
-
-    def _direction(self, name: str, values: Array) -> tuple[Array, Callable]:
-        """What the inputs give the gates, [N, T, G * features], and the step (carry, gates) -> carry."""
+    def _direction(self, name: str, values: Array) -> tuple[Array, Array, Array]:
+        """What the inputs give the gates, [N, T, G * features], the recurrent weights and their bias."""
         units = GATES[self.cell] * self.features
         gates = nn.Dense(units, name=f"{name}_inputs")(values)
         kernel = self.param(f"{name}_kernel", nn.initializers.orthogonal(), (self.features, units))
         bias = self.param(f"{name}_bias", nn.initializers.zeros, (self.features,))
-        return gates, (_gru if self.cell == "gru" else _lstm)(kernel, bias)
+        return gates, kernel, bias
+
+
+def _side_by_side(ahead: tuple[Array, ...], back: tuple[Array, ...], mask: Array) -> Array:
+    """Both directions by `gru`, whose gradient takes one loop."""
+    # Time first, as loops want it; the other direction starts at the padded end, where its state stays zero.
+    gates = jnp.stack([jnp.swapaxes(ahead[0], 0, 1), jnp.swapaxes(back[0], 0, 1)[::-1]], axis=1)
+    real = jnp.swapaxes(mask, 0, 1)
+    real = jnp.stack([real, real[::-1]], axis=1)
+    kernels, biases = (jnp.stack(pair) for pair in zip(ahead[1:], back[1:], strict=True))
+    states = gru(gates, kernels, biases, real)
+    return jnp.swapaxes(jnp.concatenate([states[:, 0], states[::-1, 1]], axis=-1), 0, 1)
+
+
+def _one_loop(cell: Callable, ahead: tuple[Array, ...], back: tuple[Array, ...], mask: Array) -> Array:
+    """Both directions by a loop that JAX differentiates by itself."""
+    steps = [(jnp.swapaxes(gates, 0, 1), jnp.swapaxes(mask, 0, 1)) for gates in (ahead[0], back[0])]
+    steps[1] = jax.tree.map(lambda leaf: leaf[::-1], steps[1])
+    zero = jnp.zeros((mask.shape[0], ahead[2].shape[0]), ahead[0].dtype)
+    start = (zero,) * (2 if cell is _lstm else 1)
+    advances = [cell(kernel, bias) for _, kernel, bias in (ahead, back)]
+
+    def step(carries, inputs):
+        moved = tuple(
+            _where(real, advance(carry, gates))
+            for advance, carry, (gates, real) in zip(advances, carries, inputs, strict=True)
+        )
+        return moved, (moved[0][0], moved[1][0])
+
+    _, (first, second) = jax.lax.scan(step, (start, start), tuple(steps))
+    return jnp.swapaxes(jnp.concatenate([first, second[::-1]], axis=-1), 0, 1)
 
 
 def _gru(kernel: Array, bias: Array) -> Callable:

@@ -17,7 +17,7 @@ from jaxmeta.compress.artefact import load
 from jaxmeta.compress.export import export_learner
 from jaxmeta.compress.onnx import OnnxModel, export_onnx, padded
 from jaxmeta.compress.quantize import dequantise_params, quantise_params
-from jaxmeta.durable import write_bytes
+from jaxmeta.files.durable import write_bytes
 from jaxmeta.recognition.adaptation import fine_tuning, starting_point
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.tree import named

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple, cast
 import jax
 
 from jaxmeta.bundle import Bundle, BundleKind, open_bundle, save_bundle
-from jaxmeta.cards import build
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import Vocabulary, load_vocabulary
+from jaxmeta.files.cards import build
 from jaxmeta.models.acoustic import SIZES, SUBSAMPLING, Encoder, Size, recogniser
 from jaxmeta.models.layers import speech_form
 from jaxmeta.recognition.adaptation import Adaptation

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxmeta.durable import sync
+from jaxmeta.files.durable import sync
 from jaxmeta.training.update import TrainState
 
 _PAYLOAD, _LEAVES, _MANIFEST = "state", "leaves.json", "manifest.json"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.sealed import read_sealed, write_sealed
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxmeta import tree
-from jaxmeta.durable import lock, plain
+from jaxmeta.files.durable import lock, plain
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
-from jaxmeta.sealed import read_sealed, write_sealed
 from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health
 from jaxmeta.training.runlog import RunLog

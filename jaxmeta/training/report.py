@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 import jaxmeta
-from jaxmeta.durable import write_json
+from jaxmeta.files.durable import write_json
 from jaxmeta.metrics import Interval, interval_text
 from jaxmeta.versions import versions
 

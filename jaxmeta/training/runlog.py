@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from jaxmeta.durable import plain, write_text
+from jaxmeta.files.durable import plain, write_text
 from jaxmeta.progress import current, progress_bar
 
 _CHECKSUM = ', "crc32": '

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from jaxmeta.folders import cache_home
+from jaxmeta.files.folders import cache_home
 
 _MMAP_MAX, _TRIM_THRESHOLD, _TOP_PAD = -4, -1, -2
 """Parameters of glibc's mallopt, from malloc.h."""

@@ -1,6 +1,7 @@
 """The meta-training step and the evaluation, as pure functions of a batch of tasks."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -77,7 +78,7 @@ def make_update(
     def gradient(params: PyTree, state: PyTree, episode: Episode, key: Key):
         value_and_grad = jax.value_and_grad(learner.meta_loss, has_aux=True)
         (loss, state), gradients = value_and_grad(params, state, episode, key)
-        return tree.all_finite((loss, gradients)), (loss, gradients, as_numbers(state))
+        return loss, gradients, as_numbers(state)
 
     def total(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
         return _sum_over_finite(lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real))
@@ -152,7 +153,7 @@ def _check_microbatch(microbatch: int | None) -> None:
 
 
 def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int) -> tuple[Array, PyTree]:
-    """Sum of function(task) -> (finite, value) over the real tasks [B] that are finite, and their number.
+    """Sum of function(task) -> (loss, gradients, state) over the real tasks [B] with finite ones, and their number.
 
     `chunk` tasks at a time. Masks values, not losses: 0 * NaN is NaN. Integer leaves (counters) take the largest.
     """
@@ -164,18 +165,31 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
     @jax.jit  # Traced once, for the shapes of its results and for the loop.
     def at_index(index: Array):
         task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
-        finite, value = function(task)
-        counts = counts & finite & (index < count)
+        value = function(task)
+        counts = counts & tree.all_finite(value[:2]) & (index < count)
         return counts, tree.where(counts, value, jax.tree.map(jnp.zeros_like, value))
+
+    def several(task: PyTree, counts: Array) -> tuple[Array, PyTree]:
+        values = jax.vmap(function)(task)
+        quick = jax.tree.map(partial(_sum, counts), values)
+        # A sum is finite only where all its terms are: tasks are looked at one by one only where it is not.
+        return jax.lax.cond(
+            tree.all_finite(quick[:2]),
+            lambda: (counts.sum(dtype=jnp.int32), quick),
+            lambda: _finite_ones(counts & jax.vmap(tree.all_finite)(values[:2]), values),
+        )
 
     def add(total: PyTree, index: Array):
         # One task alone is not vmapped, so that its convolutions stay ordinary ones.
-        counts, values = (
-            jax.tree.map(lambda leaf: leaf[None], at_index(index[0])) if chunk == 1 else jax.vmap(at_index)(index)
-        )
-        healthy, value = total
-        return (healthy + counts.sum(dtype=healthy.dtype), jax.tree.map(_accumulate, value, values)), None
+        if chunk == 1:
+            counts, values = at_index(index[0])
+        else:
+            task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
+            counts, values = several(task, counts & (index < count))
+        return (total[0] + counts, jax.tree.map(_accumulate, total[1], values)), None
 
+    if chunk == count > 1:
+        return several(tasks, real)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(at_index, index[0, 0])[1])
     return jax.lax.scan(add, (jnp.zeros((), jnp.int32), zeros), index)[0]
 
@@ -206,8 +220,23 @@ def _on_mesh(total: Callable, mesh: jax.sharding.Mesh) -> Callable:
     return run
 
 
-def _accumulate(total: Array, values: Array) -> Array:
-    return total + values.sum(0) if _is_float(total) else jnp.maximum(total, values.max(0))
+def _finite_ones(counts: Array, values: PyTree) -> tuple[Array, PyTree]:
+    """Number and sum of the tasks that count; what the others give may be NaN."""
+
+    def chosen(leaf: Array) -> Array:
+        return jnp.where(counts.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, jnp.zeros_like(leaf))
+
+    return counts.sum(dtype=jnp.int32), jax.tree.map(lambda leaf: _sum(counts, chosen(leaf)), values)
+
+
+def _sum(counts: Array, leaf: Array) -> Array:
+    """Over the tasks that count, NaN if any task is; integers take the largest."""
+    weighted = leaf * counts.reshape(-1, *[1] * (leaf.ndim - 1)).astype(leaf.dtype)
+    return weighted.sum(0) if _is_float(leaf) else weighted.max(0)
+
+
+def _accumulate(total: Array, value: Array) -> Array:
+    return total + value if _is_float(total) else jnp.maximum(total, value)
 
 
 def _is_float(leaf: Array) -> bool:

@@ -15,11 +15,11 @@ from jaxmeta.data.sampling.word_tasks import WordBatches, most_ways, task_sample
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.few_shot import Method
 from jaxmeta.evaluation.few_shot_baselines import encoded, fine_tuned, floor
+from jaxmeta.files.sealed import read_sealed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.clip_encoders import Norm, residual
 from jaxmeta.models.heads import Network, warm
 from jaxmeta.progress import stage
-from jaxmeta.sealed import read_sealed
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.runlog import read_metrics
 from jaxmeta.types import PyTree

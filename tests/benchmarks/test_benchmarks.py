@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import clips, console, data, memory, meta_gradient, problems, scaling, timing
-from benchmarks.linearity import Departure, departure, describe
+from benchmarks import data, memory, meta_gradient, scaling
+from benchmarks.shared import clips, console, problems, timing
+from benchmarks.shared.linearity import Departure, departure, describe
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.sampling.episodes import episode_sampler
 from jaxmeta.sequence_losses import ctc, ctc_feasible

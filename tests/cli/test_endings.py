@@ -62,6 +62,7 @@ import hashlib, signal, threading, time, weakref
 from jaxmeta.cli.endings import prompt_signals, quiet_pipe
 from jaxmeta.interrupts import collected_signals, patience
 patience.seconds = 0.5
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell ignores it in the background.
 with prompt_signals(), quiet_pipe():
     {body}
 """

@@ -14,7 +14,7 @@ from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
-from jaxmeta.folders import cache_home
+from jaxmeta.files.folders import cache_home
 
 CONFIG = FeatureConfig()
 
@@ -104,6 +104,7 @@ def test_a_changed_recording_gives_its_new_features(make_waves):
     np.testing.assert_array_equal(features.frames[features.lengths[0] :], extract(samples[::-1], CONFIG))
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_bytes_of_one(make_waves, monkeypatch):
     monkeypatch.setattr(extraction, "CHUNK", 2)
     folder = make_waves(7)
@@ -263,6 +264,7 @@ def test_bands_without_a_bin_fail_before_any_work(make_waves, monkeypatch):
     assert calls == [] and entries() == []
 
 
+@pytest.mark.slow
 def test_call_at_the_top_of_a_script_says_what_to_do(make_waves, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

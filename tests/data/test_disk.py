@@ -16,8 +16,8 @@ from jaxmeta.data.audio import write_audio
 from jaxmeta.data.corpus import load_corpus
 from jaxmeta.data.file_hashes import _write_index
 from jaxmeta.data.manifest import write_manifest
-from jaxmeta.durable import write_bytes, write_json
-from jaxmeta.folders import cache_folder, cache_home
+from jaxmeta.files.durable import write_bytes, write_json
+from jaxmeta.files.folders import cache_folder, cache_home
 
 
 @contextlib.contextmanager

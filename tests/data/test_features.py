@@ -6,7 +6,7 @@ import pytest
 import scipy.fft
 
 from jaxmeta.data import features as module
-from jaxmeta.data.features import FeatureConfig, extract, mel_filters, normalized, statistics
+from jaxmeta.data.features import FeatureConfig, extract, mel_filters, normalized, statistics, whisper_features
 
 PLAIN = FeatureConfig(normalize="none")
 
@@ -40,6 +40,19 @@ def slaney(config):
     bins = np.arange(config.n_fft // 2 + 1) * config.sample_rate / config.n_fft
     low, mid, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     return np.clip(np.minimum((bins - low) / (mid - low), (high - bins) / (high - mid)), 0, None) * 2 / (high - low)
+
+
+@pytest.mark.parametrize(("samples", "frames"), [(8_000, 50), (8_001, 50), (150, 1)])
+def test_the_features_of_whisper_are_decades_within_8_of_the_loudest(samples, frames):
+    config = whisper_features()
+    waveform = np.append(noise(samples - 50), np.zeros(50, np.float32))
+    reflected = np.pad(np.pad(waveform, (0, max(0, 400 - samples))), 200, mode="reflect")
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    power = np.array([np.abs(np.fft.rfft(window * reflected[160 * n : 160 * n + 400])) ** 2 for n in range(frames)])
+    decades = np.log10(np.maximum(power @ slaney(config).T, 1e-10))
+    features = extract(waveform, config)
+    assert features.shape == (frames, 80) and features.dtype == np.float32
+    np.testing.assert_allclose(features, (np.maximum(decades, decades.max() - 8) + 4) / 4, atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 100, 399, 513, 8_000, 16_001])

@@ -6,7 +6,7 @@ import pytest
 from jaxmeta.data import file_hashes as contents
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
-from jaxmeta.folders import cache_home
+from jaxmeta.files.folders import cache_home
 
 
 def test_hashes_are_remembered_until_the_file_changes(make_waves, monkeypatch):

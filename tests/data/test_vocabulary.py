@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary, load_vocabulary, normalise
-from jaxmeta.sealed import write_sealed
+from jaxmeta.files.sealed import write_sealed
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=1, max_size=6)

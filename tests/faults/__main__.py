@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 LINE = re.compile(r"^(.+): (\d+) tries, (\d+) detected, (\d+) whole, (\d+) lost", re.MULTILINE)
 ELSEWHERE = {
-    "malformed cards": ["tests/test_bundle.py", "-k", "malformed or no_card_at_all"],
+    "malformed cards": ["tests/files/test_bundle.py", "-k", "malformed or no_card_at_all"],
     "hostile artefacts": ["tests/compress/test_hostile_artefacts.py"],
     "numbers of the command line out of range": ["tests/cli/test_ranges.py"],
     "cache on small disks": ["tests/data/test_disk.py"],

@@ -22,10 +22,10 @@ from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import Manifest, read_manifest, write_manifest
 from jaxmeta.data.vocabulary import build_vocabulary, load_vocabulary
 from jaxmeta.evaluation.result_cache import ResultCache
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.speaker import word_and_speaker
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, network, save_recogniser
-from jaxmeta.sealed import read_sealed, write_sealed
 from jaxmeta.training.checkpoint import restore, save
 from jaxmeta.training.health import Health, read_health, write_health
 from jaxmeta.training.runlog import RunLog, read_metrics

@@ -25,9 +25,9 @@ from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
 from jaxmeta.data.cache import cached_features
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import read_manifest, write_manifest
-from jaxmeta.durable import write_json, write_text
 from jaxmeta.evaluation.result_cache import ResultCache
-from jaxmeta.sealed import read_sealed, write_sealed
+from jaxmeta.files.durable import write_json, write_text
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.training import checkpoint, runlog
 from jaxmeta.training.update import TrainState
 

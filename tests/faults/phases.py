@@ -91,6 +91,7 @@ def stopped(phase: Callable[[Path], None], folder: Path, signals: list[int], sec
 
 def main(name: str, folder: Path, tries: int, seed: int) -> None:
     warnings.filterwarnings("ignore", message="os.fork")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell starts what is in the background without it.
     rng, wrong, longest = random.Random(seed), [], 0.0
     for _ in range(tries):
         number = rng.choice([signal.SIGINT, signal.SIGTERM])

@@ -34,7 +34,8 @@ def test_a_signal_ends_every_phase_with_a_line_and_its_status(tmp_path, phase):
 
 
 STARTING = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell starts what is in the background without it.
 sys.addaudithook(lambda event, args: event == "import" and args[0] == "jaxmeta.cli.main" and os.write(1, b"ready"))
 from jaxmeta.cli.__main__ import start
 sys.argv = ["jaxmeta", "--help"]

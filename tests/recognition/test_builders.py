@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxmeta import Model, Ragged
-from jaxmeta.cards import CardError
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
+from jaxmeta.files.cards import CardError
 from jaxmeta.recognition.exporting import export_recogniser
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.durable import lock
+from jaxmeta.files.durable import lock
+from jaxmeta.files.sealed import read_sealed
 from jaxmeta.interrupts import Interrupted
-from jaxmeta.sealed import read_sealed
 from jaxmeta.training.checkpoint import checkpoints, restore
 from jaxmeta.training.loop import Validation, train_loop
 from jaxmeta.training.runlog import read_metrics

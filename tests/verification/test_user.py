@@ -10,9 +10,9 @@ import pytest
 
 from jaxmeta import Batch, Ragged, protonet
 from jaxmeta.bundle import BundleError
-from jaxmeta.cards import CardError
 from jaxmeta.data.features import extract
 from jaxmeta.data.recordings import read_features
+from jaxmeta.files.cards import CardError
 from jaxmeta.learners.enrolment import enrolment
 from jaxmeta.learners.joint import joint
 from jaxmeta.losses import cross_entropy
@@ -23,8 +23,8 @@ from jaxmeta.verification.gate import Gate
 from jaxmeta.verification.recordings import read_recordings, unlike_the_others
 from jaxmeta.verification.spotting import peaks, spot, stretches
 from jaxmeta.verification.user import absorb, enroll, load_user, save_user
+from tests.files.test_bundle import seal
 from tests.programs import compiled
-from tests.test_bundle import seal
 from tests.verification.conftest import RATE, WORDS, waveform, write_voice
 
 

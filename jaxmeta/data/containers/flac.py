@@ -14,6 +14,8 @@ from jaxmeta.data.containers.parts import ContainerError, Part
 MAGIC = b"fLaC"
 _STREAM_INFO = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 """How every FLAC stream begins: the marker, and the block of 34 bytes that describes it."""
+_LEAST_FRAME = 10
+"""Bytes of the shortest frame: a header of 6, a subframe of one sample in 2, a checksum of 2."""
 _RATES = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 24_000, 8: 32_000, 9: 44_100,
           10: 48_000, 11: 96_000}  # fmt: skip
 
@@ -53,7 +55,7 @@ def _first_frame(content: bytes) -> int:
     while not last and at + 4 <= len(content):
         last = content[at] >= 128
         at += 4 + int.from_bytes(content[at + 1 : at + 4], "big")
-    if not last or (len(content) < at + 16 and at != len(content)):
+    if not last or (len(content) < at + _LEAST_FRAME and at != len(content)):
         raise ContainerError("truncated: the FLAC file ends within its header")
     if at < len(content) and content[at : at + 2] not in (b"\xff\xf8", b"\xff\xf9"):
         raise ContainerError("damaged: no FLAC frame follows the header")
@@ -77,7 +79,7 @@ def _backwards(content: bytes, first: int) -> Iterator[int]:
     """Where the last frames may begin, the last of all first."""
     at = len(content)
     while (at := content.rfind(content[first : first + 2], first, at)) >= 0:
-        if len(content) >= at + 16:
+        if len(content) >= at + _LEAST_FRAME:
             yield at
 
 

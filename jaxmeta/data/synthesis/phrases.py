@@ -14,7 +14,7 @@ from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.numerals import numeral
 from jaxmeta.data.synthesis.phrasebook import LANGUAGES, phrases_of
 from jaxmeta.data.synthesis.speech import default_voices, plan, synthesise
-from jaxmeta.folders import cache_folder
+from jaxmeta.files.folders import cache_folder
 from jaxmeta.progress import progress_callback
 
 _SPLITS = ("val", "test", "test", "train", "train", "train", "train", "train")

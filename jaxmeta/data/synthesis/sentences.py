@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.speech import Utterance, default_voices, plan, synthesise
-from jaxmeta.folders import cache_folder
+from jaxmeta.files.folders import cache_folder
 from jaxmeta.progress import progress_callback
 
 TRAINING_ACCENTS = (None, None, "de", "fr", "it", "es", "tr", "sv")

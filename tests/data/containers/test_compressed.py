@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import soundfile
 
 from jaxmeta.data.audio import AudioError, read_audio
 from jaxmeta.data.containers.crc16 import crc16, crc16_mirrored
@@ -126,3 +127,11 @@ def test_an_mp3_frame_of_another_form_amid_the_others_is_damage(tmp_path):
     other[3] ^= 0xC0  # Stereo.
     refused(tmp_path / "a.mp3", b"".join([*sounding[:9], other, *sounding[10:]]), "of another form")
     assert len(parts(b"".join(sounding))) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 4095, 4096, 4097, 4098, 4100, 8193])
+@pytest.mark.parametrize("kind", ["noise", "silence"])
+def test_flac_whose_last_frame_is_a_few_bytes_is_read(tmp_path, count, kind):
+    values = np.zeros(count) if kind == "silence" else np.random.default_rng(count).normal(size=count) * 0.1
+    soundfile.write(tmp_path / "a.flac", values, 16_000, subtype="PCM_16")
+    assert len(read_audio(tmp_path / "a.flac")) == count

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
-from jaxmeta.cards import CardError
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
+from jaxmeta.files.cards import CardError
 from jaxmeta.models.layers import speech_form
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, network, save_recogniser
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxmeta.cards import CardError, read_card
-from jaxmeta.durable import plain, write_json
+from jaxmeta.files.cards import CardError, read_card
+from jaxmeta.files.durable import plain, write_json
 
 SEAL = "sha256"
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.durable import lock, plain, write_json, write_text
+from jaxmeta.files.durable import lock, plain, write_json, write_text
 
 
 def test_failed_write_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def keep(path: Path | None, rows: Sequence[Mapping[str, Any]], run: Mapping[str,
     """
     results = {"rows": list(rows), "run": dict(run)}
     if path:
-        from jaxmeta.durable import write_json
+        from jaxmeta.files.durable import write_json
 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, results)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxmeta.folders import cache_home, data_folders, has_data
+from jaxmeta.files.folders import cache_home, data_folders, has_data
 
 
 @pytest.mark.parametrize(

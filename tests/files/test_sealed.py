@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from jaxmeta.cards import CardError
-from jaxmeta.sealed import read_sealed, write_sealed
+from jaxmeta.files.cards import CardError
+from jaxmeta.files.sealed import read_sealed, write_sealed
 
 VALUE = {"step": 12, "score": float("nan"), "names": ["é", "b"], "sums": np.arange(2)}
 

@@ -1,0 +1,1 @@
+"""What several benchmarks share: problems, turns, results, and what is shown meanwhile."""

@@ -1,0 +1,66 @@
+"""Results that are written as they come, so that a run that is stopped keeps what it has and can go on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class Results:
+    """Lists of rows in a JSON file, beside the stamp of the run and the groups that are complete."""
+
+    def __init__(self, path: Path | None, lists: tuple[str, ...]):
+        """Read what the file holds.
+
+        Raises:
+          ValueError: the file is not JSON.
+        """
+        self.path = path
+        self.data: dict[str, Any] = {name: [] for name in lists} | {"finished": [], "run": {}}
+        if path is not None and path.exists():
+            self.data |= json.loads(path.read_text(encoding="utf-8"))
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return self.data[name]
+
+    def stamp(self, config: Any, _: str = "") -> None:
+        """Say how these results were made, unless an earlier run has: the command, the settings and the commit."""
+        if not self.data["run"]:
+            from jaxmeta.files.durable import plain
+
+            self.data["run"] = {"argv": list(sys.argv), "config": plain(vars(config))}
+
+    def done(self, group: str) -> bool:
+        """Whether a group of rows is complete."""
+        return group in self.data["finished"]
+
+    def put(self, group: str, rows: list[dict[str, Any]]) -> None:
+        """Write the rows of a group in the place of those that it had."""
+        others = [row for row in self.data["rows"] if row["group"] != group]
+        self.data["rows"] = others + [{"group": group, **row} for row in rows]
+        self.write()
+
+    def finish(self, group: str) -> None:
+        """A group is complete."""
+        self.data["finished"].append(group)
+        self.write()
+
+    def extend(self, name: str, rows: list[Any]) -> None:
+        """Add to a list."""
+        self.data[name].extend(rows)
+        self.write()
+
+    def note(self, text: str) -> None:
+        """Say once what was left out, and why."""
+        if text not in self.data["notes"]:
+            self.extend("notes", [text])
+
+    def write(self) -> None:
+        """Write the file, if one is named."""
+        if self.path is not None:
+            from jaxmeta.files.durable import write_json
+
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, self.data)

@@ -1,0 +1,1 @@
+"""What pretrained networks take and give: tokens, and features of their own."""

@@ -1,0 +1,1 @@
+"""Recognisers that were trained elsewhere."""

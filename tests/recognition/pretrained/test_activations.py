@@ -1,0 +1,42 @@
+"""Activations of a frozen part in the place of features."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmeta import Model, Ragged
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.recognition.pretrained.activations import with_activations
+
+FRAMES = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+CORPUS = Corpus(FRAMES, np.array([0, 10, 25]), np.array([10, 4, 15], np.int32), {"speaker": np.array(["a", "b", "c"])})
+
+
+def halving(params, state, inputs, key, train):
+    """Sums of neighbouring frames, of whole pairs only."""
+    assert not train
+    values = inputs.values[:, ::2] + inputs.values[:, 1::2]
+    return Ragged(values * params["scale"], inputs.lengths // 2), state
+
+
+LOWER = Model(lambda key, inputs: ({"scale": np.float32(2)}, {}), halving)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_each_recording_has_what_the_part_gives_for_it_alone(batch):
+    corpus = with_activations(CORPUS, LOWER, {"scale": np.float32(2)}, batch=batch)
+    assert corpus.length.tolist() == [5, 2, 7] and corpus.frames.dtype == np.float16
+    assert corpus.columns["speaker"].tolist() == ["a", "b", "c"] and corpus.config is None
+    for start, length, first in zip(corpus.start, corpus.length, CORPUS.start, strict=True):
+        frames = FRAMES[first : first + 2 * length]
+        np.testing.assert_allclose(
+            corpus.frames[start : start + length], 2 * (frames[::2] + frames[1::2]), rtol=1e-3, atol=1e-3
+        )
+
+
+def test_what_cannot_be_computed_is_refused():
+    with pytest.raises(ValueError, match="batch must be 1 or more, got 0"):
+        with_activations(CORPUS, LOWER, {}, batch=0)
+    short = Corpus(FRAMES, np.array([0, 10]), np.array([10, 1], np.int32), {})
+    with pytest.raises(ValueError, match="recording 1 of the corpus is too short"):
+        jax.tree.leaves(with_activations(short, LOWER, {"scale": np.float32(1)}))
