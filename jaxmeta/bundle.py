@@ -6,9 +6,7 @@ noticed. Weights are a file of numpy's (`weights.npz`), one array for each leaf,
 
 import hashlib
 import io
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -18,14 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta.files.cards import Place, build, read_card
-from jaxmeta.files.durable import plain, write_bytes, write_json
+from jaxmeta.files.durable import DAMAGE, json_text, plain, write_bytes
 from jaxmeta.tree import named
 from jaxmeta.types import PyTree
 
 WEIGHTS = "weights.npz"
 _OWN = "0" * 64
 """Stands in the place of the card's own hash while that is computed."""
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, KeyError, RuntimeError, OSError)
 T = TypeVar("T")
 
 
@@ -83,7 +80,7 @@ class Bundle(NamedTuple, Generic[T]):
         try:
             with zipfile.ZipFile(self.folder / WEIGHTS) as file:
                 arrays = {name: np.lib.format.read_array(file.open(f"{name}.npy")) for name in wanted}  # type: ignore[no-untyped-call]
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise BundleError(f"{self.folder / WEIGHTS}: damaged ({error}); {self.place.remedy}.") from None
         if bad := _not_finite(arrays):
             raise BundleError(f"{self.folder / WEIGHTS}: {bad}; {self.place.remedy}.")
@@ -120,10 +117,9 @@ def save_bundle(
         write(folder / name)
     write_bytes(folder / WEIGHTS, _packed(arrays))
     hashes = {name: _sha256(folder / name) for name in (*kind.files, WEIGHTS)} | {kind.card: _OWN}
-    path = folder / kind.card
-    write_json(path, {"format": kind.version, "kind": kind.name} | plain(card) | {"sha256": hashes})
-    content = path.read_bytes()
-    write_bytes(path, content.replace(_OWN.encode(), hashlib.sha256(content).hexdigest().encode()))
+    # At once: a card whose own hash is not in it yet would look damaged after a kill, and not absent.
+    content = json_text({"format": kind.version, "kind": kind.name} | plain(card) | {"sha256": hashes}).encode()
+    write_bytes(folder / kind.card, content.replace(_OWN.encode(), hashlib.sha256(content).hexdigest().encode()))
     return folder
 
 
@@ -226,7 +222,7 @@ def _forms(path: Path, remedy: str) -> dict[str, jax.ShapeDtypeStruct]:
                         raise ValueError(f"{entry.filename!r} is of another version")
                     shape, _, dtype = np.lib.format.read_array_header_1_0(member)  # type: ignore[no-untyped-call]
                 forms[entry.filename.removesuffix(".npy")] = jax.ShapeDtypeStruct(shape, dtype)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BundleError(f"{path}: damaged ({error}); copy the folder again, or {remedy}.") from None
     return forms
 

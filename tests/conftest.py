@@ -3,6 +3,8 @@
 import gc
 import os
 import resource
+import socket
+import sys
 
 import jax
 import pytest
@@ -18,6 +20,16 @@ elif jax.__version_info__ >= (0, 12):
 gc.set_threshold(100_000, 50, 100)
 MUCH = 1_500_000  # KiB, at most; all tests of a worker stay below twice that.
 LONGEST = ("test_readme.py", "test_export.py", "test_cli.py", "test_seq2seq.py", "contract.py")
+
+
+def refuse_connections(event: str, arguments: tuple) -> None:
+    """No test opens a connection to anywhere but this machine."""
+    if event == "socket.connect" and arguments[0].family != socket.AF_UNIX and arguments[1][0] not in HERE:
+        raise AssertionError(f"a test connects to {arguments[1]}; tests need no network.")
+
+
+HERE = ("127.0.0.1", "::1", "localhost")
+sys.addaudithook(refuse_connections)
 
 
 @pytest.hookimpl(tryfirst=True)

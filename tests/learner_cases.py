@@ -142,8 +142,8 @@ def default(name):
 
 
 def in_fast_tier(name, estimator):
-    """Each learner under its own estimator, and MAML under all: most others use its loop."""
-    return name == "maml" or estimator == default(name)
+    """Each learner under its own estimator, and MAML under three: most others use its loop."""
+    return estimator == default(name) or (name == "maml" and estimator in ("mixed_mode", "first_order"))
 
 
 CASES = [(name, estimator) for name, entry in LEARNERS.items() for estimator in entry.estimators]

@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxmeta import Model
 from jaxmeta.training import make_update
@@ -87,3 +88,8 @@ def as_type(values, dtype):
 def over_tasks(states):
     """What an update makes of the states [B] of its tasks: the mean of floats, the largest of counters."""
     return jax.tree.map(lambda x: x.mean(0) if jnp.issubdtype(x.dtype, jnp.floating) else x.max(0), states)
+
+
+def fast_among(values, *fast):
+    """Values to parametrise a test over, of which only those named belong to the fast tier."""
+    return [value if value in fast else pytest.param(value, marks=pytest.mark.slow) for value in values]

@@ -3,23 +3,26 @@
 import json as json_lines
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from tyro.conf import Positional
+
+from jaxmeta.cli.ranges import Seed, Within
 
 
 def adapt(
     checkpoint: Positional[Path],
     manifest: Positional[Path],
     out: Path,
-    folds: int = 5,
+    folds: Annotated[int, Within(2, 1_000)] = 5,
     always: bool = False,
-    steps: int | None = None,
-    rate: float | None = None,
+    steps: Annotated[int, Within(0, 100_000)] | None = None,
+    rate: Annotated[float, Within(0, 100)] | None = None,
     json: bool = False,
     resample: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     language: str | None = None,
-    rank: int | None = None,
+    rank: Annotated[int, Within(1, 1_000)] | None = None,
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -42,7 +45,7 @@ def adapt(
         language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
         rank: Of the adapters of a Whisper.
     """
-    from jaxmeta.cli.whisper import adapt_to_folder, is_pretrained, refuse
+    from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
     if is_pretrained(checkpoint):
         adapt_to_folder(

@@ -8,14 +8,27 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from jaxmeta.files.folders import cache_home
 from jaxmeta.interrupts import patience
 
 USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
 """Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
+OUT_OF_MEMORY = (
+    "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
+
+_SWALLOWED = 0
+"""Tells the watcher that the end went missing in a callback; no signal has this number."""
+
+_is_repeated = [False]
+"""Whether the handler is called once more, and has said its line."""
 
 
 class PartlyDoneError(ValueError):
@@ -30,11 +43,30 @@ def status_of(error: Exception) -> int:
     """The exit status of a command that ends with this error."""
     from jaxmeta.training.health import DivergedError
 
-    if isinstance(error, WritingError) or (isinstance(error, OSError) and error.errno in _FULL):
+    if isinstance(error, WritingError) or (isinstance(error, OSError) and _is_of_writing(error)):
         return WRITING
     if isinstance(error, PartlyDoneError):
         return PARTLY_DONE
     return DIVERGED if isinstance(error, DivergedError) else USAGE
+
+
+def _is_of_writing(error: OSError) -> bool:
+    """Whether a disk is full or read-only, or the cache is a folder that this user may not write to, or has not."""
+    if error.errno in _FULL:
+        return True
+    try:
+        return error.filename is not None and Path(error.filename).absolute().is_relative_to(cache_home().absolute())
+    except OSError:  # There is no home folder.
+        return True
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory of this machine, or of a device, is used up; jax says the latter by the text alone."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+class _Stopped(SystemExit):
+    """A signal ends the command."""
 
 
 @contextlib.contextmanager
@@ -42,24 +74,36 @@ def prompt_signals() -> Iterator[None]:
     """End with a line and status 128 + number on SIGTERM and Ctrl-C, at once on the second one.
 
     Python runs its handlers between two operations of its own, and a compilation is one operation of half a minute. So
-    a thread learns of the signal too, and ends the process where Python has not within `patience.seconds`.
+    a thread learns of the signal too, and ends the process where Python has not within `patience.seconds`. A handler
+    that runs within a callback of C code, as of the garbage collector, ends nothing: then it is called once more.
     """
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
     reading, writing = os.pipe()
+    _is_repeated[0] = False
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:  # nohup and job control ignore signals on purpose
             signal.signal(number, _end)
+    unraisable = sys.unraisablehook
+
+    def swallowed(error: Any) -> None:
+        if isinstance(error.exc_value, _Stopped):
+            os.write(writing, bytes([_SWALLOWED]))
+        else:
+            unraisable(error)
+
+    sys.unraisablehook = swallowed
     watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
     watcher.start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
+        sys.unraisablehook = unraisable
         os.close(writing)
         watcher.join()
         os.close(reading)
@@ -80,8 +124,9 @@ def quiet_pipe() -> Iterator[None]:
 
 
 def _end(number: int, frame: Any) -> None:
-    _say(number)
-    raise SystemExit(128 + number)
+    if not _is_repeated[0]:
+        _say(number)
+    raise _Stopped(128 + number)
 
 
 def _say(number: int) -> None:
@@ -94,11 +139,26 @@ def _watch(reading: int) -> None:
     while received := os.read(reading, 1):
         if received[0] not in (signal.SIGINT, signal.SIGTERM):
             continue
-        ended, _, _ = select.select([reading], [], [], patience.seconds)
-        if ended and not os.read(reading, 1):
+        following = _following(reading, received[0])
+        if following == b"":
             return
-        if signal.getsignal(received[0]) is not _end or not ended:
+        if signal.getsignal(received[0]) is not _end or following is None:
             _say(received[0])
         for child in multiprocessing.active_children():
             child.kill()
         os._exit(128 + received[0])
+
+
+def _following(reading: int, number: int) -> bytes | None:
+    """What comes after a signal: another one, b"" for the end of the process, or None once patience is at its end."""
+    until, echoes = time.monotonic() + patience.seconds, 0
+    while select.select([reading], [], [], max(0.0, until - time.monotonic()))[0]:
+        following = os.read(reading, 1)
+        if following == bytes([_SWALLOWED]):
+            _is_repeated[0], echoes = True, echoes + 1
+            os.kill(os.getpid(), number)
+        elif following and following[0] == number and echoes:
+            echoes -= 1
+        else:
+            return following
+    return None

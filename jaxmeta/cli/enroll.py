@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from tyro.conf import Positional
 
+from jaxmeta.cli.ranges import Certainty, Probability
+
 
 def enroll(
     manifest: Positional[Path],
@@ -14,8 +16,8 @@ def enroll(
     assistant: Path = Path("runs/assistant"),
     update: Path | None = None,
     keep_audio: bool = False,
-    prior: float = 0.5,
-    sure: float = 0.9,
+    prior: Probability = 0.5,
+    sure: Certainty = 0.9,
     json: bool = False,
     resample: bool = False,
 ) -> None:

@@ -1,9 +1,11 @@
 """`jaxmeta export CHECKPOINT --to FORMAT --out FILE`"""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
+
+from jaxmeta.cli.ranges import Within
 
 SECONDS = (0.5, 1.0, 2.0, 3.5, 5.0)
 """Of noise that a recogniser is checked on where no recordings are given."""
@@ -14,8 +16,8 @@ def export(
     to: Literal["stablehlo", "onnx", "safetensors"],
     out: Path,
     clips: tuple[Path, ...] = (),
-    bits: int = 32,
-    seconds: float = 10.0,
+    bits: Literal[4, 8, 32] = 32,
+    seconds: Annotated[float, Within(0.1, 3_600)] = 10.0,
     resample: bool = False,
 ) -> None:
     """Write a recogniser as a file for other machines, and check the file against the recogniser.

@@ -8,9 +8,10 @@ from typing import Any
 import tyro
 
 from jaxmeta.cli.adapt import adapt
-from jaxmeta.cli.endings import prompt_signals, quiet_pipe, status_of
+from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
+from jaxmeta.cli.ranges import checked
 from jaxmeta.cli.spot import spot
 from jaxmeta.cli.train_assistant import train_assistant
 from jaxmeta.cli.train_recogniser import train_recogniser
@@ -57,14 +58,19 @@ def _run(arguments: Sequence[str] | None) -> None:
     except (ValueError, OSError, ImportError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(status_of(error)) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"jaxmeta: {OUT_OF_MEMORY}", file=sys.stderr)
+        raise SystemExit(USAGE) from None
 
 
 def _subcommands(group: str) -> dict[str, Callable[..., Any]]:
     """The subcommands of a group by their second words; of none ("") all of one word, and a line for each group."""
     if group:
         first = f"{group} "
-        return {name.removeprefix(first): each for name, each in SUBCOMMANDS.items() if name.startswith(first)}
-    single = {name: each for name, each in SUBCOMMANDS.items() if " " not in name}
+        return {name.removeprefix(first): checked(each) for name, each in SUBCOMMANDS.items() if name.startswith(first)}
+    single = {name: checked(each) for name, each in SUBCOMMANDS.items() if " " not in name}
     return single | {name: _described(text) for name, text in GROUPS.items()}
 
 

@@ -2,16 +2,19 @@
 
 import json as json_lines
 from pathlib import Path
+from typing import Annotated
 
 from tyro.conf import Positional
+
+from jaxmeta.cli.ranges import Certainty, Probability, Within
 
 
 def spot(
     user: Positional[Path],
     files: Positional[tuple[Path, ...]],
-    ratio: float = 1.0,
-    prior: float = 0.5,
-    sure: float = 0.9,
+    ratio: Annotated[float, Within(-1e12, 1e12)] = 1.0,
+    prior: Probability = 0.5,
+    sure: Certainty = 0.9,
     mine: bool = False,
     json: bool = False,
     resample: bool = False,

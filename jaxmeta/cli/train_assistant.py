@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
+from jaxmeta.cli.ranges import Seed, Updates
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
 
@@ -14,8 +15,8 @@ def train_assistant(
     *,
     out: Path,
     preset: Literal["brief", "quick", "full"] | None = None,
-    updates: int | None = None,
-    seed: int = 0,
+    updates: Updates | None = None,
+    seed: Seed = 0,
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
 ) -> None:
@@ -41,8 +42,6 @@ def train_assistant(
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    if updates is not None and updates < 1:
-        raise ValueError(f"--updates must be 1 or more, got {updates}.")
     from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers

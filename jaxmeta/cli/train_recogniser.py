@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from jaxmeta.cli.ranges import Seed, Updates
 from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ def train_recogniser(
     *,
     out: Path,
     preset: Literal["quick", "full"] = "quick",
-    updates: int | None = None,
+    updates: Updates | None = None,
     encoder: Literal["dnn", "gru", "lstm", "conformer"] | None = None,
     size: Literal["tiny", "small", "base", "large"] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     synthesised: bool = False,
     drop_infeasible: bool = False,
 ) -> None:
@@ -53,7 +54,7 @@ def train_recogniser(
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
-    _check(manifests, out, training, synthesised)
+    _check(manifests, out, synthesised)
     begin()
     with stages(4) as seconds:
         with stage("preparing the speech"):
@@ -72,11 +73,9 @@ def train_recogniser(
             print(f"recordings of a voice to try it on: {out / 'voice'}")
 
 
-def _check(manifests: tuple[Path, ...], out: Path, training: RecogniserPreset, synthesised: bool) -> None:
+def _check(manifests: tuple[Path, ...], out: Path, synthesised: bool) -> None:
     if synthesised == bool(manifests):
         raise ValueError("name one or more folders of recordings, or give --synthesised instead; not both, not none.")
-    if training.updates < 1:
-        raise ValueError(f"--updates {training.updates} must be 1 or more.")
     if (out / "results.json").exists():
         raise ValueError(f"--out {out} exists and holds a trained recogniser; name a new folder, or delete it.")
     if out.exists() and not (out / "training").is_dir():

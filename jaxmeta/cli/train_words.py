@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
+from jaxmeta.cli.ranges import Count, Seed, Updates, Within
 from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
@@ -15,13 +16,13 @@ def train_words(
     out: Path,
     learner: LearnerName = "protonet",
     preset: Literal["brief", "quick", "full"] | None = None,
-    ways: int = 5,
-    shots: tuple[int, ...] = (1, 5),
-    queries: int = 15,
-    episodes: int | None = None,
-    steps: int = 5,
-    updates: int | None = None,
-    seed: int = 0,
+    ways: Annotated[int, Within(2, 100_000)] = 5,
+    shots: tuple[Count, ...] = (1, 5),
+    queries: Count = 15,
+    episodes: Count | None = None,
+    steps: Annotated[int, Within(0, 100_000)] = 5,
+    updates: Updates | None = None,
+    seed: Seed = 0,
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
 ) -> None:
@@ -50,9 +51,6 @@ def train_words(
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    for name, value, least in (("ways", ways, 2), ("episodes", episodes, 1), ("updates", updates, 1)):
-        if value is not None and value < least:
-            raise ValueError(f"--{name} must be {least} or more, got {value}.")
     from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages

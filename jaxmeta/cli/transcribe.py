@@ -7,9 +7,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional
+
+from jaxmeta.cli.ranges import Within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +22,9 @@ def transcribe(
     files: Positional[tuple[Path, ...]],
     json: bool = False,
     lm: Path | None = None,
-    lm_weight: float = 0.5,
-    word_score: float = 0.0,
-    beam: int = 50,
+    lm_weight: Annotated[float, Within(0, 100)] = 0.5,
+    word_score: Annotated[float, Within(-100, 100)] = 0.0,
+    beam: Annotated[int, Within(1, 10_000)] = 50,
     resample: bool = False,
     language: str | None = None,
     base: Path | None = None,
@@ -50,7 +52,7 @@ def transcribe(
             recordings above 30 seconds.
     """
     from jaxmeta.cli.endings import PartlyDoneError
-    from jaxmeta.cli.whisper import is_pretrained, refuse
+    from jaxmeta.cli.pretrained.whisper import is_pretrained, refuse
 
     if not files:
         raise ValueError("no files to transcribe; name one or more after the checkpoint.")
@@ -79,7 +81,7 @@ def _by_whisper(
     language: str | None,
     voice_activity: Path | None,
 ) -> Iterator[tuple[Path, float, str]]:
-    from jaxmeta.cli.whisper import texts_of_files
+    from jaxmeta.cli.pretrained.whisper import texts_of_files
     from jaxmeta.data.recordings import read_waveforms
 
     waveforms = _readable(files, lambda file: read_waveforms(16_000, [file], resample=resample)[0])

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from jaxmeta.cli.ranges import Certainty, Probability
+
 
 def verify(
     user: Positional[Path],
     files: Positional[tuple[Path, ...]],
-    prior: float = 0.5,
-    sure: float = 0.9,
+    prior: Probability = 0.5,
+    sure: Certainty = 0.9,
     json: bool = False,
     resample: bool = False,
 ) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Sequence
@@ -39,7 +40,8 @@ _RATIO = 100
 _HEADER_BYTES = 4096
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, IndexError, TypeError, AttributeError, ValueError,
-    AssertionError, NotImplementedError, RuntimeError, OverflowError, MemoryError, ir.MLIRError,
+    AssertionError, NotImplementedError, RuntimeError, OverflowError, MemoryError, SyntaxError, tokenize.TokenError,
+    ir.MLIRError,
 )  # fmt: skip
 """What zipfile, numpy, json, flatbuffers and MLIR raise for bytes that they did not write; RecursionError is among."""
 

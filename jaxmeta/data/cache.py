@@ -20,7 +20,7 @@ from jaxmeta.data.audio import AudioError
 from jaxmeta.data.extraction import Chunk, WaveformTransform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.files.durable import naming, sync
+from jaxmeta.files.durable import DAMAGE, naming, sync
 from jaxmeta.files.folders import cache_folder
 
 _ATTEMPTS = 3
@@ -97,7 +97,7 @@ def _open(entry: Path) -> Features | None:
         whole = meta.pop("sha256") == _digest_of_meta(meta)
         whole = whole and meta["frames"] == _digest(frames) and meta["lengths"] == _digest(lengths)
         mixed = int(meta["mixed"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, OverflowError):
+    except DAMAGE:
         return None
     return Features(frames, lengths, mixed) if whole else None
 

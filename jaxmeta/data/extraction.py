@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +16,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.files.durable import write_bytes
+from jaxmeta.files.durable import DAMAGE, write_bytes
 from jaxmeta.progress import progress_bar
 
 CHUNK = 64
@@ -97,7 +96,7 @@ def read_chunk(path: Path) -> Chunk | None:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             chunk = Chunk(arrays["frames"], arrays["lengths"], int(arrays["mixed"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGE:
         return None
     return chunk if chunk.lengths.sum() == len(chunk.frames) else None
 

@@ -5,7 +5,6 @@ class i + 1. Case stays as it is: a script that wants one case folds its transcr
 """
 
 import functools
-import json
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -16,13 +15,12 @@ from typing import Literal
 import numpy as np
 
 from jaxmeta.data.sampling.padding import round_up
-from jaxmeta.files.cards import read_card
-from jaxmeta.files.durable import write_text
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.padding import pad_rows
 from jaxmeta.types import Ragged
 
 Level = Literal["character", "word"]
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Vocabulary:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the vocabulary as a JSON file (`vocabulary.json` by custom) in one step."""
         content = {"format": _FORMAT, "level": self.level, "units": self.units}
-        write_text(Path(path), json.dumps(content, ensure_ascii=False) + "\n")
+        write_sealed(Path(path), "vocabulary", content)
 
     @functools.cached_property
     def _classes(self) -> dict[str, int]:
@@ -145,7 +143,7 @@ def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
       ValueError: no such file, or it is not such a file, or damaged; names it.
     """
     path = Path(path)
-    content = read_card(path, "give a file that Vocabulary.save wrote, or build it again")
+    content = read_sealed(path, "vocabulary", "give a file that Vocabulary.save wrote, or build it again")
     if content.get("format") != _FORMAT:
         raise ValueError(f'{path}: not a vocabulary of "format": {_FORMAT}; build it again with this version.')
     units = content.get("units")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmeta.files.durable import write_json
+from jaxmeta.files.cards import CardError
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.types import PyTree
+
+_log = logging.getLogger("jaxmeta")
 
 
 class ResultCache:
@@ -19,7 +23,7 @@ class ResultCache:
 
     def __init__(self, folder: Path):
         self.path = folder / "result_cache.json"
-        self.results = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        self.results = _read(self.path) if self.path.exists() else {}
         self._lock = threading.Lock()
 
     def __contains__(self, key: list[Any]) -> bool:
@@ -33,8 +37,17 @@ class ResultCache:
             with self._lock:
                 self.results[name] = made
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(self.path, self.results)
+                write_sealed(self.path, "results", self.results)
         return self.results[name]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The results in a file; none of a damaged one, for they can be had again."""
+    try:
+        return read_sealed(path, "results", "they are evaluated again")
+    except CardError as error:
+        _log.warning("%s", error)
+        return {}
 
 
 def params_digest(params: PyTree) -> str:

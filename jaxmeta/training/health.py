@@ -1,6 +1,5 @@
 """Whether a run still learns: tasks that count for nothing, and a loss that has run away."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.files.durable import write_json
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
 
@@ -65,19 +64,20 @@ class Health(NamedTuple):
 
 
 def read_health(directory: Path) -> Health:
-    """The health of the run in a folder; that of a new run where none is written."""
+    """The health of the run in a folder; that of a new run where none is written.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
     path = directory / "health.json"
     if not path.exists():
         return Health()
-    try:
-        return Health(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, and the run goes on without it.") from error
+    return Health(**read_sealed(path, "health", "delete it, and the run goes on without it"))
 
 
 def write_health(directory: Path, health: Health) -> None:
     """Put the health of a run beside its checkpoints."""
-    write_json(directory / "health.json", health._asdict())
+    write_sealed(directory / "health.json", "health", health._asdict())
 
 
 def at_rate(

@@ -1,6 +1,5 @@
 """The training loop: resumable, interruptible, and the same bit for bit however often it is interrupted."""
 
-import json
 import shutil
 import signal
 import sys
@@ -12,7 +11,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxmeta import tree
-from jaxmeta.files.durable import lock, plain, write_json
+from jaxmeta.files.durable import lock, plain
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
 from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health
@@ -201,11 +201,12 @@ def _validate(directory: Path, train: TrainState, step: int, validation: Validat
     if validation is None or step % validation.every:
         return {}
     score, path = float(validation.score(train)), directory / "best.json"
-    best = float(json.loads(path.read_bytes())["score"]) if path.exists() else float("-inf")
+    remedy = "delete it, and the next state that is scored becomes the best"
+    best = float(read_sealed(path, "best", remedy)["score"]) if path.exists() else float("-inf")
     if score > best and finite(train.params):
         # The score last: were the process killed in between, the resumed run would come here again and save again.
         save(directory / "best", train, keep=1)
-        write_json(path, {"step": step, "score": score})
+        write_sealed(path, "best", {"step": step, "score": score})
     return {"validation": score}
 
 
@@ -221,12 +222,9 @@ def _check_config(path: Path, config: Mapping[str, Any] | None) -> None:
         return
     now = plain(config)
     if not path.exists():
-        write_json(path, now)
+        write_sealed(path, "run", now)
         return
-    try:
-        before = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); use another folder.") from error
+    before = read_sealed(path, "run", "use another folder")
     differ = [
         f"{name}={before.get(name, '(absent)')!r} there, {now.get(name, '(absent)')!r} here"
         for name in sorted(before.keys() | now.keys())

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,14 +14,17 @@ from typing import Any, Self, TextIO
 from jaxmeta.files.durable import plain, write_text
 from jaxmeta.progress import current, progress_bar
 
+_CHECKSUM = ', "crc32": '
+
 
 class RunLog:
     """A context that records metrics and shows progress.
 
     Rows go to `directory/metrics.jsonl`, one JSON object a line: `step`, `seconds` of training so far (over all
-    processes that took part) and the metrics. Numbers that are not finite are the strings "NaN", "Infinity" and
-    "-Infinity". With tensorboardX installed the rows go to `directory/tensorboard` too. Progress is shown as
-    `jaxmeta.progress` does, under the name of the stage if one is under way.
+    processes that took part), the metrics, and `crc32`, of this row and those before it. Numbers that are not finite
+    are the strings "NaN", "Infinity" and "-Infinity". With tensorboardX installed the rows go to
+    `directory/tensorboard` too. Progress is shown as `jaxmeta.progress` does, under the name of the stage if one is
+    under way.
 
     Args:
       directory: folder of the run; created if missing.
@@ -30,7 +34,7 @@ class RunLog:
       stream: where progress is shown; None: standard error.
       clock: seconds that only ever grow.
     Raises:
-      ValueError: total below 0, or start outside [0, total].
+      ValueError: total below 0, or start outside [0, total]; on entering, rows that are there are damaged.
     """
 
     def __init__(
@@ -54,7 +58,11 @@ class RunLog:
         self._directory.mkdir(parents=True, exist_ok=True)
         path = self._directory / "metrics.jsonl"
         rows = _rows_until(path, self._start)
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        self._checksum, lines = 0, []
+        for row in rows:
+            line, self._checksum = _line(row, self._checksum)
+            lines.append(line)
+        write_text(path, "".join(lines))
         self._file = path.open("a", encoding="utf-8")
         self._began = self._clock() - (rows[-1]["seconds"] if rows else 0.0)
         self._board = _open_board(self._directory / "tensorboard", self._start)
@@ -82,7 +90,8 @@ class RunLog:
         """
         values = {name: plain(value) for name, value in metrics.items()}
         row = {"step": step, "seconds": round(self._clock() - self._began, 3), **values}
-        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        line, self._checksum = _line(row, self._checksum)
+        self._file.write(line)
         self._file.flush()
         if "loss" in values:
             self._loss = float(values["loss"])
@@ -116,25 +125,40 @@ def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
 
     Raises:
       FileNotFoundError: no run has written there.
+      ValueError: a row is damaged, or half written; names it.
     """
-    rows = [json.loads(line) for line in (Path(directory) / "metrics.jsonl").read_text("utf-8").splitlines()]
+    path = Path(directory) / "metrics.jsonl"
+    rows, rest = _rows(path)
+    if rest:
+        raise ValueError(f"{path}:{len(rows) + 1}: half written; the command that trains writes it again.")
     return [{name: float(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, Any]]:
-    """The rows up to a step; a row that a killed process left half written ends them."""
+    """The rows up to a step, without one that a killed process left half written."""
+    rows = _rows(path)[0] if path.exists() else []
+    return [row for row in rows if row["step"] <= step]
+
+
+def _rows(path: Path) -> tuple[list[dict[str, Any]], bytes]:
+    """The rows that are whole, and what stands after the last of them."""
+    *lines, rest = path.read_bytes().split(b"\n")
     rows: list[dict[str, Any]] = []
-    if not path.exists():
-        return rows
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if row["step"] > step:
-            break
-        rows.append(row)
-    return rows
+    checksum = 0
+    for number, line in enumerate(lines, start=1):
+        content, mark, given = line.rpartition(_CHECKSUM.encode())
+        checksum = zlib.crc32(content, checksum)
+        if not mark or given != f'"{checksum:08x}"}}'.encode():
+            raise ValueError(f"{path}:{number}: damaged; delete the file, and the run goes on without its rows.")
+        rows.append(json.loads(content + b"}"))
+    return rows, rest
+
+
+def _line(row: Mapping[str, Any], checksum: int) -> tuple[str, int]:
+    """A row as a line that ends with the checksum of all rows so far, and that checksum."""
+    content = json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]
+    checksum = zlib.crc32(content.encode(), checksum)
+    return f'{content}{_CHECKSUM}"{checksum:08x}"}}\n', checksum
 
 
 def _open_board(folder: Path, start: int) -> Any:

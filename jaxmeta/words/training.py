@@ -1,6 +1,5 @@
 """Training of few-shot learners of spoken words, beside a classifier of all training words and the floor."""
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from jaxmeta.data.sampling.word_tasks import WordBatches, most_ways, task_sample
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.few_shot import Method
 from jaxmeta.evaluation.few_shot_baselines import encoded, fine_tuned, floor
+from jaxmeta.files.sealed import read_sealed
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.clip_encoders import Norm, residual
 from jaxmeta.models.heads import Network, warm
@@ -86,7 +86,7 @@ def trained_words(folder: Path, learner: str) -> tuple[dict[str, Any], list[Meth
     def unfinished(index: int) -> Episode:
         raise ValueError(f"the run of {path} stopped at update {index}; finish it with the command that began it.")
 
-    run = json.loads(path.read_text(encoding="utf-8"))
+    run = read_sealed(path, "run", "train again in another folder")
     return run, _methods(run, folder, np.zeros((1, 1, FEATURES.n_mels)), unfinished, unfinished)
 
 

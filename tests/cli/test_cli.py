@@ -83,7 +83,7 @@ def test_an_uncertain_gain_keeps_the_recogniser(recogniser, voice_folder, tmp_pa
 def test_a_rate_that_is_no_number_writes_nothing(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "mine"
     said = fails(["adapt", checkpoint, str(voice_folder), "--out", str(out), "--always", "--rate", "nan"], capsys)
-    assert "rate=nan must be a finite number of 0 or more" in said and not out.exists()
+    assert "--rate must lie between 0 and 100, got nan" in said and not out.exists()
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from jaxmeta.cli.endings import PartlyDoneError, status_of
+from jaxmeta.cli.endings import OUT_OF_MEMORY, PartlyDoneError, status_of
+from jaxmeta.cli.main import SUBCOMMANDS, main
 from jaxmeta.training.health import DivergedError
 
 
@@ -28,14 +29,40 @@ def test_each_kind_of_error_has_its_status(error, status):
     assert status_of(error) == status
 
 
+def test_a_cache_that_cannot_be_written_has_the_status_of_writing(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXMETA_HOME", str(tmp_path / "cache"))
+    assert status_of(PermissionError(errno.EACCES, "denied", str(tmp_path / "cache" / "features"))) == 74
+    assert status_of(PermissionError(errno.EACCES, "denied", str(tmp_path / "a.wav"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), True),
+        (RuntimeError("a shape"), False),
+    ],
+)
+def test_a_command_that_runs_out_of_memory_says_what_to_do(monkeypatch, capsys, error, memory):
+    def transcribe() -> None:
+        raise error
+
+    monkeypatch.setitem(SUBCOMMANDS, "transcribe", transcribe)
+    with pytest.raises(SystemExit if memory else RuntimeError) as stop:
+        main(["transcribe"])
+    if memory:
+        assert stop.value.code == 2 and capsys.readouterr().err == f"jaxmeta: {OUT_OF_MEMORY}\n"
+
+
 @contextmanager
 def command(body):
     """A process in which this runs as a command, once it has said "ready"."""
     script = f"""
-import hashlib, signal, threading, time
+import hashlib, signal, threading, time, weakref
 from jaxmeta.cli.endings import prompt_signals, quiet_pipe
 from jaxmeta.interrupts import collected_signals, patience
 patience.seconds = 0.5
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell ignores it in the background.
 with prompt_signals(), quiet_pipe():
     {body}
 """
@@ -53,6 +80,19 @@ STUCK = f"{READY}; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
 """Minutes within one operation, which Python cannot interrupt, as a compilation is."""
 
 
+COLLECTED = """weakrefs = []
+    class Slow:
+        pass
+    def callback(reference):
+        print('ready', flush=True)
+        time.sleep(0.5)
+    thing = Slow()
+    weakrefs.append(weakref.ref(thing, callback))
+    del thing
+    time.sleep(600)"""
+"""A callback of the interpreter, which swallows what is raised in it."""
+
+
 @pytest.mark.parametrize(
     ("number", "body"),
     [
@@ -60,8 +100,9 @@ STUCK = f"{READY}; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
         (signal.SIGINT, STUCK),
         (signal.SIGTERM, f"{READY}; time.sleep(600)"),
         (signal.SIGINT, f"with collected_signals(): {STUCK}"),
+        (signal.SIGTERM, COLLECTED),
     ],
-    ids=["stuck", "stuck-interrupt", "python", "training"],
+    ids=["stuck", "stuck-interrupt", "python", "training", "callback"],
 )
 def test_a_signal_ends_a_command_with_a_line_whatever_it_does(number, body):
     with command(body) as process:

@@ -47,7 +47,7 @@ def test_bad_input_is_said_before_anything_is_trained(tmp_path, capsys):
     assert "add --synthesised" in fails(["train", "assistant", "--out", str(out)], capsys)
     columns = read_manifest(tones(tmp_path / "bare", words=2, speakers=1, takes=2, splits=False)).columns
     command = ["train", "assistant", str(tmp_path / "bare"), "--out", str(out)]
-    assert "--updates must be 1 or more, got 0" in fails([*command, "--updates", "0"], capsys)
+    assert "--updates must lie between 1 and 1,000,000,000, got 0" in fails([*command, "--updates", "0"], capsys)
     assert "speaker 's0' is held out and in training" in fails(command, capsys)
     write_manifest(tmp_path / "bare", {name: columns[name] for name in ("file_name", "label")})
     assert "corpus 'bare' has no column 'speaker'" in fails(command, capsys)

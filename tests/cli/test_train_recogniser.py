@@ -85,7 +85,7 @@ def test_bad_arguments_are_said(folder, tmp_path, capsys):
         ["train", "recogniser", "--out", str(out)], capsys
     )
     assert "not both" in fails(command(folder, out, "--synthesised"), capsys)
-    assert "--updates 0 must be 1 or more" in fails([*command(folder, out), "--updates", "0"], capsys)
+    assert "--updates must lie between 1 and" in fails([*command(folder, out), "--updates", "0"], capsys)
     assert "exists and holds no interrupted training" in fails(command(folder, tmp_path / "empty"), capsys)
     assert not out.exists()
 

@@ -51,8 +51,8 @@ def test_a_table_and_a_run_that_is_resumed(tones_folder, tmp_path, capsys):  # n
 def test_bad_input_is_said_before_anything_is_trained(tones_folder, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "run"
     assert "add --synthesised" in fails(["train", "words", "--out", str(out)], capsys)
-    assert "--ways must be 2 or more, got 1" in fails(command(tones_folder, out, "--ways", "1"), capsys)
-    assert "--updates must be 1 or more" in fails(command(tones_folder, out, "--updates", "0"), capsys)
+    assert "--ways must lie between 2 and 100,000, got 1" in fails(command(tones_folder, out, "--ways", "1"), capsys)
+    assert "--updates must lie between 1 and" in fails(command(tones_folder, out, "--updates", "0"), capsys)
     assert "no such folder" in fails(command(tmp_path / "none", out), capsys)
     said = fails(command(tones_folder, out, "--ways", "7"), capsys)
     assert re.search(r"test episodes of tones: .* largest feasible is .* Set ways, shots or queries", said)

@@ -100,8 +100,8 @@ def test_copies_count_once_and_silence_is_no_voice(assistant_folder, me, tmp_pat
 def test_bad_input_is_said(assistant_folder, me, voice_folder, tmp_path, capsys):  # noqa: F811
     enroll = ["enroll", str(voice_folder), "--out", str(tmp_path / "x"), "--assistant"]
     assert "no assistant (assistant.json is missing)" in fails([*enroll, str(tmp_path)], capsys)
-    assert "prior must be a probability" in fails([*enroll, assistant_folder, "--prior", "2"], capsys)
-    assert "sure must be a probability" in fails(["verify", str(me), "a.wav", "--sure", "0.2"], capsys)
+    assert "--prior must lie between 0 and 1" in fails([*enroll, assistant_folder, "--prior", "2"], capsys)
+    assert "--sure must lie between 0.5 and 1" in fails(["verify", str(me), "a.wav", "--sure", "0.2"], capsys)
     assert "exists; name a new folder" in fails([*enroll[:3], str(me), "--assistant", assistant_folder], capsys)
     low = write_voice(tmp_path / "low", rate=8_000)
     said = fails(["enroll", str(low), "--out", str(tmp_path / "x"), "--assistant", assistant_folder], capsys)

@@ -35,7 +35,7 @@ def test_a_language_that_the_whisper_does_not_know_is_refused(whisper_folder, so
 
 def test_without_the_extra_the_command_says_what_to_install(sound, tmp_path, monkeypatch, capsys):
     (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr("jaxmeta.cli.whisper.find_spec", lambda name: None)
+    monkeypatch.setattr("jaxmeta.cli.pretrained.whisper.find_spec", lambda name: None)
     said = fails(["transcribe", str(tmp_path), sound], capsys)
     assert "needs safetensors and tokenizers; install the extra: pip install jaxmeta[pretrained]" in said
 

@@ -51,9 +51,8 @@ NETWORKS = {
 }
 
 
-# One network of words and one of sentences in the fast tier.
 @pytest.mark.parametrize(
-    "name", [name if name in ("conv4", "lstm") else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+    "name", [name if name == "conv4" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
 )
 def test_the_shrunk_network_computes_what_the_masked_one_does(name):
     build, groups_of, bands = NETWORKS[name]
@@ -96,6 +95,7 @@ def test_nothing_goes_at_no_sparsity():
     assert widths == {"hidden": 4} and small["first"].shape == (2, 4)
 
 
+@pytest.mark.slow
 def test_training_under_hold_leaves_a_network_that_can_be_shrunk():
     inputs = clips(8)
     model = recogniser(7, "gru", Size(16, 1))

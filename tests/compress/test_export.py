@@ -69,6 +69,7 @@ def test_an_exported_learner_adapts_and_predicts_as_the_library_does(exported):
             np.testing.assert_allclose(actual, leaf, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_and_words_are_exported_too(tmp_path):
     for model in (recogniser(5, "conformer", Size(8, 1)), residual(3, width=8)):
         params, state = compiled(model.init)(KEY, speech(2, 30))
@@ -91,6 +92,7 @@ def test_what_it_starts_from_is_the_model_itself_and_only_the_head_is_a_users(ex
     assert exported.card["what"] == "a test" and exported.card["inputs"][0] == [["m", "s", "8"], "float32"]
 
 
+@pytest.mark.slow
 def test_codes_are_stored_as_codes(exported):
     _, params, _, path = exported
     with zipfile.ZipFile(path) as file:
@@ -124,6 +126,7 @@ assert not {{"jaxmeta", "flax", "optax", "librosa"}} & set(sys.modules), "import
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_word_learner_with_labels_is_exported_too(tmp_path):
     learner = anil(residual(3, width=8), losses.cross_entropy, optax.sgd(0.1), 2)
     batch = Batch(speech(6, 40), jnp.arange(6) % 3, jnp.ones(6))

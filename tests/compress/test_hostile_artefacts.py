@@ -66,6 +66,15 @@ def claiming(shape):
     return buffer.getvalue()
 
 
+def unclosed():
+    """An archive of one array whose header is a parenthesis without its other half: numpy reads it as Python's."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': ((8, 2), }\n"
+        file.writestr("0000.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return buffer.getvalue()
+
+
 def test_a_whole_artefact_is_loaded(parts, tmp_path):
     model = load(written(tmp_path / "a.zip", parts))
     np.testing.assert_array_equal(model.predict((), [np.ones((4, 8), np.float32)])[0], np.full((4, 2), 8.0))
@@ -103,6 +112,7 @@ def test_members_that_the_card_does_not_list_are_never_read(parts, tmp_path):
         (claiming((10**9, 10**6)), [8, 2]),
         (claiming((10**9, 10**6)), [10**9, 10**6]),
         (npz(a=np.array(["text"])), [1]),
+        (unclosed(), [8, 2]),
         (b"", [8, 2]),
         (b"PK\x03\x04" + bytes(50), [8, 2]),
     ],

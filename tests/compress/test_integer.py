@@ -120,6 +120,7 @@ def meta_gradient(learner):
     return compiled(jax.grad(lambda params: learner.meta_loss(params, state, episode(), KEY)[0]))(params)
 
 
+@pytest.mark.slow
 def test_meta_training_through_rounding_needs_unrolled():
     build = partial(maml, loss=squared_error, optimizer=optax.sgd(0.1), steps=2)
     model = from_linen(aware(8)(Network()))

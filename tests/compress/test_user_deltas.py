@@ -69,6 +69,7 @@ def test_a_compressed_body_stays_as_it_is_while_a_small_part_adapts(method, body
     assert user_bytes(fast) == 2 * sum(leaf.size for leaf in jax.tree.leaves(fast)) < whole / 4
 
 
+@pytest.mark.slow
 def test_codes_compute_what_the_weights_that_they_stand_for_do():
     stored = quantise_params(weights(), chosen=lambda path, leaf: leaf.ndim > 1)
     assert isinstance(stored["head"]["kernel"], Quantised)
@@ -79,6 +80,7 @@ def test_codes_compute_what_the_weights_that_they_stand_for_do():
     jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, atol=1e-6), fast, other)
 
 
+@pytest.mark.slow
 def test_differences_in_half_precision_are_close_to_what_adapted():
     learner = fine_tuning(MODEL, "norms", 0.1, 3)
     whole, fast = loss_after(learner, weights())
@@ -88,6 +90,7 @@ def test_differences_in_half_precision_are_close_to_what_adapted():
     np.testing.assert_allclose(moved["head"]["bias"], fast["head"]["bias"] - start, rtol=2**-10, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_meta_training_reaches_float_weights_behind_frozen_codes():
     """The codes have no gradient; what adapts does, exactly through the steps."""
     learner = decoded(anil(MODEL, LOSS, optax.sgd(0.1), 2))

@@ -51,6 +51,7 @@ def chain():
     return system, *compare("chain", system, variants(system, sparse=(0.5,), channels=(0.5,)))
 
 
+@pytest.mark.slow
 def test_pruned_networks_go_back_to_early_weights_and_what_is_cut_stays_zero(chain):
     system, _, found = chain
     assert jax.tree.all(jax.tree.map(jnp.array_equal, system.trained["dense"], EARLY))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary, load_vocabulary, normalise
+from jaxmeta.files.sealed import write_sealed
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=1, max_size=6)
@@ -128,7 +129,8 @@ def test_a_saved_vocabulary_comes_back(tmp_path, level):
     vocabulary.save(path)
     assert load_vocabulary(path) == vocabulary
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content == {"format": 1, "level": level, "units": list(vocabulary.units)}
+    del content["sha256"]
+    assert content == {"format": 2, "level": level, "units": list(vocabulary.units)}
     assert [actual.name for actual in tmp_path.iterdir()] == ["vocabulary.json"]
 
 
@@ -152,16 +154,19 @@ def fail(_):
         ('{"format": 1, "lev', "not JSON"),
         ("\udcff", "not JSON"),
         ("[]", "must be an object"),
-        ('{"format": 2}', '"format": 1'),
-        ('{"format": 1, "level": "character", "units": "abc"}', '"units" must be a list'),
-        ('{"format": 1, "level": "character", "units": [1]}', '"units" must be a list'),
-        ('{"format": 1, "level": "character", "units": ["a", "a"]}', "twice"),
-        ('{"format": 1, "units": ["a"]}', "level=None must be"),
+        ('{"format": 2, "level": "character", "units": ["a"]}', "damaged, changed by hand"),
+        ({"format": 1}, '"format": 2'),
+        ({"format": 2, "level": "character", "units": "abc"}, '"units" must be a list'),
+        ({"format": 2, "level": "character", "units": [1]}, '"units" must be a list'),
+        ({"format": 2, "level": "character", "units": ["a", "a"]}, "twice"),
+        ({"format": 2, "units": ["a"]}, "level=None must be"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     path = tmp_path / "vocabulary.json"
-    if content is not None:
+    if isinstance(content, dict):
+        write_sealed(path, "vocabulary", content)
+    elif content is not None:
         path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=rf"vocabulary\.json: .*{message}"):
         load_vocabulary(path)

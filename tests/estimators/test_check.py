@@ -65,12 +65,12 @@ def learner(middle, optimizer=optax.sgd(0.1), steps=3):
     return functools.partial(maml, network(middle), squared_error, optimizer, steps)
 
 
-@pytest.mark.parametrize("middle", [jnp.tanh, straight_through])
+@pytest.mark.parametrize("middle", [jnp.tanh, pytest.param(straight_through, marks=pytest.mark.slow)])
 def test_what_has_symmetric_second_derivatives_passes(middle):
     assert check_estimator(learner(middle), episode()) == {}
 
 
-@pytest.mark.parametrize("middle", [quantise, reverse])
+@pytest.mark.parametrize("middle", [quantise, pytest.param(reverse, marks=pytest.mark.slow)])
 def test_what_has_not_is_caught_under_mixed_mode_and_named(middle):
     errors = check_estimator(learner(middle), episode())
     assert set(errors) == {"body", "head/kernel"}

@@ -11,7 +11,7 @@ from jaxmeta import Batch, Episode, Inner, Model, anil, first_order, forward_onl
 from jaxmeta.losses import cross_entropy, squared_error
 from tests.derivatives import slopes
 from tests.problem import STEPS, WAYS, episodes, network, one
-from tests.programs import compiled
+from tests.programs import compiled, fast_among
 
 EXACT = {"unrolled": unrolled(), "mixed_mode": mixed_mode(), "truncated to all steps": truncated(STEPS)}
 OPTIMIZERS = {"sgd": optax.sgd(0.2), "momentum": optax.sgd(0.2, momentum=0.9), "adam": optax.adam(0.1, eps_root=1e-3)}
@@ -37,7 +37,7 @@ def problem(seed=0):
     return jax.device_get(params), episode
 
 
-@pytest.mark.parametrize("factory", [maml, anil])
+@pytest.mark.parametrize("factory", fast_among([maml, anil], maml))
 @pytest.mark.parametrize("estimator", EXACT)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_exact_estimators_match_finite_differences(factory, estimator, optimizer):
@@ -47,7 +47,7 @@ def test_exact_estimators_match_finite_differences(factory, estimator, optimizer
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("factory", [maml, anil])
+@pytest.mark.parametrize("factory", fast_among([maml, anil], maml))
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_mixed_mode_equals_unrolled(factory, optimizer):
     params, episode = problem(1)

@@ -14,7 +14,7 @@ from jaxmeta.estimators import conjugate_gradients, implicit, neumann, solve_res
 from jaxmeta.learners.imaml import imaml
 from jaxmeta.losses import cross_entropy
 from jaxmeta.tree import Under, everything
-from tests.programs import compiled
+from tests.programs import compiled, fast_among
 
 KEY = jax.random.key(0)
 SOLVERS = {
@@ -70,7 +70,7 @@ def gradients(estimator, adapt_only, steps=STEPS, dtype=np.float64):
     return compiled(jax.grad(loss, (0, 1)))(params, episode.support.inputs)
 
 
-@pytest.mark.parametrize("adapt_only", [everything, Under("head")])
+@pytest.mark.parametrize("adapt_only", [everything, pytest.param(Under("head"), marks=pytest.mark.slow)])
 def test_implicit_equals_unrolled_at_convergence(adapt_only):
     exact = gradients(unrolled(), adapt_only)
     # No leaf is trivially zero, the frozen body of the second case included.
@@ -98,7 +98,7 @@ def descent_on_a_quadratic(estimator, steps, start=0.3, frozen=-0.2, target=0.7,
     return fast, info, slopes
 
 
-@pytest.mark.parametrize("steps", [0, 3, 40])
+@pytest.mark.parametrize("steps", fast_among([0, 3, 40], 3))
 def test_away_from_convergence_the_gradient_is_that_of_the_minimum(steps):
     fast, info, slopes = descent_on_a_quadratic(implicit(conjugate_gradients()), steps)
     # The objective's curvature is 2 + strength; its minimum is (2 (target - frozen) + strength start) / curvature.

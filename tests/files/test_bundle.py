@@ -15,6 +15,7 @@ from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.files.cards import CardError
+from jaxmeta.files.durable import write_bytes
 from jaxmeta.models.layers import speech_form
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, network, save_recogniser
 
@@ -235,3 +236,18 @@ def test_arrays_come_back_bit_by_bit_and_numpy_reads_them(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, back, weights)
     with np.load(folder / "weights.npz") as arrays:
         np.testing.assert_array_equal(arrays["a"], weights["a"])
+
+
+def test_a_folder_that_was_not_finished_has_no_card(tmp_path, monkeypatch):
+    def killed(path, content):
+        if path.name == KIND.card:
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    folder = save_bundle(tmp_path / "a", KIND, {}, {"w": np.ones(3)})
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxmeta.bundle.write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_bundle(folder, KIND, {}, {"w": np.zeros(3)})
+    with pytest.raises(BundleError, match=f"{KIND.card} is missing"):
+        open_bundle(folder, KIND, Empty)

@@ -13,11 +13,11 @@ from jaxmeta.learners.cavia import cavia
 from jaxmeta.models.acoustic import SIZES, Size, count_weights, output_lengths, recogniser, standardise_rows
 from jaxmeta.sequence_losses import ctc
 from tests.derivatives import slopes
-from tests.programs import compiled, jitted
+from tests.programs import compiled, fast_among, jitted
 
 KEY = jax.random.key(0)
 SMALL = Size(16, 1)
-every_encoder = pytest.mark.parametrize("encoder", SIZES)
+every_encoder = pytest.mark.parametrize("encoder", fast_among(SIZES, "gru", "conformer"))
 
 
 def speech(frames=24, lengths=(24, 13, 0), seed=0, fill=0.0):
@@ -123,6 +123,7 @@ def test_the_meta_gradient_through_ctc_is_that_of_finite_differences_under_mixed
         np.testing.assert_allclose(exact, differences, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_speaker_vector_adapts_through_ctc():
     learner = cavia(recogniser(4, "dnn", SMALL, context=3), ctc, optax.sgd(0.05), 3, 3, mixed_mode())
     params, state = compiled(learner.init)(KEY, episode().support.inputs)

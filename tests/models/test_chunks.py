@@ -27,7 +27,7 @@ def gradient(model):
     return jax.grad(loss, has_aux=True)
 
 
-@pytest.mark.parametrize("rows", [3, 4])
+@pytest.mark.parametrize("rows", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_outputs_and_gradients_are_those_of_all_rows_at_once(rows):
     with jax.enable_x64(True):
         inputs = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.ndim == 3 else leaf, speech(8))

@@ -11,7 +11,7 @@ from jax.test_util import check_grads
 
 from jaxmeta.models import convolution
 from jaxmeta.models.convolution import convolve
-from tests.programs import compiled
+from tests.programs import compiled, fast_among
 
 CASES = [((3, 3), (1, 1)), ((3, 3), (2, 2)), ((5, 3), (1, 2)), ((1, 1), (1, 1)), ((3, 1), (2, 1))]
 
@@ -80,7 +80,7 @@ ALONE = compiled(OURS)
 
 
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
-@pytest.mark.parametrize("features", [4, 64])
+@pytest.mark.parametrize("features", fast_among([4, 64], 4))
 def test_vmap_equals_a_loop_in_value_and_second_derivative(axes, features):
     inputs, weights = operands((3, 3), groups=(3,), features=features)
     inputs, weights = inputs if axes[0] == 0 else inputs[0], weights if axes[1] == 0 else weights[0]
@@ -93,7 +93,7 @@ def test_vmap_equals_a_loop_in_value_and_second_derivative(axes, features):
         np.testing.assert_allclose(leaf, np.stack([leaves[index] for leaves in loop]), atol=1e-9)
 
 
-@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("groups", fast_among([1, 3], 3))
 @pytest.mark.parametrize("role", [0, 1, 2])
 def test_what_an_accelerator_runs_is_what_a_cpu_runs(role, groups):
     geometry = convolution._Geometry((7, 6), (3, 3), (2, 1))

@@ -1,4 +1,3 @@
-import json
 import signal
 import threading
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxmeta.files.durable import lock
+from jaxmeta.files.sealed import read_sealed
 from jaxmeta.interrupts import Interrupted
 from jaxmeta.training.checkpoint import checkpoints, restore
 from jaxmeta.training.loop import Validation, train_loop
@@ -151,7 +151,7 @@ def test_best_state_and_its_score_outlive_an_interruption(tmp_path, stop):
         train_loop(*call, validation=validation, on_step=_raise_at(stop, signal.SIGTERM))
     train_loop(*call, validation=validation)
     assert restore(tmp_path / "best", _start()).params.tolist() == [15.0, 15.0]
-    assert json.loads((tmp_path / "best.json").read_text()) == {"step": 6, "score": 0.0}
+    assert read_sealed(tmp_path / "best.json", "best", "") == {"step": 6, "score": 0.0}
     scores = {row["step"]: row["validation"] for row in read_metrics(tmp_path) if "validation" in row}
     assert scores == {3: -3.0, 6: 0.0, 9: -3.0, 12: -6.0}
 

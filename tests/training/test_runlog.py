@@ -38,7 +38,9 @@ def test_rows_are_json_lines_with_step_and_seconds_and_are_there_at_once(tmp_pat
     with RunLog(tmp_path / "run", 10, stream=io.StringIO(), clock=clock) as log:
         clock.now += 1.5
         log.write(1, {"loss": jnp.float32(0.25), "masked": jnp.int32(3)})
-        assert _lines(tmp_path / "run") == ['{"step": 1, "seconds": 1.5, "loss": 0.25, "masked": 3}']
+        assert _lines(tmp_path / "run") == [
+            '{"step": 1, "seconds": 1.5, "loss": 0.25, "masked": 3, "crc32": "ae3b1f2d"}'
+        ]
     assert not (tmp_path / "run" / "tensorboard").exists()
 
 
@@ -46,7 +48,9 @@ def test_rows_are_json_lines_with_step_and_seconds_and_are_there_at_once(tmp_pat
 def test_numbers_that_are_not_finite_are_strings_that_read_back(tmp_path):
     with RunLog(tmp_path, 10, stream=io.StringIO(), clock=_Clock()) as log:
         log.write(1, {"loss": jnp.float32("nan"), "up": float("inf"), "down": -jnp.inf})
-    assert json.loads(_lines(tmp_path)[0], parse_constant=pytest.fail) == {
+    row = json.loads(_lines(tmp_path)[0], parse_constant=pytest.fail)
+    del row["crc32"]
+    assert row == {
         "step": 1,
         "seconds": 0.0,
         "loss": "NaN",
@@ -130,3 +134,28 @@ def test_rows_go_to_tensorboard_where_it_is_installed(tmp_path):
 def test_start_outside_the_run_is_refused(tmp_path, start):
     with pytest.raises(ValueError, match=rf"start={start}, total=10"):
         RunLog(tmp_path, 10, start=start)
+
+
+@pytest.mark.usefixtures("no_board")
+@pytest.mark.parametrize(("before", "after"), [("0.25", "0.35"), ('"step": 2', '"step": 1'), ('"crc32"', '"crc33"')])
+def test_a_damaged_row_is_named_and_nothing_is_resumed_on_it(tmp_path, before, after):
+    with RunLog(tmp_path, 10, stream=io.StringIO(), clock=_Clock()) as log:
+        for step in (1, 2):
+            log.write(step, {"loss": step / 8})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text()[::-1].replace(before[::-1], after[::-1], 1)[::-1])
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: damaged; delete the file"):
+        read_metrics(tmp_path)
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: damaged"), RunLog(tmp_path, 10, start=2):
+        pass
+
+
+@pytest.mark.usefixtures("no_board")
+def test_rows_that_were_put_in_another_order_are_damaged(tmp_path):
+    with RunLog(tmp_path, 10, stream=io.StringIO(), clock=_Clock()) as log:
+        for step in (1, 2):
+            log.write(step, {"loss": step / 8})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(f"{line}\n" for line in reversed(_lines(tmp_path))))
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:1: damaged"):
+        read_metrics(tmp_path)

@@ -56,6 +56,7 @@ def trained(tmp_path_factory, tones_folder):  # noqa: F811
     return folder, data, train, train(preset=SMALL)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_loaded_and_evaluates_alike(trained):
     folder, data, train, methods = trained
     before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("checkpoints/*"))

@@ -14,7 +14,7 @@ from jaxmeta.data.synthesis.lexicon import Word
 from jaxmeta.data.synthesis.numerals import numeral
 from jaxmeta.data.synthesis.phrasebook import LANGUAGES, phrases_of
 from jaxmeta.data.synthesis.speech import default_voices, plan, synthesise
-from jaxmeta.files.folders import cache_home
+from jaxmeta.files.folders import cache_folder
 from jaxmeta.progress import progress_callback
 
 _SPLITS = ("val", "test", "test", "train", "train", "train", "train", "train")
@@ -78,7 +78,7 @@ def phrase_corpus(
 
 def cached_phrases(voices_per_phrase: int, seed: int) -> Path:
     """The folder of `phrase_corpus` with all ten languages in the cache folder; made where it is not there."""
-    folder = cache_home() / "synthesised" / f"phrases_{voices_per_phrase}_{seed}"
+    folder = cache_folder("synthesised") / f"phrases_{voices_per_phrase}_{seed}"
     with progress_callback("synthesising speech", len(phrases()) * voices_per_phrase) as progress:
         return phrase_corpus(folder, voices_per_phrase=voices_per_phrase, seed=seed, progress=progress)
 

@@ -32,7 +32,7 @@ CASES = [pytest.param(t, (50,), id=f"wave-{n}") for n, t in WAVES.items()]
 CASES += [pytest.param(t, (50, 12), id=f"features-{n}") for n, t in FEATURES.items()]
 # Eager operations are compiled one by one: what the chain runs, or a case of other axes, waits for the slow tier.
 AGAIN = {"wave-speed", "wave-add_noise", "wave-reverberate", "features-speed", "features-time_shift"}
-EAGER = [pytest.param(*c.values, id=c.id, marks=pytest.mark.slow if c.id in AGAIN else ()) for c in CASES]
+SOME = [pytest.param(*c.values, id=c.id, marks=pytest.mark.slow if c.id in AGAIN else ()) for c in CASES]
 
 
 def rows(shape, lengths=(50, 31, 17, 1, 0, 44)):
@@ -59,7 +59,7 @@ def test_same_key_gives_the_same_and_another_key_another(transform, shape):
     assert not np.array_equal(run(transform, inputs).values, run(transform, inputs, jax.random.key(8)).values)
 
 
-@pytest.mark.parametrize(("transform", "shape"), CASES)
+@pytest.mark.parametrize(("transform", "shape"), SOME)
 def test_values_beyond_the_lengths_change_nothing(transform, shape):
     clean = rows(shape)
     beyond = np.arange(shape[0]) >= np.asarray(clean.lengths)[:, None]
@@ -70,7 +70,7 @@ def test_values_beyond_the_lengths_change_nothing(transform, shape):
     assert not np.any(np.asarray(result.values)[np.arange(shape[0]) >= np.asarray(result.lengths)[:, None]])
 
 
-@pytest.mark.parametrize(("transform", "shape"), CASES)
+@pytest.mark.parametrize(("transform", "shape"), SOME)
 def test_more_padding_and_more_rows_change_nothing(transform, shape):
     inputs = rows(shape, (30, 31, 17, 1, 0, 25))
     wider = np.pad(inputs.values, [(0, 2), (0, 40), *[(0, 0)] * (len(shape) - 1)])
@@ -80,7 +80,7 @@ def test_more_padding_and_more_rows_change_nothing(transform, shape):
     assert not np.any(np.asarray(result.values)[6:])
 
 
-@pytest.mark.parametrize(("transform", "shape"), EAGER)
+@pytest.mark.parametrize(("transform", "shape"), SOME)
 def test_jit_equals_eager(transform, shape):
     with jax.enable_x64(True):
         inputs = rows(shape)
@@ -90,7 +90,7 @@ def test_jit_equals_eager(transform, shape):
         equal(jax.jit(transform)(KEY, inputs), eager, 1e-12)
 
 
-@pytest.mark.parametrize(("transform", "shape"), CASES)
+@pytest.mark.parametrize(("transform", "shape"), SOME)
 def test_tasks_vmapped_equal_tasks_looped(transform, shape):
     inputs = rows(shape)
     batch = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), inputs)
@@ -99,7 +99,7 @@ def test_tasks_vmapped_equal_tasks_looped(transform, shape):
     equal(jax.tree.map(lambda leaf: leaf[1], mapped), run(transform, inputs), 2e-6)
 
 
-@pytest.mark.parametrize(("transform", "shape"), CASES)
+@pytest.mark.parametrize(("transform", "shape"), SOME)
 def test_types_are_kept_and_lengths_within_bounds(transform, shape):
     result = run(transform, rows(shape))
     assert result.values.dtype == jnp.float32 and result.lengths.dtype == jnp.int32

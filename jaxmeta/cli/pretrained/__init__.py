@@ -1,0 +1,1 @@
+"""What subcommands do with networks that were trained elsewhere."""

@@ -1,0 +1,77 @@
+"""Numbers of the command line: what is out of range is refused by the option's name before any work."""
+
+import inspect
+import math
+import typing
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+from jaxmeta.cli.main import SUBCOMMANDS, main
+from jaxmeta.cli.ranges import Within, _bounds, admitted
+
+NUMBERS = [
+    (command, name)
+    for command, function in SUBCOMMANDS.items()
+    for name, hint in typing.get_type_hints(function).items()
+    if {int, float} & {hint, *typing.get_args(hint)}
+]
+REQUIRED = {
+    "transcribe": ["none", "none.wav"],
+    "adapt": ["none", "none", "--out", "out"],
+    "export": ["none", "--to", "onnx", "--out", "out"],
+    "enroll": ["none", "--out", "out"],
+    "verify": ["none", "none.wav"],
+    "spot": ["none", "none.wav"],
+} | {f"train {kind}": ["none", "--out", "out"] for kind in ("words", "recogniser", "assistant")}
+
+
+def bounds(command, name):
+    return _bounds(typing.get_type_hints(SUBCOMMANDS[command], include_extras=True)[name])[0]
+
+
+@pytest.mark.parametrize(("command", "name"), NUMBERS)
+def test_numbers_out_of_range_are_refused_by_name(command, name):
+    within, flag = bounds(command, name), f"--{name.replace('_', '-')}"
+    wrong = [math.nan, math.inf, -math.inf, within.least - 1, within.most + 1, -(10**30), 10**30]
+    wrong += within.excluded
+    many = typing.get_origin(typing.get_type_hints(SUBCOMMANDS[command])[name]) is tuple
+    for number in wrong:
+        with pytest.raises(ValueError, match=f"^{flag} must lie between .*, got {number}".replace("+", r"\+")):
+            admitted(SUBCOMMANDS[command], {name: (2, number) if many else number})
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_a_command_ends_before_any_work(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = next(name for each, name in NUMBERS if each == command)
+    with pytest.raises(SystemExit) as stop:
+        main([*command.split(), *REQUIRED[command], f"--{name.replace('_', '-')}={-(10**30)}"])
+    said = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and len(said) == 1 and said[0].startswith(f"jaxmeta: --{name.replace('_', '-')} must")
+    assert not list(tmp_path.iterdir())
+
+
+def test_defaults_lie_in_their_ranges():
+    for command, name in NUMBERS:
+        default = inspect.signature(SUBCOMMANDS[command]).parameters[name].default
+        for number in default if isinstance(default, tuple) else (default,):
+            assert number is None or number in bounds(command, name)
+
+
+def number_and_paths(rate: Annotated[float, Within(0, 1)] = 0.5, out: Path = Path("a"), more: tuple[Path, ...] = ()):
+    """Something like a command."""
+
+
+def test_minus_zero_is_zero():
+    assert admitted(number_and_paths, {"rate": -0.0}) == {"rate": 0.0}
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = {"out": Path("~/mine"), "more": (Path("~"), tmp_path / "~", Path("a/~"))}
+    expected = {"out": tmp_path / "mine", "more": (tmp_path, tmp_path / "~", Path("a/~"))}
+    assert admitted(number_and_paths, given) == expected
+    with pytest.raises(ValueError, match=r"^--out ~nobody-of-that-name/x: there is no such home folder"):
+        admitted(number_and_paths, {"out": Path("~nobody-of-that-name/x")})
