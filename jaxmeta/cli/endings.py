@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,20 @@ OUT_OF_MEMORY = (
     "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
 )
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
-
-
 _SWALLOWED = 0
 """Tells the watcher that the end went missing in a callback; no signal has this number."""
 
-_is_repeated = [False]
-"""Whether the handler is called once more, and has said its line."""
+
+@dataclass
+class _Progress:
+    """How far the ending of this command by a signal has come."""
+
+    said: bool = False
+    writing: int | None = None
+    """To the watcher, while what a handler raises would be swallowed."""
+
+
+_progress = _Progress()
 
 
 class PartlyDoneError(ValueError):
@@ -81,7 +89,7 @@ def prompt_signals() -> Iterator[None]:
         yield
         return
     reading, writing = os.pipe()
-    _is_repeated[0] = False
+    _progress.said, _progress.writing = False, None
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -91,10 +99,12 @@ def prompt_signals() -> Iterator[None]:
     unraisable = sys.unraisablehook
 
     def swallowed(error: Any) -> None:
-        if isinstance(error.exc_value, _Stopped):
-            os.write(writing, bytes([_SWALLOWED]))
-        else:
+        if not isinstance(error.exc_value, _Stopped):
             unraisable(error)
+            return
+        _progress.writing = writing  # This is a callback, too.
+        os.write(writing, bytes([_SWALLOWED]))
+        _progress.writing = None
 
     sys.unraisablehook = swallowed
     watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
@@ -124,12 +134,18 @@ def quiet_pipe() -> Iterator[None]:
 
 
 def _end(number: int, frame: Any) -> None:
-    if not _is_repeated[0]:
-        _say(number)
+    _say(number)
+    if _progress.writing is not None:
+        os.write(_progress.writing, bytes([_SWALLOWED]))
+        return
     raise _Stopped(128 + number)
 
 
 def _say(number: int) -> None:
+    """Say it once, from whichever thread comes first."""
+    if _progress.said:
+        return
+    _progress.said = True
     # print may be in the middle of a line right now, and must not be entered twice.
     os.write(2, f"\njaxmeta: stopped by {signal.Signals(number).name}\n".encode())
 
@@ -139,11 +155,9 @@ def _watch(reading: int) -> None:
     while received := os.read(reading, 1):
         if received[0] not in (signal.SIGINT, signal.SIGTERM):
             continue
-        following = _following(reading, received[0])
-        if following == b"":
+        if _following(reading, received[0]) == b"":
             return
-        if signal.getsignal(received[0]) is not _end or following is None:
-            _say(received[0])
+        _say(received[0])
         for child in multiprocessing.active_children():
             child.kill()
         os._exit(128 + received[0])
@@ -155,7 +169,8 @@ def _following(reading: int, number: int) -> bytes | None:
     while select.select([reading], [], [], max(0.0, until - time.monotonic()))[0]:
         following = os.read(reading, 1)
         if following == bytes([_SWALLOWED]):
-            _is_repeated[0], echoes = True, echoes + 1
+            echoes += 1
+            time.sleep(0.01)  # until that callback is over
             os.kill(os.getpid(), number)
         elif following and following[0] == number and echoes:
             echoes -= 1
