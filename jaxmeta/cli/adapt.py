@@ -89,5 +89,6 @@ def _adapt_recogniser(
         voice = read_voice(recogniser, manifest, resample=resample)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
+        # Before it is saved: what minutes of work have found stands there even where the disk is full.
+        print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
         save_recogniser(out, result.recogniser)
-    print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)

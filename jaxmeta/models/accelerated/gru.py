@@ -51,7 +51,7 @@ def _forward(gates, kernel, bias, real):
         return following, (following, jnp.concatenate([hidden, reset, keep, new, new_hidden], axis=-1))
 
     start = jnp.zeros((*gates.shape[1:3], kernel.shape[1]), gates.dtype)
-    _, (states, saved) = lax.scan(step, start, (gates, real), unroll=_unroll(len(gates)))
+    _, (states, saved) = lax.scan(step, start, (gates, real), unroll=_unroll(gates.shape[0]))
     return states, (saved, kernel, real)
 
 
@@ -70,7 +70,7 @@ def _backward(residuals, cotangents):
 
     start = jnp.zeros_like(cotangents[0])
     _, (of_products, of_new) = lax.scan(
-        step, start, (saved, cotangents, real), reverse=True, unroll=_unroll(len(saved))
+        step, start, (saved, cotangents, real), reverse=True, unroll=_unroll(saved.shape[0])
     )  # fmt: skip
     size = kernel.shape[1]
     of_kernel = jnp.einsum("tdnh,tdng->dhg", saved[..., :size], of_products)
@@ -87,4 +87,5 @@ def _product(values: Array, matrices: Array) -> Array:
 
 
 def _unroll(frames: int) -> int:
-    return 1 if jax.default_backend() == "cpu" else min(frames, UNROLL)
+    """Steps in one turn of the loop; frames are no number in programs that are exported for any length."""
+    return 1 if jax.default_backend() == "cpu" or not isinstance(frames, int) else min(frames, UNROLL)
