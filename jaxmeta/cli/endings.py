@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ OUT_OF_MEMORY = (
     "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
 )
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_TURN = 0.2
+"""Seconds that a thread may take to write a line."""
 _SWALLOWED = 0
 """Tells the watcher that the end went missing in a callback; no signal has this number."""
 
@@ -31,6 +33,8 @@ _SWALLOWED = 0
 class _Progress:
     """How far the ending of this command by a signal has come."""
 
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Taken, and never given back, by the thread that says it."""
     said: bool = False
     writing: int | None = None
     """To the watcher, while what a handler raises would be swallowed."""
@@ -89,7 +93,7 @@ def prompt_signals() -> Iterator[None]:
         yield
         return
     reading, writing = os.pipe()
-    _progress.said, _progress.writing = False, None
+    _progress.turn, _progress.said, _progress.writing = threading.Lock(), False, None
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -143,11 +147,23 @@ def _end(number: int, frame: Any) -> None:
 
 def _say(number: int) -> None:
     """Say it once, from whichever thread comes first."""
-    if _progress.said:
-        return
-    _progress.said = True
+    if _progress.turn.acquire(blocking=False):
+        _write(number)
+
+
+def _write(number: int) -> None:
     # print may be in the middle of a line right now, and must not be entered twice.
     os.write(2, f"\njaxmeta: stopped by {signal.Signals(number).name}\n".encode())
+    _progress.said = True
+
+
+def _make_sure(number: int) -> None:
+    """Wait for the thread whose turn it is to say it, which another signal may have kept from it."""
+    until = time.monotonic() + _TURN
+    while _progress.turn.locked() and not _progress.said:
+        if time.monotonic() > until:
+            _write(number)
+        time.sleep(0.001)
 
 
 def _watch(reading: int) -> None:
@@ -156,8 +172,10 @@ def _watch(reading: int) -> None:
         if received[0] not in (signal.SIGINT, signal.SIGTERM):
             continue
         if _following(reading, received[0]) == b"":
+            _make_sure(received[0])
             return
         _say(received[0])
+        _make_sure(received[0])
         for child in multiprocessing.active_children():
             child.kill()
         os._exit(128 + received[0])
