@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmeta import tree
-from jaxmeta.estimators.symmetry import relying_on_symmetry
+from jaxmeta.estimators.symmetry import asymmetric, noting_asymmetry, relying_on_symmetry
 from jaxmeta.keys import typed
 from jaxmeta.optimizers import check_differentiable
 from jaxmeta.types import Inner, PyTree
@@ -211,18 +211,24 @@ def _forward_over_reverse(loss: Callable) -> Callable:
     def gradient(*arguments):
         # What a loss closes over while it is traced, such as frozen weights that a compiled function is given, is no
         # constant of the backward pass, and has to be passed to it.
-        converted, hidden = jax.closure_convert(lambda *each: loss(*each), *arguments)
-        return _passing_on(loss, converted if hidden else loss)(arguments, hidden)
+        with noting_asymmetry() as noted:
+            converted, hidden = jax.closure_convert(lambda *each: loss(*each), *arguments)
+        return _passing_on(*((converted, noted) if hidden else (loss, [])))(arguments, hidden)
 
     return gradient
 
 
-def _passing_on(loss: Callable, converted: Callable) -> Callable:
-    """The gradient of a loss, and of the same one that has what it closes over as further arguments."""
+def _passing_on(loss: Callable, asymmetries: list[str]) -> Callable:
+    """The gradient of a loss (*arguments, *hidden), where hidden is what it closed over.
+
+    Args:
+      loss: perhaps traced already.
+      asymmetries: what called `asymmetric` then.
+    """
 
     @jax.custom_vjp
     def gradient(arguments, hidden):
-        return _exact(converted)(*arguments, *hidden)
+        return _exact(loss)(*arguments, *hidden)
 
     def forward(*given):
         return gradient(*given), given
@@ -231,12 +237,12 @@ def _passing_on(loss: Callable, converted: Callable) -> Callable:
         (fast, constants, state, batch, key), hidden = given
         (loss_bar, _), direction = cotangents
         everything = jax.grad(
-            lambda fast, constants, batch, hidden: converted(fast, constants, state, batch, key, *hidden),
+            lambda fast, constants, batch, hidden: loss(fast, constants, state, batch, key, *hidden),
             argnums=(0, 1, 2, 3), has_aux=True, allow_int=True,
         )  # fmt: skip
         with relying_on_symmetry("mixed_mode()"):
-            if converted is not loss:  # Traced already, and outside of this.
-                jax.eval_shape(loss, fast, constants, state, batch, key)
+            for each in asymmetries:
+                asymmetric(each)
             first, second, _ = jax.jvp(
                 lambda fast: everything(fast, constants, batch, hidden), (fast,), (direction,), has_aux=True
             )

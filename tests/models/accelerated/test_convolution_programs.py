@@ -46,6 +46,7 @@ def test_a_program_gives_what_patches_and_matrices_give(sizes, role):
     np.testing.assert_allclose(got, expected, atol=1e-5 * float(jnp.abs(expected).max()))
 
 
+@pytest.mark.skipif(jax.__version_info__ >= (0, 12), reason="jax 0.12 writes such a program only where a GPU is")
 @pytest.mark.parametrize("role", [0, 1, 2])
 def test_a_program_is_written_for_a_gpu_that_is_not_here(role):
     geometry, given, _ = operands(role, *CASES[0], dtype=jnp.bfloat16)
