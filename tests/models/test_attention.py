@@ -51,7 +51,7 @@ def test_a_decoder_position_sees_no_later_one_and_no_masked_memory():
     block = DecoderBlock(2)
     params = compiled(block.init, static_argnums=4)(KEY, values, memory, mask, False)
     apply = compiled(lambda values, memory: block.apply(params, values, memory, mask, False))
-    before = apply(values, memory)
+    before = np.asarray(apply(values, memory))  # Waits: JAX may read these arrays where they lie.
     values[0, 3:] += 1.0
     memory[0, 4:] += 9.0
     after = apply(values, memory)
