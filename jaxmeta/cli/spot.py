@@ -23,7 +23,7 @@ def spot(
 
     Args:
         user: Folder that `jaxmeta enroll` wrote, of recordings with labels.
-        files: Audio files: WAV, FLAC, Ogg and whatever else libsndfile reads.
+        files: Audio files: WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3.
         ratio: Log-likelihood ratio in nats from which a word counts as found: higher for fewer false alarms.
         prior: Probability that it is the user who speaks, before anything is heard.
         sure: Probability afterwards from which the speaker is accepted; below 1 - sure the speaker is rejected.

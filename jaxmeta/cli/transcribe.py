@@ -39,7 +39,7 @@ def transcribe(
     Args:
         checkpoint: Folder of a recogniser, as training or `jaxmeta adapt` writes it, or of a public Whisper
             (config.json, model.safetensors, tokenizer.json), or of adapters of one.
-        files: Audio files: WAV, FLAC, Ogg and whatever else libsndfile reads.
+        files: Audio files: WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3.
         json: Write JSON lines with the keys file, text and seconds, instead of FILE, a tab and the text.
         lm: Search with this language model of words, an ARPA file; words that it lacks are not found.
         lm_weight: Weight of the language model's log-probability.

@@ -20,7 +20,7 @@ def verify(
 
     Args:
         user: Folder that `jaxmeta enroll` wrote.
-        files: Audio files: WAV, FLAC, Ogg and whatever else libsndfile reads.
+        files: Audio files: WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3.
         prior: Probability that it is the user who speaks, before anything is heard.
         sure: Probability afterwards from which the speaker is accepted; below 1 - sure the speaker is rejected.
         json: Write JSON lines with the keys file, decision, probability and ratio (the log-likelihood ratio in nats),
