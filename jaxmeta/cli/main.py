@@ -13,9 +13,9 @@ from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.ranges import checked
 from jaxmeta.cli.spot import spot
-from jaxmeta.cli.train_assistant import train_assistant
-from jaxmeta.cli.train_recogniser import train_recogniser
-from jaxmeta.cli.train_words import train_words
+from jaxmeta.cli.training.assistant import train_assistant
+from jaxmeta.cli.training.recogniser import train_recogniser
+from jaxmeta.cli.training.words import train_words
 from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
 from jaxmeta.versions import versions

@@ -1,0 +1,1 @@
+"""`jaxmeta train`: a file for each kind of network."""
