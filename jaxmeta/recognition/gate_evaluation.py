@@ -10,7 +10,7 @@ from jaxmeta.evaluation.adaptation import AdaptationProtocol
 from jaxmeta.evaluation.adaptation_curves import transcribe
 from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.evaluation.result_cache import params_digest
-from jaxmeta.evaluation.shifts.gains import Count
+from jaxmeta.evaluation.shifts.gains import Count, ShiftProtocol, harmed
 from jaxmeta.evaluation.transcripts import Transcripts
 from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.safe_adaptation import cross_validate
@@ -32,6 +32,22 @@ def evaluate_gate(method: ChosenMethod, protocol: AdaptationProtocol, shots: int
     groups = len(protocol.episodes.groups)
     named = {"method": method.name, "shots": shots, "adopted": adopted, "speakers": groups}
     return named | rate.columns("gated")
+
+
+def gate_row(method: ChosenMethod, protocol: ShiftProtocol, shots: int) -> dict[str, Any]:
+    """How many groups of a shift are adapted to where only certain gains are taken, and how many that harms.
+
+    Args:
+      method, shots: as in `evaluate_gate`.
+      protocol: of the shift.
+    Returns:
+      `adopted` of the `groups`, `harmed`, and `gated`, the error rate in percent with its 95 % interval over speakers.
+    """
+    count, own = protocol.count, protocol.own
+    gated, adopted = through_gate(method, own, shots, count)
+    rate = bootstrap_rate(count(gated.references, gated.hypotheses), gated.speakers)
+    named = {"shift": protocol.name, "method": method.name, "utterances": shots, "adopted": adopted}
+    return named | harmed(own, transcribe(method, own, 0), gated, count) | rate.columns("gated")
 
 
 def through_gate(

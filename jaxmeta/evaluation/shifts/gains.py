@@ -23,25 +23,24 @@ class ShiftProtocol(NamedTuple):
     own: AdaptationProtocol
     others: AdaptationProtocol
     """The same queries, with support sets that are somebody else's, or of another language, channel or vocabulary."""
+    count: Count
+    """Edits in characters or words."""
 
 
-def gain_rows(
-    methods: Sequence[ChosenMethod], protocol: ShiftProtocol, shots: Sequence[int], count: Count
-) -> list[dict[str, Any]]:
+def gain_rows(methods: Sequence[ChosenMethod], protocol: ShiftProtocol, shots: Sequence[int]) -> list[dict[str, Any]]:
     """A row for each method and number of utterances; the first method, which is the baseline, has one without any.
 
     Args:
       methods: the first one starts at the params that are used without adaptation.
       protocol: of the shift.
       shots: numbers of utterances to adapt to, 1 or more, ascending.
-      count: edits in characters or words.
     Returns:
       Columns `error`, in percent, and differences in points, below 0 where errors become fewer: `change` from no
-      adaptation; `own` from adaptation to somebody else's utterances; `against` from the baseline with as many
+      adaptation; `own` from adaptation to somebody else's utterances, the most; `against` from the baseline with as many
       utterances, and `half` from the baseline with twice as many. All have 95 % intervals over speakers. `harmed` is
       how many of the `groups` have more errors than without adaptation.
     """
-    first = methods[0]
+    first, count = methods[0], protocol.count
     before = transcribe(first, protocol.own, 0)
     named = {"shift": protocol.name, "method": "none", "utterances": 0}
     rows = [named | _rate(before, count).columns("error")]
@@ -51,7 +50,8 @@ def gain_rows(
             named = {"shift": protocol.name, "method": method.name, "utterances": number}
             row = named | {"rate": method.rate, "steps": method.steps} | _rate(after, count).columns("error")
             row |= _change(before, after, count).columns("change")
-            row |= _change(transcribe(method, protocol.others, number), after, count).columns("own")
+            if number == shots[-1]:
+                row |= _change(transcribe(method, protocol.others, number), after, count).columns("own")
             if method is not first:
                 row |= _change(transcribe(first, protocol.own, number), after, count).columns("against")
                 if 2 * number in shots:
@@ -60,10 +60,12 @@ def gain_rows(
     return rows
 
 
-def error_over(protocols: Sequence[ShiftProtocol], method: ChosenMethod, shots: int, count: Count) -> float:
+def error_over(protocols: Sequence[ShiftProtocol], method: ChosenMethod, shots: int) -> float:
     """Error rate of a method over the utterances of several shifts, in percent."""
-    texts = [transcribe(method, protocol.own, shots) for protocol in protocols]
-    edits = [count(each.references, each.hypotheses) for each in texts]
+    edits = []
+    for protocol in protocols:
+        texts = transcribe(method, protocol.own, shots)
+        edits.append(protocol.count(texts.references, texts.hypotheses))
     return error_rate(Edits(*(np.concatenate(counts) for counts in zip(*edits, strict=True))))
 
 
