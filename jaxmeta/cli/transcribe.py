@@ -47,7 +47,7 @@ def transcribe(
         beam: Hypotheses kept by the search.
         resample: Take recordings at other sample rates than the recogniser's too.
         language: Of the recordings, such as "de", for a Whisper of many languages; English or the adapter's without it.
-        base: Folder of the Whisper that an adapter belongs to, if it is not where it was.
+        base: Folder of the public network that an adapter or a recogniser belongs to, if it is not where it was.
         voice_activity: Weights of silero-vad, silero_vad_16k.safetensors: Whisper then leaves out what is no speech in
             recordings above 30 seconds.
     """
@@ -60,9 +60,11 @@ def transcribe(
         refuse({"--lm": lm}, checkpoint, "for Whisper has a language model of its own")
         texts = _by_whisper(checkpoint, files, resample, base, language, voice_activity)
     else:
-        options = {"--language": language, "--base": base, "--voice-activity": voice_activity}
+        options = {"--language": language, "--voice-activity": voice_activity}
         refuse(options, checkpoint, "which is neither a Whisper nor an adapter of it")
-        texts = _by_recogniser(checkpoint, files, resample, lm, beam=beam, lm_weight=lm_weight, word_score=word_score)
+        texts = _by_recogniser(
+            checkpoint, files, resample, lm, base, beam=beam, lm_weight=lm_weight, word_score=word_score
+        )
     done = 0
     for file, seconds, text in texts:
         done += 1
@@ -89,14 +91,14 @@ def _by_whisper(
 
 
 def _by_recogniser(
-    checkpoint: Path, files: tuple[Path, ...], resample: bool, lm: Path | None, **options: Any
+    checkpoint: Path, files: tuple[Path, ...], resample: bool, lm: Path | None, base: Path | None, **options: Any
 ) -> Iterator[tuple[Path, float, str]]:
     from jaxmeta.data.recordings import read_features
-    from jaxmeta.recognition.recogniser import load_recogniser
+    from jaxmeta.recognition.pretrained.on_base import load_any_recogniser
     from jaxmeta.recognition.searching import word_search
     from jaxmeta.recognition.transcription import transcribe_each
 
-    recogniser = load_recogniser(checkpoint)
+    recogniser = load_any_recogniser(checkpoint, base)
     config = recogniser.card.features
     search = None if lm is None else word_search(recogniser.vocabulary, lm, **options)
     waiting: deque[tuple[Path, float]] = deque()
