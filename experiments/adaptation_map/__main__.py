@@ -64,7 +64,7 @@ PRESETS = {
         MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.3, longest=120), ("maml", "meta_sgd"),
     ),
     "full": ShiftTraining(
-        600, 250, 24, 160, 2, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
+        400, 250, 24, 96, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
         MetaTraining(150, 1e-3, tasks=2, support=5, query=5, steps=5, inner_rate=0.3, longest=400),
         ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),
     ),

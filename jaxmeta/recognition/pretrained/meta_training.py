@@ -4,25 +4,32 @@ The encoder runs once for each recording (`stored_activations`); params are adap
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import optax
 from jax import numpy as jnp
 
 from jaxmeta import MetaLearner, anil, cavia, first_order, forward_only, maml, meta_sgd, mixed_mode, reptile
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.utterances import utterance_sampler
 from jaxmeta.estimators import Estimator
 from jaxmeta.evaluation.result_cache import params_digest
+from jaxmeta.learners.learned_rates import RATE, Rates, new_rates
 from jaxmeta.optimizers import adam
-from jaxmeta.recognition.adaptation import LOSS
+from jaxmeta.recognition.adaptation import LOSS, Adaptation, fine_tuning
 from jaxmeta.recognition.methods import AdaptationMethod
 from jaxmeta.recognition.presets import MetaTraining
+from jaxmeta.recognition.pretrained.on_base import parts
+from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.training.fit import Augment, fit
 from jaxmeta.types import Episode, Key, Model, PyTree
 
-Learner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"]
-LEARNERS: tuple[Learner, ...] = get_args(Learner)
+RecogniserLearner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"]
+"""Those whose start a recogniser can hold."""
+_RATES: Mapping[str, Rates] = {"meta_sgd": "weight", "layer_rates": "layer"}
 FINE_TUNING, FINE_TUNING_ADAM = "fine-tune", "fine-tune by Adam"
 OUTPUT = "output"
 """Name of the last layer, which alone adapts under `anil`."""
@@ -112,6 +119,55 @@ def meta_train(
         method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), tasks, meta.updates, meta.rate, directory,
         augment=augment or _unchanged, features=width, seed=seed, config=decided, params=start,
     ).params  # fmt: skip
+
+
+def meta_train_recogniser(
+    recogniser: Recogniser,
+    speech: Corpus,
+    learner: RecogniserLearner,
+    meta: MetaTraining,
+    directory: Path,
+    *,
+    seed: int,
+    config: Mapping[str, Any],
+) -> Recogniser:
+    """A recogniser on a base whose params are a start for adaptation to a voice, with rates where the learner has some.
+
+    Tasks are speakers. Its card says what adapts, with which steps and, where it is not learned, at which rate.
+    Args:
+      recogniser: on a public encoder, trained on all speakers.
+      speech: of the speakers, with the activations below the lowest layer that learns.
+      learner: "anil" adapts the head alone, all others the head and the adapters.
+      meta: how long, and with which inner steps.
+      directory: of the checkpoints and the log.
+      seed: of the tasks.
+      config: what decides the result besides the recogniser, `meta` and the seed.
+    Raises: as `meta_train`; ValueError where no speaker has recordings enough.
+    """
+    rates: Rates = _RATES.get(learner, "none")
+    adapts: Adaptation = "head" if learner == "anil" else "learned" if rates != "none" else "all"
+    options = recogniser.card.options | {"rates": rates}
+    card = replace(recogniser.card, options=options, adaptation=adapts, rate=meta.inner_rate, steps=meta.steps)
+    upper = parts(recogniser._replace(card=card)).upper
+
+    def build(rate: float, steps: int) -> MetaLearner:
+        if learner == "reptile":
+            return reptile(upper.model, LOSS, optax.sgd(rate), steps)
+        estimator = first_order() if learner == "fomaml" else mixed_mode()
+        return fine_tuning(upper.model, adapts, rate, steps, estimator)
+
+    def start(params: PyTree, rate: float) -> PyTree:
+        return params if rates == "none" else params | {RATE: new_rates(params, rates, rate)}
+
+    tasks = utterance_sampler(
+        speech, recogniser.vocabulary, support=meta.support, query=meta.query, tasks=meta.tasks, seed=seed,
+        max_frames=meta.longest, buckets=1,
+    )  # fmt: skip
+    params = meta_train(
+        AdaptationMethod(build, start, build), recogniser.params, tasks, meta, directory,
+        width=speech.frames.shape[1], seed=seed, config={"learner": learner} | dict(config),
+    )  # fmt: skip
+    return recogniser._replace(card=card, params=params)
 
 
 def with_context(model: Model) -> Model:
