@@ -1,11 +1,11 @@
 """Where does adaptation pay, and what does a meta-learned start add? Words, languages, channels and speakers.
 
     python -m experiments.adaptation_map --preset quick                              # no data, no download
-    JAXMETA_DATA=DIR python -m experiments.adaptation_map --preset full --base FOLDER  # FOLDER: Whisper tiny.en, say
+    JAXMETA_DATA=DIR python -m experiments.adaptation_map --preset full --base FOLDER  # such as Whisper tiny.en
 
-The encoder stays frozen and runs once for each recording. On top of it a head for CTC learns, and with `--rank` low-rank
-adapters in the uppermost layer: on all speakers first, and then by meta-learning, with vocabularies, channels or
-speakers as tasks. The head then adapts to 1, 5, 10 or 20 utterances of what training lacked:
+The encoder stays frozen and runs once for each recording. On top of it a head for CTC is trained on all speakers, and
+its lowest layer is frozen too. The start of what is above is then meta-learned, with vocabularies, channels or speakers
+as tasks. It adapts to 1, 5, 10 or 20 utterances of what training lacked:
 
 - language: word sequences of languages whose words were never trained on, in slots that start anew;
 - channel: speakers over a telephone, in measured rooms and in noise, none of which meta-training knew;
@@ -13,8 +13,9 @@ speakers as tasks. The head then adapts to 1, 5, 10 or 20 utterances of what tra
 - speaker: speakers who were held out.
 
 Each gain stands beside that from somebody else's utterances: of another language, channel, word or speaker. Rates and
-steps are chosen on validation data, with the same grid for every method. The quick preset trains a recogniser of its own
-on synthesised sentences, whose body is the frozen encoder. Writes results.json and results.md, anew after each shift.
+steps are chosen on validation data, with the same grid for every method. The quick preset trains a recogniser of its
+own on synthesised sentences, whose body is the frozen encoder. Writes results.json and results.md, anew after each
+shift.
 All numbers: README.md in this folder.
 """
 
@@ -61,11 +62,14 @@ class Config:
 PRESETS = {
     "quick": ShiftTraining(
         200, 100, 16, 72, 1, 600, (24, 8), (10, 12), (6, 8), 1, 40,
-        MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.3, longest=120), ("maml", "meta_sgd"),
+        MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=120),
+        MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=1.0, longest=0),
+        ("maml", "layer_rates"),
     ),
     "full": ShiftTraining(
         400, 250, 24, 96, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
-        MetaTraining(150, 1e-3, tasks=2, support=5, query=5, steps=5, inner_rate=0.3, longest=400),
+        MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
+        MetaTraining(100, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=1.0, longest=0),
         ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),
     ),
 }  # fmt: skip
@@ -76,8 +80,8 @@ COLUMNS = {
     "half": ("half", "", "+.1f"), "harmed": "d", "groups": "d",
 }  # fmt: skip
 GATE_COLUMNS = {
-    "shift": "", "method": "", "utterances": "d", "adopted": "d", "groups": "d", "error with the gate": ("gated", "", ".1f"),
-    "harmed": "d",
+    "shift": "", "method": "", "utterances": "d", "adopted": "d", "groups": "d",
+    "error with the gate": ("gated", "", ".1f"), "harmed": "d",
 }  # fmt: skip
 
 
@@ -100,6 +104,7 @@ def main(config: Config) -> dict[str, Any]:
     preset = PRESETS[config.preset]
     preset = replaced(
         preset, updates=config.updates, meta=replaced(preset.meta, updates=config.meta_updates),
+        word_meta=replaced(preset.word_meta, updates=config.meta_updates),
         methods=config.methods or None, speakers=config.speakers and (preset.speakers[0], config.speakers),
     )  # fmt: skip
     encoder = frozen_encoder(config.base if config.preset == "full" else None, config.workdir, config.seed)
@@ -143,14 +148,14 @@ def _methods(config: Config, preset: ShiftTraining, shift: Shift, folder: Path) 
     chosen = []
     for name, method in select_methods(known, (FINE_TUNING, FINE_TUNING_ADAM, *preset.methods)).items():
         params = meta_train(
-            method, shift.start, shift.tasks, preset.meta, folder / name, width=shift.upper.width, seed=config.seed,
+            method, shift.start, shift.tasks, shift.meta, folder / name, width=shift.upper.width, seed=config.seed,
             config={"method": name, "data": shift.fingerprints},
         )  # fmt: skip
 
         def error(rate: float, steps: int, name=name, method=method, params=params) -> float:
             return error_over(shift.val, ChosenMethod(name, method.build, params, rate, steps), shift.shots[-1])
 
-        rates = (preset.meta.inner_rate,) if method.scale is None else [method.scale * rate for rate in RATES]
+        rates = (shift.meta.inner_rate,) if method.scale is None else [method.scale * rate for rate in RATES]
         chosen.append(choose(name, method.build, params, error, rates, STEPS, first_steps=STEPS[-1]))
     tuned = min(chosen[:2], key=lambda method: method.error)
     return [tuned, *chosen[2:]]

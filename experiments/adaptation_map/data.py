@@ -1,4 +1,4 @@
-"""Speech for the map: recordings and what can be done to them, or synthesised speech; and the encoder that is frozen."""
+"""Speech for the map: recordings and what can be done to them, or synthesised speech; and the frozen encoder."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -60,7 +60,7 @@ def synthesised_sentences(features: FeatureConfig) -> Sentences:
 
 
 def recorded_words(features: FeatureConfig, frames_out: Callable, size: int) -> Words:
-    """English and most Arabic words to train on, `size` utterances of them; Mandarin and other Arabic words to teach."""
+    """English and most Arabic words to train on, in `size` utterances; Mandarin and other Arabic words to teach."""
     trimmed = replace(features, trim_db=30.0)
     bilingual, arabic = (load_corpus(folder, trimmed) for folder in data_folders("zh_en_words", "ar_commands"))
     bilingual = bilingual.with_column("transcription", np.char.lower(bilingual.columns["transcription"]))

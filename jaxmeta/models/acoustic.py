@@ -74,8 +74,8 @@ def recogniser(
 def body(encoder: Encoder = "gru", size: str | Size = "small") -> Model:
     """What `recogniser` has below its head: Ragged log-mels [N, T, F] to Ragged [N, ceil(T / 4), D].
 
-    With a head of its own, such as `models.heads.with_ctc_head` gives it, it is trained as a recogniser, and then it can
-    be frozen as a public encoder is. Arguments as in `recogniser`.
+    With a head of its own, such as `models.heads.with_ctc_head` gives it, it is trained as a recogniser. Then it can be
+    frozen as a public encoder is. Arguments as in `recogniser`.
     """
     return from_linen(_Body(acoustic_encoder(encoder, size)))
 

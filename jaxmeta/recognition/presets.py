@@ -68,7 +68,9 @@ class ShiftTraining(NamedTuple):
     queries: int
     """Utterances of a language to recognise."""
     meta: MetaTraining
-    """Tasks of languages have `support`, those of sentences 5; queries are as many as there."""
+    """On sentences."""
+    word_meta: MetaTraining
+    """On words; tasks are padded to the longest utterance."""
     methods: tuple[str, ...]
     """How starts are meta-learned."""
 

@@ -36,8 +36,8 @@ def gain_rows(methods: Sequence[ChosenMethod], protocol: ShiftProtocol, shots: S
       shots: numbers of utterances to adapt to, 1 or more, ascending.
     Returns:
       Columns `error`, in percent, and differences in points, below 0 where errors become fewer: `change` from no
-      adaptation; `own` from adaptation to somebody else's utterances, the most; `against` from the baseline with as many
-      utterances, and `half` from the baseline with twice as many. All have 95 % intervals over speakers. `harmed` is
+      adaptation; `own` from adaptation to as many of somebody else's utterances, for the most; `against` from the
+      baseline with as many, and `half` from the baseline with twice as many. All have 95 % intervals over speakers. `harmed` is
       how many of the `groups` have more errors than without adaptation.
     """
     first, count = methods[0], protocol.count

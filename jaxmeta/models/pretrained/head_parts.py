@@ -14,7 +14,7 @@ from jaxmeta.types import Model, Ragged
 
 
 def narrowing(width: int) -> Model:
-    """Activations [N, T, D] of an encoder -> Ragged [N, ceil(T / 2), width]: normalised, and halved by a convolution."""
+    """Activations [N, T, D] of an encoder -> Ragged [N, ceil(T / 2), width], by a convolution."""
     return from_linen(_Narrowing(width))
 
 

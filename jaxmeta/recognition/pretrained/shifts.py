@@ -20,7 +20,7 @@ from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.evaluation.shifts.gains import ShiftProtocol
 from jaxmeta.evaluation.shifts.protocols import channels, languages, speakers, taught_words
 from jaxmeta.models.acoustic import Size
-from jaxmeta.recognition.presets import ShiftTraining
+from jaxmeta.recognition.presets import MetaTraining, ShiftTraining
 from jaxmeta.recognition.pretrained.frozen_head import UpperPart, train_upper_part
 from jaxmeta.types import Episode, Model, PyTree
 
@@ -56,6 +56,8 @@ class Shift(NamedTuple):
     tests: list[ShiftProtocol]
     shots: tuple[int, ...]
     """Sizes of support sets."""
+    meta: MetaTraining
+    """How it is meta-trained."""
     fingerprints: dict[str, str]
 
 
@@ -117,8 +119,8 @@ def language_shift(found: Words, encoder: Encoder, size: ShiftTraining, seed: in
     upper = _upper(encoder, train, vocabulary, Size(96, 1), size.word_updates, size.batch, seed, folder / "language")
     ways = found.vocabulary.size - 1
     tasks = word_set_tasks(
-        upper.encode(train), vocabulary, ways=ways, tasks=size.meta.tasks, support=size.meta.support,
-        query=size.meta.query, seed=seed,
+        upper.encode(train), vocabulary, ways=ways, tasks=size.word_meta.tasks, support=size.word_meta.support,
+        query=size.word_meta.query, seed=seed,
     )  # fmt: skip
     val, tests = (
         languages(
@@ -129,7 +131,17 @@ def language_shift(found: Words, encoder: Encoder, size: ShiftTraining, seed: in
     )  # fmt: skip
     last = {"kernel": jnp.zeros((upper.params["output"]["kernel"].shape[0], ways + 1)), "bias": jnp.zeros(ways + 1)}
     start = upper.params | {"output": last}
-    return Shift(upper, start, upper.model(ways + 1), tasks, val, tests, LANGUAGE_SHOTS, {"words": train.fingerprint})
+    return Shift(
+        upper,
+        start,
+        upper.model(ways + 1),
+        tasks,
+        val,
+        tests,
+        LANGUAGE_SHOTS,
+        size.word_meta,
+        {"words": train.fingerprint},
+    )
 
 
 def sentence_shift(
@@ -155,7 +167,7 @@ def sentence_shift(
     make = {"channel": _channels, "vocabulary": _vocabulary, "speaker": _speakers}[name]
     tasks, (val, tests), shots = make(speech, size, seed, folder / name)
     data = {"sentences": found.corpus.fingerprint}
-    return Shift(upper, upper.params, upper.model(vocabulary.size), tasks, val, tests, shots, data)
+    return Shift(upper, upper.params, upper.model(vocabulary.size), tasks, val, tests, shots, size.meta, data)
 
 
 class _Speech(NamedTuple):
@@ -226,8 +238,8 @@ def _speakers(speech: _Speech, size: ShiftTraining, seed: int, folder: Path):
 
 def _tasks(corpus: Corpus, vocabulary: Vocabulary, size: ShiftTraining, seed: int, within: str):
     return utterance_sampler(
-        corpus, vocabulary, support=5, query=5, tasks=size.meta.tasks, seed=seed, within=within,
-        max_frames=size.meta.longest, buckets=1,
+        corpus, vocabulary, support=size.meta.support, query=size.meta.query, tasks=size.meta.tasks, seed=seed,
+        within=within, max_frames=size.meta.longest, buckets=1,
     )  # fmt: skip
 
 
