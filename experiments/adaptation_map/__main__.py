@@ -67,7 +67,7 @@ PRESETS = {
         ("maml", "layer_rates"),
     ),
     "full": ShiftTraining(
-        400, 250, 24, 96, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
+        300, 250, 24, 64, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
         MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
         MetaTraining(100, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=1.0, longest=0),
         ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),

@@ -37,8 +37,8 @@ def gain_rows(methods: Sequence[ChosenMethod], protocol: ShiftProtocol, shots: S
     Returns:
       Columns `error`, in percent, and differences in points, below 0 where errors become fewer: `change` from no
       adaptation; `own` from adaptation to as many of somebody else's utterances, for the most; `against` from the
-      baseline with as many, and `half` from the baseline with twice as many. All have 95 % intervals over speakers. `harmed` is
-      how many of the `groups` have more errors than without adaptation.
+      baseline with as many, and `half` from the baseline with twice as many. All have 95 % intervals over speakers.
+      `harmed` is how many of the `groups` have more errors than without adaptation.
     """
     first, count = methods[0], protocol.count
     before = transcribe(first, protocol.own, 0)
