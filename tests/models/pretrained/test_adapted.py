@@ -51,9 +51,8 @@ def test_adapters_do_what_their_products_do_inside_of_the_matrices(kind):
     params, state = compiled(model.init)(jax.random.key(0), frames)
     assert state == {} and set(params) == {"head", "adapters"}
     rng = np.random.default_rng(0)
-    params["adapters"] = jax.tree.map(
-        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) / 4, params["adapters"]
-    )
+    drawn = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) / 4, params["adapters"])
+    params["adapters"] = drawn
     actual, _ = compiled(model.apply, static_argnums=4)(params, {}, frames, jax.random.key(1), False)
     inside = merged({"weights": base, "adapters": params["adapters"]})
     expected = compiled(encoder.apply, static_argnums=4)(inside, {}, frames, jax.random.key(1), False)[0]
