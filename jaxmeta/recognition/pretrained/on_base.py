@@ -59,7 +59,8 @@ class BaseOptions:
             raise ValueError(f"layers={self.layers} and rank={self.rank} must both be 0, or none.")
 
 
-class OnEncoder(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class OnEncoder:
     """Builder of the whole network, from the features of recordings; params are {"head", "adapters"}."""
 
     encoder: PublicEncoder
