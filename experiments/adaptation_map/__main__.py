@@ -69,11 +69,11 @@ PRESETS = {
     "full": ShiftTraining(
         300, 250, 24, 64, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
         MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
-        MetaTraining(100, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=0.3, longest=0),
+        MetaTraining(300, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=0.1, longest=0),
         ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),
     ),
 }  # fmt: skip
-RATES, STEPS = (0.03, 0.1, 0.3, 1.0), (20, 5, 60)
+RATES, STEPS = (0.03, 0.1, 0.3, 1.0), (20, 60, 150)
 COLUMNS = {
     "shift": "", "method": "", "utterances": "d", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
     "change": ("change", "", "+.1f"), "own": ("own", "", "+.1f"), "against": ("against", "", "+.1f"),
