@@ -20,7 +20,7 @@ from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
 from jaxmeta.versions import versions
 
-GROUPS = {"train": "Train from folders of recordings."}
+GROUPS = {"train": "Train from folders of recordings.", "data": "Bring recordings in, and check them."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
