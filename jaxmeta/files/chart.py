@@ -88,8 +88,8 @@ def _stretches(points: Points) -> list[list[tuple[float, float]]]:
 def _ticks(values: list[float]) -> list[float]:
     """Round numbers, 3 at least, that reach from below the least value to above the largest.
 
-    >>> _ticks([0.0, 9.0]), _ticks([3.0, 3.0])
-    ([0.0, 2.0, 4.0, 6.0, 8.0, 10.0], [2.0, 3.0, 4.0])
+    >>> _ticks([0.0, 0.9]), _ticks([3.0, 3.0])
+    ([0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0], [2.0, 3.0, 4.0])
     """
     low, high = min(values), max(values)
     if low == high:
