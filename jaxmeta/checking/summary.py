@@ -44,6 +44,7 @@ class Summary(NamedTuple):
 def summarise(listing: Listing, sounds: Sequence[Sound | None]) -> Summary:
     """Count what the rows of a list hold, given what was measured of each."""
     known = [sound for sound in sounds if sound is not None]
+    labels = listing.canonical("label") or [""] * len(listing)
     counted = {name: Counter(listing.canonical(name)) for name in COUNTED if name in listing.columns}
     quantiles = np.percentile([sound.noise_db for sound in known], [5, 50, 95]).tolist() if known else None
     return Summary(
@@ -56,7 +57,7 @@ def summarise(listing: Listing, sounds: Sequence[Sound | None]) -> Summary:
         sample_rates=dict(sorted(Counter(sound.sample_rate for sound in known).items())),
         channels=dict(sorted(Counter(sound.channels for sound in known).items())),
         noise_db=None if quantiles is None else (quantiles[0], quantiles[1], quantiles[2]),
-        episodes=feasible_episodes(listing.canonical("label") or [], [sound and sound.digest for sound in sounds]),
+        episodes=feasible_episodes(labels, [sound and sound.digest for sound in sounds]),
     )  # fmt: skip
 
 

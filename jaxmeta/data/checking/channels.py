@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jaxmeta.data.containers.channels import DEAD
-
+DEAD = 10 ** (-50 / 20)
+"""Loudness over that of the loudest channel (-50 dB) below which a channel holds nothing but its own noise."""
 OPPOSED = -0.5
 """Correlation of two channels below which their mean cancels more than half of the sound."""
 _LOUDNESS = 1e-4

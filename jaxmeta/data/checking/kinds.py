@@ -79,8 +79,7 @@ OFFSET = Kind(
     "dc-offset", "warning", "mean of the samples beyond 0.02 of full scale", "subtract the mean, or filter below 20 Hz",
 )  # fmt: skip
 DEAD_CHANNEL = Kind(
-    "dead-channel", "warning", "a channel 80 dB below another", "keep the other channel only",
-    "as reading a recording leaves it out",
+    "dead-channel", "warning", "a channel 50 dB below another", "keep the other channel only",
 )  # fmt: skip
 OPPOSITE_CHANNELS = Kind(
     "inverted-channel", "warning", "correlation of two channels of -0.5 or lower: their mean cancels",
@@ -104,18 +103,18 @@ RESAMPLED = Kind(
 )  # fmt: skip
 ODD_LENGTH = Kind(
     "odd-transcript", "warning",
-    "modified z-score of log characters a second of sound of 5 or more, among rows of its language",
+    "modified z-score of log characters a second of sound beyond 4, among rows of its language",
     "listen to it: is it the transcript of another recording?", _HOAGLIN,
 )  # fmt: skip
 SAME_VOICE = Kind(
     "one-voice-two-names", "warning",
     "cosine of the mean voices of two names, corrected for their uncertainty, of 0.85 or more",
     "listen to both; give one name to one voice, or voices are held out that were trained on",
-    "Spearman 1904, correction for attenuation; needs 5 names of 6 recordings",
+    "Spearman 1904, correction for attenuation; needs 5 names of 5 recordings",
 )  # fmt: skip
 TWO_VOICES = Kind(
     "two-voices-one-name", "warning", "two groups (2-means) of a name's recordings with a cosine of 0.3 or less",
-    "listen to both groups; give each voice a name", "Dhillon and Modha 2001, spherical k-means; as before",
+    "listen to both groups; give each voice a name", "Dhillon and Modha 2001, spherical k-means; needs 8 recordings",
 )  # fmt: skip
 LOSS = Kind(
     "loss", "warning", "modified z-score of the CTC loss a character under the recogniser of 5 or more",

@@ -10,7 +10,7 @@ from jaxmeta.data.checking.kinds import CHARACTER_ONCE, NO_TEXT, ODD_LENGTH, TOO
 from jaxmeta.data.checking.outliers import robust_scores
 from jaxmeta.data.vocabulary import normalise
 
-ODD_SCORE = 5.0
+ODD_SCORE = 4.0
 """Modified z-score of the logarithm of characters a second from which a transcript is odd."""
 SPREAD = 0.25
 """Deviation of that logarithm that is assumed at least: speakers differ by a quarter."""

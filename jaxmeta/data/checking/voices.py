@@ -12,8 +12,8 @@ APART = 0.3
 """Cosine of two groups of a name's recordings up to which they are two voices."""
 LEAST_NAMES = 5
 """Names below which nobody can say how much voices differ: nothing is reported."""
-LEAST_ROWS, LEAST_GROUP = 6, 2
-"""Recordings that a name needs to be looked at, and the smaller group to be another voice."""
+LEAST_ROWS, LEAST_SPLIT, LEAST_GROUP = 5, 8, 2
+"""Recordings that a name needs to be compared with others, to be looked at for two voices, and the smaller of both."""
 
 
 def voice_cases(voices: np.ndarray, names: Sequence[str]) -> list[Case]:
@@ -74,7 +74,7 @@ def _two_voices(voices: np.ndarray, rows: Sequence[np.ndarray], names: Sequence[
     cases = []
     for own, name in zip(rows, names, strict=True):
         group = two_groups(voices[own])
-        if min(group.sum(), (~group).sum()) < LEAST_GROUP:
+        if len(own) < LEAST_SPLIT or min(group.sum(), (~group).sum()) < LEAST_GROUP:
             continue
         first, second = (unit(voices[own][each].mean(axis=0)) for each in (group, ~group))
         cosine = float(first @ second)

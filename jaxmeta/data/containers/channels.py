@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-DEAD = 1e-4
+_DEAD = 1e-4
 """Loudness over that of the loudest channel (-80 dB) below which a channel holds nothing."""
 _CANCELLED = 0.25
 """Power of the mean over what it would be of channels that have nothing in common; wrongly wired ones come near 0."""
@@ -28,7 +28,7 @@ def mix_down(samples: np.ndarray) -> Mixed:
     if samples.shape[1] == 1:
         return Mixed(samples[:, 0], None)
     power = np.square(samples, dtype=np.float64).mean(axis=0)
-    alive = power > power.max() * DEAD**2
+    alive = power > power.max() * _DEAD**2
     remark = None
     if not alive.all() and alive.any():
         remark = f"{np.count_nonzero(~alive)} of {len(alive)} channels are silent and left out"

@@ -50,7 +50,7 @@ def test_noise_without_anything_above_half_of_a_rate_was_recorded_at_that_rate(l
 
 def test_channels_that_are_dead_or_opposite_are_told_from_those_that_differ():
     other = np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32)
-    assert channels.dead_channels(np.stack([NOISE, 1e-6 * other], 1)) == 1
+    assert channels.dead_channels(np.stack([NOISE, 1e-3 * other], 1)) == 1
     assert channels.dead_channels(np.stack([NOISE, 1e-2 * other], 1)) == 0
     assert channels.dead_channels(np.zeros((100, 2))) == 0
     assert channels.lowest_correlation(np.stack([NOISE, other], 1)) == pytest.approx(0, abs=0.03)
