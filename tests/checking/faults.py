@@ -1,4 +1,4 @@
-"""Faults that are put on purpose into copies of recordings, at least two of each kind that `jaxmeta data check` finds."""
+"""Faults that are put on purpose into copies of recordings: at least two of each kind of finding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -147,6 +147,11 @@ def copied(padding: int = 0, **changed: str) -> Callable[[Recordings], list[int]
     return put
 
 
+def halved(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
 def no_number(path: Path) -> None:
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     samples[len(samples) // 2] = np.nan
@@ -221,7 +226,7 @@ FAULTS = [
     Fault("missing", "no file", file(Path.unlink)),
     Fault("missing", "an empty file", file(lambda path: path.write_bytes(b""))),
     Fault("missing", "a name that leads out", row_of(lambda cells: ["../outside.wav", *cells[1:]])),
-    Fault("undecodable", "half a file", file(lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]))),
+    Fault("undecodable", "half a file", file(halved)),
     Fault("undecodable", "a text", file(lambda path: path.write_text("no audio at all"))),
     Fault("undecodable", "NaN", file(no_number)),
     Fault("silence", "zeros", sound(lambda samples, rate: 0 * samples)),

@@ -65,9 +65,8 @@ def main(
         counts, reports = seeded(source, Path(place), speaker_embedding, recogniser, speakers, each, seed)
         print(table(counts))
         rows = [len(report.listing) for report in reports]
-        print(
-            f"\n{rows[0]} recordings, and {rows[1] - rows[0]} copies of some; {len(reports[0].rows())} had findings before"
-        )
+        had = len(reports[0].rows())
+        print(f"\n{rows[0]} recordings, and {rows[1] - rows[0]} copies of some; {had} had findings before")
     if any(count.found < count.put for count in counts.values()):
         sys.exit(1)
 
@@ -106,9 +105,8 @@ def table(counts: dict[str, Counts]) -> str:
     lines = ["| finding | faults | found | missed | false rows | rows before |", "|---|---|---|---|---|---|"]
     total = Counts()
     for name, count in counts.items():
-        lines.append(
-            f"| {name} | {count.put} | {count.found} | {count.put - count.found} | {count.false} | {count.own} |"
-        )
+        cells = (name, count.put, count.found, count.put - count.found, count.false, count.own)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
         for attribute in vars(total):
             setattr(total, attribute, getattr(total, attribute) + getattr(count, attribute))
     missed = total.put - total.found
