@@ -98,7 +98,9 @@ def write_manifest(folder: str | os.PathLike[str], columns: Mapping[str, Sequenc
     _check_distinct(path, {name: [canonical(str(cell)) for cell in columns[name]] for name in _NAMING & set(columns)})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # Before Python 3.13 a carriage return is not quoted where lines end otherwise, and would part the row.
+        returns = any("\r" in str(cell) for values in columns.values() for cell in values)
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     return path
