@@ -1,8 +1,7 @@
 """Recordings of one user: a folder is checked, and an assistant's network embeds what is in it."""
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,20 +28,27 @@ class Recordings(NamedTuple):
     """What a person should know of the rows that are left out."""
 
 
-def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
+def read_recordings(
+    assistant: Assistant,
+    folder: str | os.PathLike[str],
+    *,
+    resample: bool = False,
+    roots: Iterable[str | os.PathLike[str]] = (),
+) -> Recordings:
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
     Args:
       assistant: whose network is used.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: no recordings, or a column `speaker` with several names; names file and row. AudioError as
         `read_features`, and where a recording is silent.
     """
-    manifest = read_manifest(folder)
-    paths = [Path(path) for path in manifest.paths()]
-    if not paths:
+    manifest = read_manifest(folder, roots)
+    clips = manifest.clips()
+    if not clips:
         raise ManifestError(f"{manifest.root / manifest.name}: no recordings; one voice needs one at least, better 5.")
     speakers = manifest.columns.get("speaker", np.array([]))
     others = np.flatnonzero(speakers != speakers[:1])
@@ -51,7 +57,7 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
             f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "
             f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
         )
-    features = read_features(assistant.card.features, paths, manifest.where, resample=resample, least_sound=LEAST_SOUND)
+    features = read_features(assistant.card.features, clips, manifest.where, resample=resample, least_sound=LEAST_SOUND)
     original = first_copies(features)
     rows = [row for row, first in enumerate(original) if row == first]
     remarks = [
