@@ -13,7 +13,7 @@ from jaxmeta.data.checking import copies, sound, spellings, transcripts
 from jaxmeta.data.checking.kinds import KINDS, SEVERITIES, UNDECODABLE, Case, Severity
 from jaxmeta.data.checking.listing import Listing, read_listing
 from jaxmeta.data.checking.measurements import Sound, measure
-from jaxmeta.data.checking.reading import Piece, mono, read_pieces
+from jaxmeta.data.checking.reading import mono, read_clips
 from jaxmeta.progress import progress_bar
 
 
@@ -55,6 +55,7 @@ def check_folder(
     folder: str | os.PathLike[str],
     observers: Iterable[Observer] = (),
     *,
+    roots: Iterable[str | os.PathLike[str]] = (),
     frame_rate: float = transcripts.FRAME_RATE,
     progress: bool = True,
 ) -> Report:
@@ -63,19 +64,21 @@ def check_folder(
     Args:
       folder: with a metadata.csv, or such a file.
       observers: networks that look at the recordings, too.
+      roots: further folders in which recordings may lie.
       frame_rate: output frames a second of the recogniser that transcripts must be aligned with.
       progress: show on standard error how far it is.
     Raises:
       ManifestError: the list cannot be read at all.
+      ValueError: a root is no folder.
     """
-    listing, observers = read_listing(folder), tuple(observers)
+    listing, observers = read_listing(folder, roots), tuple(observers)
     sounds: list[Sound | None] = [None] * len(listing)
     cases = list(listing.cases)
-    present = [row for row, piece in enumerate(listing.pieces) if piece is not None]
-    pieces: list[Piece] = [piece for piece in listing.pieces if piece is not None]
+    present = [row for row, clip in enumerate(listing.clips) if clip is not None]
+    clips = [clip for clip in listing.clips if clip is not None]
     name = Path(listing.path).resolve().parent.name
     with progress_bar(f"checking {name}", len(present), progress, unit="recordings") as advance:
-        for row, recording in zip(present, read_pieces(pieces), strict=True):
+        for row, recording in zip(present, read_clips(clips), strict=True):
             if isinstance(recording, AudioError):
                 cases.append(Case(UNDECODABLE.name, row, 0.0, 1.0, _without_path(str(recording), listing, row)))
             else:
@@ -117,5 +120,5 @@ def _ordered(cases: Iterable[Case]) -> list[Case]:
 
 def _without_path(message: str, listing: Listing, row: int) -> str:
     """The message without the whole path of the file, which stands beside it."""
-    piece = listing.pieces[row]
-    return message.removeprefix(f"{piece.path}: ").rstrip(".") if piece is not None else message
+    clip = listing.clips[row]
+    return message.removeprefix(f"{clip.path}: ").rstrip(".") if clip is not None else message

@@ -12,7 +12,7 @@ from jaxmeta.checking.folder import Report
 from jaxmeta.checking.table import facts_of, place_of
 from jaxmeta.data.audio import AudioError
 from jaxmeta.data.checking.kinds import KINDS, SEVERITIES, Case
-from jaxmeta.data.checking.reading import Channels, read_pieces
+from jaxmeta.data.checking.reading import Channels, read_clips
 from jaxmeta.files.page import (
     Html,
     audio,
@@ -79,7 +79,7 @@ def worst_cases(report: Report, most: int = WORST) -> list[Case]:
     chosen: dict[int, Case] = {}
     for place in range(max(map(len, waiting), default=0)):
         for cases in waiting:
-            if place < len(cases) and len(chosen) < most and report.listing.pieces[cases[place].row] is not None:
+            if place < len(cases) and len(chosen) < most and report.listing.clips[cases[place].row] is not None:
                 chosen.setdefault(cases[place].row, cases[place])
     return list(chosen.values())
 
@@ -99,8 +99,8 @@ def _findings(counts: Counter[str]) -> Html:
 
 def _to_hear(report: Report, most_bytes: int) -> Iterator[list[object]]:
     chosen, left = worst_cases(report), most_bytes
-    pieces = [piece for case in chosen if (piece := report.listing.pieces[case.row]) is not None]
-    for case, recording in zip(chosen, read_pieces(pieces), strict=True):
+    clips = [clip for case in chosen if (clip := report.listing.clips[case.row]) is not None]
+    for case, recording in zip(chosen, read_clips(clips), strict=True):
         own = [f"{each.kind}: {each.message}" for each in report.cases if each.row == case.row]
         said = element("div", *(element("div", each) for each in own))
         if isinstance(recording, AudioError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Within
+from jaxmeta.cli.ranges import Roots, Within
 
 if TYPE_CHECKING:
     from jaxmeta.checking.folder import Observer
@@ -23,6 +23,7 @@ def check(
     json: Path | None = None,
     html: Path | None = None,
     frame_rate: Annotated[float, Within(1, 1_000)] = 25.0,
+    root: Roots = (),
 ) -> None:
     """Find what is wrong with a folder of recordings, before anyone trains on it.
 
@@ -41,6 +42,7 @@ def check(
         json: File for all findings as JSON; an existing one is replaced.
         html: File for a page of HTML with the worst twenty recordings to listen to; an existing one is replaced.
         frame_rate: Output frames a second of the recogniser that will be trained, which its transcripts must fit into.
+        root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
     """
     from jaxmeta.checking.folder import check_folder
     from jaxmeta.checking.listening import as_page
@@ -54,9 +56,9 @@ def check(
     for flag, file in (("--json", json), ("--html", html)):
         if file is not None and not file.absolute().parent.is_dir():
             raise WritingError(f"{flag} {file}: there is no folder {file.absolute().parent}; make it first.")
-    listing = read_listing(folder)
+    listing = read_listing(folder, root)
     observers = _observers(listing.columns, recogniser, speaker_embedding, assistant)
-    report = check_folder(folder, observers, frame_rate=frame_rate)
+    report = check_folder(folder, observers, roots=root, frame_rate=frame_rate)
     print(as_text(report))
     if json is not None:
         write_json(json, as_json(report))

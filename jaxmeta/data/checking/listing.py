@@ -2,15 +2,16 @@
 
 import csv
 import io
-import math
 import os
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from jaxmeta.data.checking.kinds import BAD_ROW, MISSING, Case
-from jaxmeta.data.checking.reading import Piece
 from jaxmeta.data.manifest import ManifestError
-from jaxmeta.data.text import canonical, on_disk
+from jaxmeta.data.manifests.clips import DURATION, START, Clip, clip_seconds
+from jaxmeta.data.manifests.files import Locator, safe_name
+from jaxmeta.data.text import canonical
 
 
 class Listing(NamedTuple):
@@ -20,26 +21,28 @@ class Listing(NamedTuple):
     """Of the CSV file."""
     columns: dict[str, list[str]]
     """Column name -> R cells as they stand in the file; an unreadable row has "" in each."""
-    pieces: list[Piece | None]
+    clips: list[Clip | None]
     """What each row names; None where that cannot be read."""
     cases: list[Case]
     """What is wrong with rows."""
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.clips)
 
     def canonical(self, name: str) -> list[str] | None:
         """A column as training would see it, composed and without blanks at the ends; None where there is none."""
         return [canonical(cell) for cell in self.columns[name]] if name in self.columns else None
 
 
-def read_listing(folder_or_csv: str | os.PathLike[str]) -> Listing:
+def read_listing(folder_or_csv: str | os.PathLike[str], roots: Iterable[str | os.PathLike[str]] = ()) -> Listing:
     """Read the list of a folder as far as it can be read.
 
     Args:
       folder_or_csv: a folder that holds `metadata.csv`, or such a file.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: there is no list, it is not UTF-8 or no CSV, or has no rows or no column file_name.
+      ValueError: a root is no folder.
     """
     path = Path(folder_or_csv)
     path = path / "metadata.csv" if path.is_dir() else path
@@ -56,20 +59,21 @@ def read_listing(folder_or_csv: str | os.PathLike[str]) -> Listing:
         name: [cells[place] if good else "" for cells, good in zip(rows, whole, strict=True)]
         for place, name in enumerate(header)
     }
-    pieces: list[Piece | None] = []
+    locator = Locator(path.parent.resolve(), roots)
+    clips: list[Clip | None] = []
     seen: dict[tuple[str, ...], int] = {}
     for row, good in enumerate(whole):
-        given = [columns.get(name, [""] * len(rows))[row].strip() for name in ("file_name", "start", "duration")]
-        if "start" not in columns:
-            given[1:] = ["", ""]  # `duration` alone describes a whole file.
-        piece = _piece(path.parent.resolve(), *given) if good else None
+        # `duration` alone describes a whole file.
+        names = ("file_name", START, DURATION) if START in columns else ("file_name",)
+        given = [columns[name][row].strip() if name in columns else "" for name in names] + [""] * (3 - len(names))
+        clip = _clip(locator, *given) if good else None
         before = seen.setdefault((canonical(str(PurePosixPath(given[0]))), *given[1:]), row) if good else row
         if before != row:
-            piece = f"{given[0]!r} is named by row {before + 2} already"
-        if isinstance(piece, str):
-            cases.append(Case(MISSING.name, row, 0.0, 1.0, piece))
-        pieces.append(piece if isinstance(piece, Piece) else None)
-    return Listing(path, columns, pieces, cases)
+            clip = f"{given[0]!r} is named by row {before + 2} already"
+        if isinstance(clip, str):
+            cases.append(Case(MISSING.name, row, 0.0, 1.0, clip))
+        clips.append(clip if isinstance(clip, Clip) else None)
+    return Listing(path, columns, clips, cases)
 
 
 def _table(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -90,26 +94,12 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows[1:]
 
 
-def _piece(root: Path, name: str, start: str, duration: str) -> Piece | str:
+def _clip(locator: Locator, name: str, start: str, duration: str) -> Clip | str:
     """What a row names, or what is wrong with it."""
-    if not name or os.path.isabs(name) or PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
-        return f"file_name {name!r} must be a path inside of the folder: relative, without '..'"
-    full = on_disk(root / name)
-    if not Path(full).resolve().is_relative_to(root):
-        return f"{name!r} is a link out of {root}"
-    if not os.path.isfile(full):
-        return f"{name!r} is a folder" if os.path.isdir(full) else f"there is no file {name!r}"
-    if os.path.getsize(full) == 0:
-        return f"{name!r} is an empty file (0 bytes)"
-    seconds = [_seconds(cell) for cell in (start, duration)]
-    if (start and seconds[0] is None) or (duration and not seconds[1]):
-        return f"start {start!r} and duration {duration!r} must be seconds, 0 or more and above 0"
-    return Piece(full, seconds[0] or 0.0, seconds[1])
-
-
-def _seconds(cell: str) -> float | None:
+    if not safe_name(name, absolute=bool(locator.roots)):
+        return f"file_name {name[:80]!r} must be a path inside of the folder: relative, without '..'"
     try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
+        path = os.path.join(locator.folder, locator.find(name))
+        return Clip(path, clip_seconds(START, start) or 0.0, clip_seconds(DURATION, duration))
+    except ValueError as error:
+        return str(error).rstrip(".")

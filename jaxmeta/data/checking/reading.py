@@ -10,17 +10,8 @@ import numpy as np
 from jaxmeta.data.audio import AudioError
 from jaxmeta.data.containers import ContainerError, parts, samples
 from jaxmeta.data.containers.channels import mix_down
+from jaxmeta.data.manifests.clips import Clip
 from jaxmeta.data.text import on_disk
-
-
-class Piece(NamedTuple):
-    """What a row names: a file, or a stretch of it."""
-
-    path: str
-    start: float = 0.0
-    """Seconds from the beginning of the file."""
-    duration: float | None = None
-    """Seconds; None: to the end of the file."""
 
 
 class Channels(NamedTuple):
@@ -60,31 +51,31 @@ def read_channels(path: str | os.PathLike[str]) -> Channels:
     return Channels(values, rate)
 
 
-def read_pieces(pieces: Sequence[Piece]) -> Iterator[Channels | AudioError]:
+def read_clips(clips: Sequence[Clip]) -> Iterator[Channels | AudioError]:
     """Each recording in turn, or why it cannot be read. A file of several rows in a row is decoded once.
 
     One file is in memory at a time.
     """
     last: tuple[str, Channels | AudioError] | None = None
-    for piece in pieces:
-        if last is None or last[0] != piece.path:
+    for clip in clips:
+        if last is None or last[0] != clip.path:
             try:
-                last = piece.path, read_channels(piece.path)
+                last = clip.path, read_channels(clip.path)
             except AudioError as error:
-                last = piece.path, error
+                last = clip.path, error
         whole = last[1]
-        yield whole if isinstance(whole, AudioError) else _stretch(whole, piece)
+        yield whole if isinstance(whole, AudioError) else _stretch(whole, clip)
 
 
-def _stretch(whole: Channels, piece: Piece) -> Channels | AudioError:
-    if piece.start == 0 and piece.duration is None:
+def _stretch(whole: Channels, clip: Clip) -> Channels | AudioError:
+    if clip.whole:
         return whole
-    first = round(piece.start * whole.sample_rate)
-    last = len(whole.samples) if piece.duration is None else first + round(piece.duration * whole.sample_rate)
+    first = round(clip.start * whole.sample_rate)
+    last = len(whole.samples) if clip.duration is None else first + round(clip.duration * whole.sample_rate)
     if not 0 <= first < last or last > len(whole.samples) + whole.sample_rate // 100:
         seconds = len(whole.samples) / whole.sample_rate
         return AudioError(
-            f"{piece.path}: start {piece.start:g} and duration {piece.duration} lie outside of its {seconds:.2f} s."
+            f"{clip.path}: start {clip.start:g} and duration {clip.duration} lie outside of its {seconds:.2f} s."
         )
     return Channels(whole.samples[first:last], whole.sample_rate)
 
