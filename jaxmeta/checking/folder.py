@@ -100,12 +100,13 @@ def check_folder(
 def _of_lists(listing: Listing, sounds: Sequence[Sound | None], frame_rate: float) -> list[Case]:
     """What is wrong with the cells of rows that can be read, and with copies."""
     columns: Mapping[str, Sequence[str]] = {name: listing.canonical(name) or [] for name in listing.columns}
-    digests = [None if each is None or each.loudest_db < sound.SILENT_DB else each.digest for each in sounds]
+    audible = [None if each is None or each.loudest_db < sound.SILENT_DB else each for each in sounds]
+    digests = [None if each is None else each.digest for each in audible]
     cases = copies.copies(digests, columns["file_name"], columns) + spellings.unlike_spellings(listing.columns)
     if "transcription" in columns:
         texts = columns["transcription"]
-        seconds = np.array([np.nan if each is None else each.seconds for each in sounds])
-        sounding = np.array([np.nan if each is None else each.sounding for each in sounds])
+        seconds = np.array([np.nan if each is None else each.seconds for each in audible])
+        sounding = np.array([np.nan if each is None else each.sounding for each in audible])
         cases += transcripts.empty_texts(texts)
         cases += transcripts.odd_lengths(texts, seconds, sounding, columns.get("language"))
         cases += transcripts.infeasible_texts(texts, seconds, frame_rate)

@@ -13,7 +13,7 @@ from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.sequence_losses import ctc
 
-ODD_SCORE = 5.0
+ODD_SCORE = 4.0
 """Modified z-score of the loss a character from which a transcript is odd."""
 SPREAD = 0.15
 """Nats a character: deviation that is assumed at least."""

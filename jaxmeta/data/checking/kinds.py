@@ -117,7 +117,7 @@ TWO_VOICES = Kind(
     "listen to both groups; give each voice a name", "Dhillon and Modha 2001, spherical k-means; needs 8 recordings",
 )  # fmt: skip
 LOSS = Kind(
-    "loss", "warning", "modified z-score of the CTC loss a character under the recogniser of 5 or more",
+    "loss", "warning", "modified z-score of the CTC loss a character under the recogniser of 4 or more",
     "listen to it: is the transcript right?", _HOAGLIN,
 )  # fmt: skip
 CHARACTER_ONCE = Kind(

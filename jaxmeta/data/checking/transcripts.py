@@ -40,11 +40,12 @@ def odd_lengths(
     rates[known] = counts[known] / sounding[known]
     logarithms = np.log(rates, out=np.full(len(rates), np.nan), where=known)
     scores = robust_scores(logarithms, languages, least=SPREAD)
+    own = np.asarray(languages if languages is not None else [""] * len(texts))
     return [
         Case(
             ODD_LENGTH.name, row, float(rates[row]), abs(float(scores[row])) / ODD_SCORE,
             f"{counts[row]:.0f} characters in {sounding[row]:.2f} s of sound: {rates[row]:.1f} a second, "
-            f"and {np.exp(np.nanmedian(logarithms)):.1f} are usual",
+            f"and {np.nanmedian(rates[own == own[row]]):.1f} are usual",
         )
         for row in np.flatnonzero(np.abs(scores) >= ODD_SCORE).tolist()
     ]  # fmt: skip
