@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Within
+from jaxmeta.cli.ranges import Roots, Seed, Within
 
 
 def adapt(
@@ -23,6 +23,7 @@ def adapt(
     seed: Seed = 0,
     language: str | None = None,
     rank: Annotated[int, Within(1, 1_000)] | None = None,
+    root: Roots = (),
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -44,17 +45,18 @@ def adapt(
         seed: Of the folds and of the interval.
         language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
         rank: Of the adapters of a Whisper.
+        root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
     """
     from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
     if is_pretrained(checkpoint):
         adapt_to_folder(
             checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
-            seed=seed, language=language or "en", rank=rank, as_json=json,
+            seed=seed, language=language or "en", rank=rank, roots=root, as_json=json,
         )  # fmt: skip
     else:
         refuse({"--language": language, "--rank": rank}, checkpoint, "which is no Whisper")
-        _adapt_recogniser(checkpoint, manifest, out, folds, always, steps, rate, json, resample, seed)
+        _adapt_recogniser(checkpoint, manifest, out, folds, always, steps, rate, json, resample, seed, root)
     if not json:
         print(f"written to {out}")
 
@@ -70,6 +72,7 @@ def _adapt_recogniser(
     json: bool,
     resample: bool,
     seed: int,
+    roots: tuple[Path, ...],
 ) -> None:
     from dataclasses import replace
 
@@ -86,7 +89,7 @@ def _adapt_recogniser(
     )
     recogniser = recogniser._replace(card=card)
     with claimed(out):
-        voice = read_voice(recogniser, manifest, resample=resample)
+        voice = read_voice(recogniser, manifest, resample=resample, roots=roots)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
         # Before it is saved: what minutes of work have found stands there even where the disk is full.

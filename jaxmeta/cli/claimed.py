@@ -1,7 +1,9 @@
 """A folder or file that a command is going to write: claimed before the work begins, and gone again if it fails."""
 
 import contextlib
+import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +50,33 @@ def _remove(out: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
     else:
         out.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def drafted(out: Path) -> Iterator[Path]:
+    """A folder to write a result into, which appears as `out` once the work within is done, and else never.
+
+    Until then it lies beside `out` under a hidden name; only a process that is killed leaves it there.
+    Args:
+      out: where the result goes; must not exist yet.
+    Raises:
+      ValueError: it exists. WritingError: it cannot be made, or something in it cannot be written.
+    """
+    from jaxmeta.files.durable import sync
+
+    draft = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
+    if os.path.lexists(out):
+        raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
+    try:
+        with claimed(draft):
+            yield draft
+            for folder, _, names in os.walk(draft):
+                for name in names:
+                    sync(Path(folder, name))
+                sync(Path(folder))
+            if os.path.lexists(out):
+                raise ValueError(f"--out {out} exists by now; name a new folder, or delete it.")
+            draft.rename(out)
+            sync(out.parent)
+    except WritingError as error:
+        raise WritingError(str(error).replace(str(draft), str(out))) from error.__cause__

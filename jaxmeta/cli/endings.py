@@ -19,7 +19,7 @@ from typing import Any
 from jaxmeta.files.folders import cache_home
 from jaxmeta.interrupts import patience
 
-USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
+USAGE, PARTLY_DONE, DIVERGED, FINDINGS, WRITING = 2, 3, 4, 5, 74
 """Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
 OUT_OF_MEMORY = (
     "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."

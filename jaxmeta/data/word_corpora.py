@@ -50,7 +50,9 @@ class Words(NamedTuple):
     """Of the manifests."""
 
 
-def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: int = 0) -> Words:
+def load_words(
+    folders: Sequence[Path], *, invented: int | None = None, seed: int = 0, roots: Sequence[Path] = ()
+) -> Words:
     """Training words by training speakers, with synthesised words added or alone, and test words by test speakers.
 
     Args:
@@ -59,6 +61,7 @@ def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: in
       invented: words that are invented for the built-in corpus (extra "synth"); None: no synthesised speech. Test words
         of the folders, and their `SPELLINGS`, are not synthesised.
       seed: of the synthesised speech, and of what is held out.
+      roots: further folders in which files of the manifests may lie.
     Raises:
       ValueError: neither folders nor synthesised speech; two folders of one name; columns that do not fit.
       ManifestError, AudioError: as `load_corpus`.
@@ -69,7 +72,10 @@ def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: in
     names = [folder.resolve().name for folder in folders] + [SYNTHESISED] * (invented is not None)
     if len(set(names)) < len(names):
         raise ValueError(f"folders are told apart by their last part, got {names}; rename one of them.")
-    real = {name: with_splits(load_corpus(f, FEATURES), name, seed) for name, f in zip(names, folders, strict=False)}
+    real = {
+        name: with_splits(load_corpus(folder, FEATURES, roots=roots), name, seed)
+        for name, folder in zip(names, folders, strict=False)
+    }
     recorded = [rows(corpus, "train").with_column("corpus", name) for name, corpus in real.items()]
     parts = [corpus.with_column("pool", "recorded") for corpus in recorded]
     whole, places = dict(real), dict(zip(names, folders, strict=False))

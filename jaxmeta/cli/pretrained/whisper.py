@@ -71,6 +71,7 @@ def adapt_to_folder(
     seed: int,
     language: str,
     rank: int | None,
+    roots: tuple[Path, ...] = (),
     as_json: bool,
 ) -> None:
     """Learn adapters, say what they are worth, and write them."""
@@ -90,7 +91,7 @@ def adapt_to_folder(
     with claimed(out):
         recogniser = load_whisper(folder)
         recogniser.tokenizer.whisper_prompt(language)
-        voice = read_whisper_voice(recogniser, manifest, resample=resample)
+        voice = read_whisper_voice(recogniser, manifest, resample=resample, roots=roots)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_whisper(recogniser, voice, options, always=always)
         print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)

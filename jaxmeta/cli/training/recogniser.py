@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Updates
+from jaxmeta.cli.ranges import Roots, Seed, Updates
 from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def train_recogniser(
     seed: Seed = 0,
     synthesised: bool = False,
     drop_infeasible: bool = False,
+    root: Roots = (),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -46,6 +47,7 @@ def train_recogniser(
         synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
             then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
@@ -59,7 +61,7 @@ def train_recogniser(
     with stages(4) as seconds:
         with stage("preparing the speech"):
             folders = [accented_sentences(seed)] if synthesised else manifests
-            speech = read_corpora(folders, seed=seed, drop=drop_infeasible or synthesised)
+            speech = read_corpora(folders, seed=seed, drop=drop_infeasible or synthesised, roots=root)
         _describe(speech, training)
         with stage("training"):
             recogniser = train_recogniser(

@@ -40,9 +40,22 @@ def stretches(
     if len(waveform) <= most:
         return [waveform]
     spans = [(0, len(waveform))] if detect is None else _packed(_utterances(detect(waveform)), most)
-    return [
-        piece for start, end in spans for piece in _cut(waveform[start:end], most, int(search * RATE)) if len(piece)
-    ]
+    return [waveform[start:end] for span in spans for start, end in _cut(waveform, span, most, int(search * RATE))]
+
+
+def utterances(
+    waveform: np.ndarray, detect: SpeechDetector | None = None, seconds: float = 30.0, search: float = 5.0
+) -> list[tuple[int, int]]:
+    """First sample, and the one after the last, of each utterance; parted by half a second without speech or more.
+
+    Args:
+      waveform: [S] at 16 kHz.
+      detect: says where speech is; None: nobody knows, and the waveform is cut at quiet places alone.
+      seconds: longest utterance; a longer one is cut at the quietest place.
+      search: seconds before the end of a stretch in which the quietest place is looked for; below `seconds`.
+    """
+    spans = [(0, len(waveform))] if detect is None else _utterances(detect(waveform))
+    return [each for span in spans for each in _cut(waveform, span, int(seconds * RATE), int(search * RATE))]
 
 
 def load_detector(path: str | Path) -> SpeechDetector:
@@ -61,16 +74,18 @@ def load_detector(path: str | Path) -> SpeechDetector:
     return detect
 
 
-def _cut(waveform: np.ndarray, most: int, search: int) -> list[np.ndarray]:
-    pieces = []
-    while len(waveform) > most:
-        border = most - search
-        power = np.square(waveform[border : most - search % _HOP]).reshape(-1, _HOP).sum(axis=1)
+def _cut(waveform: np.ndarray, span: tuple[int, int], most: int, search: int) -> list[tuple[int, int]]:
+    """A span of the waveform in spans of at most so many samples."""
+    pieces, start = [], span[0]
+    last = min(span[1], len(waveform))
+    while last - start > most:
+        border = start + most - search
+        power = np.square(waveform[border : start + most - search % _HOP]).reshape(-1, _HOP).sum(axis=1)
         quiet = np.convolve(power, np.ones(min(_QUIET, len(power))), "valid")
         end = border + (int(np.argmin(quiet)) + _QUIET // 2) * _HOP
-        pieces.append(waveform[:end])
-        waveform = waveform[end:]
-    return [*pieces, waveform]
+        pieces.append((start, end))
+        start = end
+    return [*pieces, (start, last)] if last > start else pieces
 
 
 def _utterances(probabilities: np.ndarray) -> list[tuple[int, int]]:
