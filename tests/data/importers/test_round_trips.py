@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.importers import (
-    audacity, audiofolder, common_voice, elan, kaldi, lhotse, ljspeech, nemo, textgrid, transcripts,
+    audacity,
+    audiofolder,
+    common_voice,
+    elan,
+    kaldi,
+    lhotse,
+    ljspeech,
+    nemo,
+    textgrid,
+    transcripts,
 )  # fmt: skip
 from jaxmeta.data.importers.detection import detect
 from jaxmeta.data.manifest import read_manifest
@@ -39,8 +48,9 @@ NAMED = set(FORMATS) - {"ljspeech", "textgrid", "audacity", "transcripts"}
 EMPTY = {"nemo", "lhotse", "kaldi", "common_voice", "audiofolder_csv", "audiofolder_jsonl", "ljspeech"}
 """Formats whose rows may say nothing."""
 CELLS = [
-    "x" * 20_000, '"quo""te"', "tab\tin it", "two\nlines", "a\r\nb\rc", "e\u0301", "\ufeffmark", "| pipe |", "a,b;c", "\\",
-    "<tag> & &amp; ]]>", "=1+1", "\u202egnirts", "\U0001f600", "  spaces  ", "\u2028", "NaN", "\x0b\x1c", "", "'", "\u00e9",
+    "x" * 20_000, '"quo""te"', "tab\tin it", "two\nlines", "a\r\nb\rc", "e\u0301", "\ufeffmark", "| pipe |", "a,b;c",
+    "\\",     "<tag> & &amp; ]]>", "=1+1", "\u202egnirts", "\U0001f600", "  spaces  ", "\u2028", "NaN", "\x0b\x1c", "",
+    "'", "\u00e9",
 ]  # fmt: skip
 """What tools stumble over."""
 hostile = st.one_of(

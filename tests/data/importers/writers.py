@@ -40,7 +40,7 @@ def any_line_ends(text: str) -> str:
 
 def xml(text: str) -> str:
     """Without what XML 1.0 cannot hold."""
-    fits = "".join(each if each in "\t\n" or each >= " " and each not in "\ufffe\uffff" else "_" for each in text)
+    fits = "".join(each if each in "\t\n" or (each >= " " and each not in "\ufffe\uffff") else "_" for each in text)
     return any_line_ends(fits)
 
 
