@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxmeta.cli.transcripts import Part
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -38,24 +40,27 @@ def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:
         raise ValueError(f"{' and '.join(given)} cannot be used with {folder}, {reason}.")
 
 
-def texts_of_files(
+def parts_of_files(
     folder: Path,
     files: Iterator[tuple[Path, np.ndarray]],
     base: Path | None,
     language: str | None,
     voice_activity: Path | None,
-) -> Iterator[tuple[Path, float, str]]:
-    """Each file with its seconds and its text, in turn; `files` are names and waveforms at 16 kHz."""
+    longest: float | None,
+) -> Iterator[Part]:
+    """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
     from jaxmeta.recognition.pretrained.stretches import RATE, load_detector
-    from jaxmeta.recognition.pretrained.transcription import transcribe_each
+    from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
 
     recogniser, card = _load(folder, base)
     spoken = language or (card.language if card else "en")
     recogniser.tokenizer.whisper_prompt(spoken)  # Refuses an unknown language before the first file is read.
     detect = None if voice_activity is None else load_detector(voice_activity)
+    seconds = window(recogniser) if longest is None else min(longest, window(recogniser))
     for file, waveform in files:
-        (text,) = transcribe_each(recogniser, [waveform], spoken, detect)
-        yield file, len(waveform) / RATE, text
+        for segment in transcribe_segments(recogniser, waveform, spoken, detect, seconds):
+            yield Part(file, len(waveform) / RATE, segment)
+        yield Part(file, len(waveform) / RATE, None)
 
 
 def adapt_to_folder(
