@@ -3,7 +3,7 @@
 import json as json_lines
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -23,6 +23,7 @@ def adapt(
     seed: Seed = 0,
     language: str | None = None,
     rank: Annotated[int, Within(1, 1_000)] | None = None,
+    bits: Literal[8, 16] | None = None,
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -44,16 +45,17 @@ def adapt(
         seed: Of the folds and of the interval.
         language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
         rank: Of the adapters of a Whisper.
+        bits: Of the weights of a Whisper in memory: 16, or 8 for integers; adapters have 32.
     """
     from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
     if is_pretrained(checkpoint):
         adapt_to_folder(
             checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
-            seed=seed, language=language or "en", rank=rank, as_json=json,
+            seed=seed, language=language or "en", rank=rank, bits=bits, as_json=json,
         )  # fmt: skip
     else:
-        refuse({"--language": language, "--rank": rank}, checkpoint, "which is no Whisper")
+        refuse({"--language": language, "--rank": rank, "--bits": bits}, checkpoint, "which is no Whisper")
         _adapt_recogniser(checkpoint, manifest, out, folds, always, steps, rate, json, resample, seed)
     if not json:
         print(f"written to {out}")

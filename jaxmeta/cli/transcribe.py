@@ -33,6 +33,7 @@ def transcribe(
     language: str | None = None,
     base: Path | None = None,
     voice_activity: Path | None = None,
+    bits: Literal[8, 16] | None = None,
 ) -> None:
     """Write what is said in audio files, in the order given and as soon as it is known.
 
@@ -59,6 +60,7 @@ def transcribe(
         base: Folder of the Whisper that an adapter belongs to, if it is not where it was.
         voice_activity: Weights of silero-vad, silero_vad_16k.safetensors: what is no speech in recordings above the
             longest stretch is left out.
+        bits: Of the weights of a Whisper in memory: 16, or 8 for integers; each layer is restored when it is used.
     """
     from jaxmeta.cli.endings import PartlyDoneError
     from jaxmeta.cli.pretrained.whisper import is_pretrained, refuse
@@ -75,9 +77,10 @@ def transcribe(
     parts: Iterator[Part]
     if is_pretrained(checkpoint):
         refuse({"--lm": lm}, checkpoint, "for Whisper has a language model of its own")
-        parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest)
+        parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest, bits)
     else:
-        refuse({"--language": language, "--base": base}, checkpoint, "which is neither a Whisper nor an adapter of it")
+        options = {"--language": language, "--base": base, "--bits": bits}
+        refuse(options, checkpoint, "which is neither a Whisper nor an adapter of it")
         search = {"beam": beam, "lm_weight": lm_weight, "word_score": word_score}
         parts = _by_recogniser(checkpoint, files, resample, voice_activity, longest, lm, **search)
     with folder_for(out):
@@ -95,12 +98,13 @@ def _by_whisper(
     language: str | None,
     voice_activity: Path | None,
     longest: float | None,
+    bits: Literal[8, 16] | None,
 ) -> Iterator[Part]:
     from jaxmeta.cli.pretrained.whisper import parts_of_files
     from jaxmeta.data.recordings import read_waveforms
 
     waveforms = _readable(files, lambda file: read_waveforms(16_000, [file], resample=resample)[0])
-    return parts_of_files(checkpoint, waveforms, base, language, voice_activity, longest)
+    return parts_of_files(checkpoint, waveforms, base, language, voice_activity, longest, bits)
 
 
 def _by_recogniser(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxmeta.cli.transcripts import Part
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions
     from jaxmeta.recognition.pretrained.adapter import AdapterCard
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+
+Bits = Literal[8, 16]
+"""Of the weights of a public network in memory."""
 
 
 def is_pretrained(folder: Path) -> bool:
@@ -47,12 +50,13 @@ def parts_of_files(
     language: str | None,
     voice_activity: Path | None,
     longest: float | None,
+    bits: Bits | None,
 ) -> Iterator[Part]:
     """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
     from jaxmeta.recognition.pretrained.stretches import RATE, load_detector
     from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
 
-    recogniser, card = _load(folder, base)
+    recogniser, card = _load(folder, base, bits)
     spoken = language or (card.language if card else "en")
     recogniser.tokenizer.whisper_prompt(spoken)  # Refuses an unknown language before the first file is read.
     detect = None if voice_activity is None else load_detector(voice_activity)
@@ -76,6 +80,7 @@ def adapt_to_folder(
     seed: int,
     language: str,
     rank: int | None,
+    bits: Bits | None,
     as_json: bool,
 ) -> None:
     """Learn adapters, say what they are worth, and write them."""
@@ -83,7 +88,7 @@ def adapt_to_folder(
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
     from jaxmeta.recognition.pretrained.adapter import is_whisper, save_adapter
     from jaxmeta.recognition.pretrained.voice import read_whisper_voice
-    from jaxmeta.recognition.pretrained.whisper import load_whisper
+    from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
 
     if not is_whisper(folder):
         raise ValueError(
@@ -94,6 +99,7 @@ def adapt_to_folder(
     options = AdaptationOptions(language=language, folds=folds, seed=seed, **chosen)
     with claimed(out):
         recogniser = load_whisper(folder)
+        recogniser = recogniser if bits is None else in_bits(recogniser, bits)
         recogniser.tokenizer.whisper_prompt(language)
         voice = read_whisper_voice(recogniser, manifest, resample=resample)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
@@ -112,14 +118,15 @@ def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: i
     return AdapterCard(place, base_hash(folder), options.rank, options.language, adapted, origin)
 
 
-def _load(folder: Path, base: Path | None) -> tuple[WhisperRecogniser, AdapterCard | None]:
+def _load(folder: Path, base: Path | None, bits: Bits | None) -> tuple[WhisperRecogniser, AdapterCard | None]:
     from jaxmeta.recognition.pretrained.adapter import is_whisper, load_adapted
-    from jaxmeta.recognition.pretrained.whisper import load_whisper
+    from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
 
     if is_whisper(folder):
         refuse({"--base": base}, folder, "which is a Whisper itself and no adapter of it")
-        return load_whisper(folder), None
-    return load_adapted(folder, base)
+        recogniser = load_whisper(folder)
+        return recogniser if bits is None else in_bits(recogniser, bits), None
+    return load_adapted(folder, base, bits)
 
 
 def _kind(card: Path) -> object:

@@ -11,10 +11,9 @@ import numpy as np
 import optax
 
 from jaxmeta.decoding.error_rates import character_edits
-from jaxmeta.models.low_rank import merged
 from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.adapter import new_adapters, with_whisper_adapters
+from jaxmeta.recognition.pretrained.adapter import joining, new_adapters, with_whisper_adapters
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
@@ -81,7 +80,7 @@ def adapt_whisper(
     """
     verdict = cross_validate(recogniser, voice, options)
     if not (verdict.adopted or always):
-        start = new_adapters(recogniser.params, options.rank, jax.random.key(options.seed))
+        start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
         return WhisperAdaptation(start, verdict, False)
     return WhisperAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
 
@@ -121,21 +120,23 @@ def learn(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, 
     order = np.concatenate([draw.permutation(rows) for _ in range(-(-options.steps * size // len(rows)))] or [rows[:0]])
     batches = order[: options.steps * size].reshape(options.steps, size)
     prompt = tuple(recogniser.tokenizer.whisper_prompt(options.language))
-    run = _training(recogniser.network, prompt, recogniser.tokenizer.end, options.rate)
-    start = new_adapters(recogniser.params, options.rank, jax.random.key(options.seed))
+    run = _training(recogniser.network, joining(recogniser), prompt, recogniser.tokenizer.end, options.rate)
+    start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
     # All recordings, so that every fold has one and the same program.
     memory, labels = pad_memory(voice.memory), pad_rows(voice.labels)
     return run({"decoder": recogniser.params["decoder"]}, start, memory, labels, batches)
 
 
 @cache
-def _training(network: Whisper, prompt: tuple[int, ...], end: int, rate: float) -> Callable[..., PyTree]:
+def _training(
+    network: Whisper, join: Callable[[PyTree, PyTree], PyTree], prompt: tuple[int, ...], end: int, rate: float
+) -> Callable[..., PyTree]:
     optimizer = optax.adam(rate)
     cross_entropy = after_prompt(sequence_cross_entropy, len(prompt))
 
     def loss(adapters: PyTree, params: PyTree, memory: Ragged, labels: Ragged) -> jax.Array:
         inputs, targets = teacher_forced(memory, labels, prompt, end)
-        logits = network.decode(merged({"weights": params, "adapters": adapters}), *inputs)
+        logits = network.decode(join(params, adapters), *inputs)
         return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
 
     @jax.jit

@@ -2,16 +2,18 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
 from jaxmeta.models.low_rank import merged, with_adapters
-from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, load_whisper
+from jaxmeta.models.pretrained.stacked_whisper import with_stacked_adapters
+from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, in_bits, load_whisper
 from jaxmeta.types import Key, PyTree
 
 WHISPER_ADAPTER = BundleKind(
@@ -65,8 +67,20 @@ def new_adapters(params: PyTree, rank: int, key: Key) -> PyTree:
 
 
 def with_whisper_adapters(recogniser: WhisperRecogniser, adapters: PyTree) -> WhisperRecogniser:
-    """The recogniser with adapters added to its matrices, which have float32 then; all others are shared."""
-    return replace(recogniser, params=merged({"weights": recogniser.params, "adapters": adapters}))
+    """The recogniser with adapters added to its matrices, which have float32 then; all others are shared.
+
+    Of weights in fewer bits the adapters stay apart, in float32, and are added where a layer is restored.
+    """
+    return replace(recogniser, params=joining(recogniser)(recogniser.params, adapters))
+
+
+def joining(recogniser: WhisperRecogniser) -> Callable[[PyTree, PyTree], PyTree]:
+    """What makes params of a recogniser's network of its own params and adapters."""
+    return _merged if recogniser.bits is None else with_stacked_adapters
+
+
+def _merged(params: PyTree, adapters: PyTree) -> PyTree:
+    return merged({"weights": params, "adapters": adapters})
 
 
 def base_hash(folder: str | Path) -> str:
@@ -84,12 +98,15 @@ def save_adapter(folder: str | Path, card: AdapterCard, adapters: PyTree) -> Pat
     return save_bundle(folder, WHISPER_ADAPTER, dataclasses.asdict(card), adapters)
 
 
-def load_adapted(folder: str | Path, base: str | Path | None = None) -> tuple[WhisperRecogniser, AdapterCard]:
+def load_adapted(
+    folder: str | Path, base: str | Path | None = None, bits: Literal[8, 16] | None = None
+) -> tuple[WhisperRecogniser, AdapterCard]:
     """A Whisper with the adapters of a folder.
 
     Args:
       folder: that `save_adapter` wrote.
       base: folder of the Whisper that was adapted; None: where it was then.
+      bits: of the Whisper's weights, as in `in_bits`; None: as they are stored.
     Raises:
       CardError, BundleError: the folder is damaged, or the base is not there or another.
       ValueError, OSError: as `load_whisper` does.
@@ -107,4 +124,5 @@ def load_adapted(folder: str | Path, base: str | Path | None = None) -> tuple[Wh
         )
     recogniser = load_whisper(place)
     shapes = jax.eval_shape(lambda params: new_adapters(params, card.rank, jax.random.key(0)), recogniser.params)
-    return with_whisper_adapters(recogniser, bundle.weights(shapes)), card
+    adapters = bundle.weights(shapes)
+    return with_whisper_adapters(recogniser if bits is None else in_bits(recogniser, bits), adapters), card
