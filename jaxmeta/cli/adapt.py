@@ -24,6 +24,7 @@ def adapt(
     language: str | None = None,
     rank: Annotated[int, Within(1, 1_000)] | None = None,
     bits: Literal[8, 16] | None = None,
+    base: Path | None = None,
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -32,7 +33,7 @@ def adapt(
 
     Args:
         checkpoint: Folder of a recogniser, as training or an earlier adaptation writes it, or of a public Whisper
-            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters.
+            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters of its decoder.
         manifest: Folder with a metadata.csv whose columns file_name and transcription name the recordings and say
             what is said in each; two recordings at least, about twenty for a certain answer.
         out: Folder for the adapted recogniser, or for the adapters of a Whisper; must not exist yet.
@@ -46,23 +47,26 @@ def adapt(
         language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
         rank: Of the adapters of a Whisper.
         bits: Of the weights of a Whisper in memory: 16, or 8 for integers; adapters have 32.
+        base: Folder of the public network that a recogniser was trained on, if it is not where it was.
     """
     from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
     if is_pretrained(checkpoint):
+        refuse({"--base": base}, checkpoint, "which is no recogniser that was trained on one")
         adapt_to_folder(
             checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
             seed=seed, language=language or "en", rank=rank, bits=bits, as_json=json,
         )  # fmt: skip
     else:
         refuse({"--language": language, "--rank": rank, "--bits": bits}, checkpoint, "which is no Whisper")
-        _adapt_recogniser(checkpoint, manifest, out, folds, always, steps, rate, json, resample, seed)
+        _adapt_recogniser(checkpoint, base, manifest, out, folds, always, steps, rate, json, resample, seed)
     if not json:
         print(f"written to {out}")
 
 
 def _adapt_recogniser(
     checkpoint: Path,
+    base: Path | None,
     manifest: Path,
     out: Path,
     folds: int,
@@ -76,11 +80,11 @@ def _adapt_recogniser(
     from dataclasses import replace
 
     from jaxmeta.cli.claimed import claimed
-    from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
-    from jaxmeta.recognition.safe_adaptation import adapt_to_voice
+    from jaxmeta.recognition.pretrained.on_base import adapt_any_to_voice, load_any_recogniser
+    from jaxmeta.recognition.recogniser import save_recogniser
     from jaxmeta.recognition.voice import read_voice
 
-    recogniser = load_recogniser(checkpoint)
+    recogniser = load_any_recogniser(checkpoint, base)
     card = replace(
         recogniser.card,
         steps=recogniser.card.steps if steps is None else steps,
@@ -90,7 +94,7 @@ def _adapt_recogniser(
     with claimed(out):
         voice = read_voice(recogniser, manifest, resample=resample)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
-        result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
+        result = adapt_any_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
         # Before it is saved: what minutes of work have found stands there even where the disk is full.
         print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
         save_recogniser(out, result.recogniser)

@@ -57,7 +57,7 @@ def transcribe(
         beam: Hypotheses kept by the search.
         resample: Take recordings at other sample rates than the recogniser's too.
         language: Of the recordings, such as "de", for a Whisper of many languages; English or the adapter's without it.
-        base: Folder of the Whisper that an adapter belongs to, if it is not where it was.
+        base: Folder of the public network that an adapter or a recogniser belongs to, if it is not where it was.
         voice_activity: Weights of silero-vad, silero_vad_16k.safetensors: what is no speech in recordings above the
             longest stretch is left out.
         bits: Of the weights of a Whisper in memory: 16, or 8 for integers; each layer is restored when it is used.
@@ -79,10 +79,10 @@ def transcribe(
         refuse({"--lm": lm}, checkpoint, "for Whisper has a language model of its own")
         parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest, bits)
     else:
-        options = {"--language": language, "--base": base, "--bits": bits}
+        options = {"--language": language, "--bits": bits}
         refuse(options, checkpoint, "which is neither a Whisper nor an adapter of it")
         search = {"beam": beam, "lm_weight": lm_weight, "word_score": word_score}
-        parts = _by_recogniser(checkpoint, files, resample, voice_activity, longest, lm, **search)
+        parts = _by_recogniser(checkpoint, files, resample, voice_activity, longest, lm, base, **search)
     with folder_for(out):
         done = write(parts, format, places)
     if failed := len(files) - done:
@@ -114,15 +114,16 @@ def _by_recogniser(
     voice_activity: Path | None,
     longest: float | None,
     lm: Path | None,
+    base: Path | None,
     **options: Any,
 ) -> Iterator[Part]:
     from jaxmeta.data.recordings import read_waveforms
+    from jaxmeta.recognition.pretrained.on_base import load_any_recogniser
     from jaxmeta.recognition.pretrained.stretches import load_detector
-    from jaxmeta.recognition.recogniser import load_recogniser
     from jaxmeta.recognition.searching import word_search
     from jaxmeta.recognition.segments.ctc import Pieces, cut, transcribe_pieces
 
-    recogniser = load_recogniser(checkpoint)
+    recogniser = load_any_recogniser(checkpoint, base)
     search = None if lm is None else word_search(recogniser.vocabulary, lm, **options)
     detect = None if voice_activity is None else load_detector(voice_activity)
     rate = recogniser.card.features.sample_rate

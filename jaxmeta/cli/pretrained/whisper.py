@@ -28,13 +28,19 @@ def is_pretrained(folder: Path) -> bool:
     Raises:
       ImportError: it does, and what reads it is not installed.
     """
-    from jaxmeta.recognition.pretrained.adapter import WHISPER_ADAPTER, is_whisper
+    from jaxmeta.recognition.pretrained.adapter import WHISPER_ADAPTER
+    from jaxmeta.recognition.pretrained.bases import is_public
 
-    if not is_whisper(folder) and _kind(folder / WHISPER_ADAPTER.card) != WHISPER_ADAPTER.name:
+    if not is_public(folder) and _kind(folder / WHISPER_ADAPTER.card) != WHISPER_ADAPTER.name:
         return False
+    check_installed(folder)
+    return True
+
+
+def check_installed(folder: Path) -> None:
+    """Raises ImportError where what reads public networks is not installed."""
     if missing := [name for name in ("safetensors", "tokenizers") if find_spec(name) is None]:
         raise ImportError(f"{folder} needs {' and '.join(missing)}; install the extra: pip install jaxmeta[pretrained]")
-    return True
 
 
 def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:
@@ -86,11 +92,12 @@ def adapt_to_folder(
     """Learn adapters, say what they are worth, and write them."""
     from jaxmeta.cli.claimed import claimed
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
-    from jaxmeta.recognition.pretrained.adapter import is_whisper, save_adapter
+    from jaxmeta.recognition.pretrained.adapter import save_adapter
+    from jaxmeta.recognition.pretrained.bases import is_public
     from jaxmeta.recognition.pretrained.voice import read_whisper_voice
     from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
 
-    if not is_whisper(folder):
+    if not is_public(folder):
         raise ValueError(
             f"{folder} holds adapters already; adapt the Whisper that they belong to, with all recordings."
         )
@@ -111,7 +118,8 @@ def adapt_to_folder(
 def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:
     import dataclasses
 
-    from jaxmeta.recognition.pretrained.adapter import AdapterCard, base_hash
+    from jaxmeta.recognition.pretrained.adapter import AdapterCard
+    from jaxmeta.recognition.pretrained.bases import base_hash
 
     origin = dataclasses.asdict(options) | {"recordings": recordings}
     place = str(folder.absolute())
@@ -119,10 +127,11 @@ def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: i
 
 
 def _load(folder: Path, base: Path | None, bits: Bits | None) -> tuple[WhisperRecogniser, AdapterCard | None]:
-    from jaxmeta.recognition.pretrained.adapter import is_whisper, load_adapted
+    from jaxmeta.recognition.pretrained.adapter import load_adapted
+    from jaxmeta.recognition.pretrained.bases import is_public
     from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
 
-    if is_whisper(folder):
+    if is_public(folder):
         refuse({"--base": base}, folder, "which is a Whisper itself and no adapter of it")
         recogniser = load_whisper(folder)
         return recogniser if bits is None else in_bits(recogniser, bits), None

@@ -1,7 +1,6 @@
 """What a public Whisper learns of a voice: low-rank adapters of its decoder, in a folder of some kilobytes."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
+from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
 from jaxmeta.models.low_rank import merged, with_adapters
 from jaxmeta.models.pretrained.stacked_whisper import with_stacked_adapters
+from jaxmeta.recognition.pretrained.bases import base_folder
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, in_bits, load_whisper
 from jaxmeta.types import Key, PyTree
 
@@ -42,11 +42,6 @@ class AdapterCard:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ValueError(f"rank={self.rank} must be 1 or more.")
-
-
-def is_whisper(folder: str | Path) -> bool:
-    """Whether a folder is in Hugging Face's form."""
-    return (Path(folder) / "config.json").is_file() and not (Path(folder) / WHISPER_ADAPTER.card).is_file()
 
 
 def is_adapted(path: str) -> bool:
@@ -83,16 +78,6 @@ def _merged(params: PyTree, adapters: PyTree) -> PyTree:
     return merged({"weights": params, "adapters": adapters})
 
 
-def base_hash(folder: str | Path) -> str:
-    """SHA-256 of the files of a Whisper folder that decide what it writes."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).iterdir()):
-        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json", "generation_config.json"):
-            with path.open("rb") as file:
-                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 def save_adapter(folder: str | Path, card: AdapterCard, adapters: PyTree) -> Path:
     """Write the adapters and their card; raises as `save_bundle` does."""
     return save_bundle(folder, WHISPER_ADAPTER, dataclasses.asdict(card), adapters)
@@ -114,15 +99,7 @@ def load_adapted(
     bundle = open_bundle(folder, WHISPER_ADAPTER, AdapterCard)
     card = bundle.card
     bundle.check_size(bundle.place.at("rank"), card.rank)
-    place = Path(card.base if base is None else base)
-    if not is_whisper(place):
-        raise BundleError(f"{folder} adapts the Whisper of {place}, which is not there; give its folder by --base.")
-    if base_hash(place) != card.base_sha256:
-        raise BundleError(
-            f"{folder} adapts another Whisper than that of {place} (the SHA-256 of its files differs); give the folder "
-            "that was adapted by --base, or adapt again."
-        )
-    recogniser = load_whisper(place)
+    recogniser = load_whisper(base_folder(folder, card.base, card.base_sha256, base))
     shapes = jax.eval_shape(lambda params: new_adapters(params, card.rank, jax.random.key(0)), recogniser.params)
     adapters = bundle.weights(shapes)
     return with_whisper_adapters(recogniser if bits is None else in_bits(recogniser, bits), adapters), card

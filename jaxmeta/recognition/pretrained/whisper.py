@@ -76,9 +76,8 @@ class WhisperRecogniser:
           length: most tokens of a transcript.
         """
         prompt = tuple(self.tokenizer.whisper_prompt(language))
-        decode = _decode(
-            self.network, self.bits is None, prompt, self.tokenizer.end, length, self.suppress, self.suppress_first
-        )
+        suppressed = (self.suppress, self.suppress_first)
+        decode = _decode(self.network, self.bits is None, prompt, self.tokenizer.end, length, suppressed)
         values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory))
         return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
 
@@ -170,12 +169,11 @@ def _decode(
     prompt: tuple[int, ...],
     end: int,
     length: int,
-    suppress: tuple[int, ...],
-    first: tuple[int, ...],
+    suppressed: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Callable[[PyTree, Ragged], Ragged]:
     def decode(params: PyTree, memory: Ragged) -> Ragged:
         # Once, and not again for each token, unless that would take the memory that fewer bits save.
         weights = jax.tree.map(widened, params) if widen else params
-        return network.greedy(weights, memory, np.array(prompt), end, length, suppress, first)
+        return network.greedy(weights, memory, np.array(prompt), end, length, *suppressed)
 
     return jax.jit(decode)

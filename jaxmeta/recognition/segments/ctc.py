@@ -25,7 +25,8 @@ class Pieces(NamedTuple):
 
 def window(recogniser: Recogniser) -> float:
     """Seconds that the network sees at once."""
-    return (STRETCH - 1) / recogniser.card.features.frame_rate
+    card = recogniser.card
+    return (min(STRETCH, card.longest or STRETCH) - 1) / card.features.frame_rate
 
 
 def cut(
@@ -54,7 +55,8 @@ def cut(
     if detect is not None:
         return Pieces(found, [extract(waveform[start:end], config) for start, end in found])
     frames = extract(waveform, replace(config, trim_db=None))
-    borders = [start // config.hop_length for start, _ in found[1:]]
+    # Some features have no frame for what is left of a hop at the end.
+    borders = [min(start // config.hop_length, len(frames) - 1) for start, _ in found[1:]]
     return Pieces(found, np.split(frames, borders))
 
 

@@ -32,12 +32,8 @@ def everything(network, params):
         memory = network.encode(params, speech)
         logits = network.decode(params, memory, tokens)
         written = network.greedy(params, memory, np.array([3, 4]), 2, 8, (5,), (6,))
-        return (
-            memory,
-            logits,
-            written,
-            network.model.apply(params, {}, Spoken(speech, tokens), jax.random.key(0), False)[0],
-        )
+        whole, _ = network.model.apply(params, {}, Spoken(speech, tokens), jax.random.key(0), False)
+        return memory, logits, written, whole
 
     return compiled(run)(params)
 

@@ -15,13 +15,13 @@ from jaxmeta.data.manifest import ManifestError
 from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper, learn, recognise
 from jaxmeta.recognition.pretrained.adapter import (
     AdapterCard,
-    base_hash,
     is_adapted,
     load_adapted,
     new_adapters,
     save_adapter,
     with_whisper_adapters,
 )
+from jaxmeta.recognition.pretrained.bases import base_hash
 from jaxmeta.recognition.pretrained.voice import read_whisper_voice
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.tree import named

@@ -27,9 +27,8 @@ def stored(params, bits):
 def forms():
     """Weights of `LARGE` as read, in 16 bits and in 8: shapes alone."""
     whole = WhisperRecogniser(LARGE, None, None, bits=16).forms
-    return {None: whole} | {
-        bits: jax.eval_shape(lambda params, bits=bits: stored(params, bits), whole) for bits in (16, 8)
-    }
+    fewer = {bits: jax.eval_shape(lambda params, bits=bits: stored(params, bits), whole) for bits in (16, 8)}
+    return {None: whole} | fewer
 
 
 def weight_bytes(params):
@@ -72,7 +71,7 @@ def test_logits_are_those_of_the_rounded_weights(whisper_folder):
     def rounded(path, leaf):
         """To 127 steps on both sides, with a scale for each output or token; nothing but matrices of layers."""
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if "layers_" not in name and "embed_tokens" not in name or leaf.ndim < 2:
+        if ("layers_" not in name and "embed_tokens" not in name) or leaf.ndim < 2:
             return leaf.astype(jnp.bfloat16).astype(np.float32)
         leaf = leaf.astype(jnp.bfloat16).astype(np.float32)
         scale = np.abs(leaf).max(axis=1 if "embed_tokens" in name else 0, keepdims=True) / 127
