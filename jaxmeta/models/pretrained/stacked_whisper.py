@@ -7,7 +7,7 @@ time, and of the embedding of tokens one block. So memory hardly grows beyond wh
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 from jax import lax
@@ -42,7 +42,7 @@ def stacked_whisper(config: WhisperConfig, restore: Change) -> Whisper:
     Raises:
       As `whisper`.
     """
-    front, layer = whisper_encoder(config, last=0), EncoderLayer(config)
+    front, layer = whisper_encoder(config, last=0), cast(Any, EncoderLayer(config))
 
     def encode(params: PyTree, speech: Ragged) -> Ragged:
         part = params["encoder"]
@@ -131,11 +131,11 @@ class _Decoder(NamedTuple):
 
     def crossed(self, memory: Array) -> tuple[Array, Array]:
         """Keys and values of the encoder's frames, [layers, N, T, H, D / H]."""
-        layer = DecoderLayer(self.config)
+        layer: Any = DecoderLayer(self.config)
 
         def of_layer(stored: PyTree) -> tuple[Array, Array]:
             weights = {"params": _layer(stored, self.restore)}
-            return layer.apply(weights, memory, method="crossed")  # type: ignore[return-value]
+            return layer.apply(weights, memory, method="crossed")
 
         return lax.map(jax.checkpoint(of_layer), self.params["layers"])
 
@@ -176,4 +176,5 @@ def _layer(stored: PyTree, restore: Change) -> PyTree:
 
 
 def _norm(values: Array, part: PyTree) -> Array:
-    return LayerNorm(epsilon=1e-5).apply({"params": part["layer_norm"]}, values)
+    normalise: Any = LayerNorm(epsilon=1e-5)
+    return normalise.apply({"params": part["layer_norm"]}, values)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -96,10 +96,28 @@ def load_adapted(
       CardError, BundleError: the folder is damaged, or the base is not there or another.
       ValueError, OSError: as `load_whisper` does.
     """
+    read = read_adapted(folder, base)
+    recogniser = read.recogniser if bits is None else in_bits(read.recogniser, bits)
+    return with_whisper_adapters(recogniser, read.adapters), read.card
+
+
+class ReadAdapters(NamedTuple):
+    """What a folder of adapters holds, and the base beside it."""
+
+    recogniser: WhisperRecogniser
+    """The base, without them."""
+    adapters: PyTree
+    card: AdapterCard
+    place: Path
+    """Folder of the base."""
+
+
+def read_adapted(folder: str | Path, base: str | Path | None = None) -> ReadAdapters:
+    """A Whisper and the adapters of a folder beside it; arguments and errors are those of `load_adapted`."""
     bundle = open_bundle(folder, WHISPER_ADAPTER, AdapterCard)
     card = bundle.card
     bundle.check_size(bundle.place.at("rank"), card.rank)
-    recogniser = load_whisper(base_folder(folder, card.base, card.base_sha256, base))
+    place = base_folder(folder, card.base, card.base_sha256, base)
+    recogniser = load_whisper(place)
     shapes = jax.eval_shape(lambda params: new_adapters(params, card.rank, jax.random.key(0)), recogniser.params)
-    adapters = bundle.weights(shapes)
-    return with_whisper_adapters(recogniser if bits is None else in_bits(recogniser, bits), adapters), card
+    return ReadAdapters(recogniser, bundle.weights(shapes), card, place)

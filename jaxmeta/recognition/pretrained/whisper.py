@@ -121,8 +121,8 @@ def load_whisper(folder: str | Path, dtype: Any = None) -> WhisperRecogniser:
     config, params = read_whisper(folder, dtype)
     path = Path(folder) / "generation_config.json"
     options = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    suppressed = (tuple(options.get(name) or ()) for name in ("suppress_tokens", "begin_suppress_tokens"))
-    return WhisperRecogniser(config, params, load_tokenizer(folder), *suppressed)
+    always, first = (tuple(options.get(name) or ()) for name in ("suppress_tokens", "begin_suppress_tokens"))
+    return WhisperRecogniser(config, params, load_tokenizer(folder), always, first)
 
 
 def in_bits(recogniser: WhisperRecogniser, bits: Literal[8, 16]) -> WhisperRecogniser:
@@ -131,16 +131,20 @@ def in_bits(recogniser: WhisperRecogniser, bits: Literal[8, 16]) -> WhisperRecog
     It takes less memory, and more time for each token.
     Args:
       recogniser: with weights as they were read, and without adapters.
-      bits: 16: float16 stays, and float32 becomes bfloat16. 8: matrices of layers become integers with a scale for
-        each output, and the embedding of tokens such with a scale for each token; the others as with 16.
+      bits: 16: float32 becomes float16, and 16 bits stay. 8: matrices of layers become integers with a scale for each
+        output, and the embedding of tokens such with a scale for each token; the others as with 16.
     Raises:
-      ValueError: other bits.
+      ValueError: other bits; a weight beyond the largest number of float16, 65,504.
     """
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16, got {bits}.")
 
     def half(leaf: jax.Array) -> jax.Array:
-        return leaf if leaf.dtype.itemsize == 2 else leaf.astype(jnp.bfloat16)
+        # Not bfloat16: XLA's CPU compiler would widen the weights of all layers at once.
+        small = leaf if leaf.dtype.itemsize == 2 else leaf.astype(jnp.float16)
+        if not isinstance(small, jax.core.Tracer) and not bool(jnp.isfinite(small).all()):
+            raise ValueError("a weight is beyond 65,504, the largest number of float16; use all bits.")
+        return small
 
     def store(weights: PyTree) -> PyTree:
         if bits == 16:

@@ -9,7 +9,7 @@ from jaxmeta.models.layers import speech_form
 from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, learn, recognise
 from jaxmeta.recognition.pretrained.adapter import new_adapters, with_whisper_adapters
 from jaxmeta.recognition.pretrained.voice import read_whisper_voice
-from jaxmeta.recognition.pretrained.whisper import WhisperConfig, WhisperRecogniser, in_bits, load_whisper
+from jaxmeta.recognition.pretrained.whisper import WhisperConfig, WhisperRecogniser, _decode, in_bits, load_whisper
 from jaxmeta.types import Ragged
 
 LARGE = WhisperConfig(
@@ -35,10 +35,11 @@ def weight_bytes(params):
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_weights_take_half_and_about_a_quarter_of_the_bytes(forms):
     whole = weight_bytes(forms[None])
     assert weight_bytes(forms[16]) == pytest.approx(whole / 2, rel=0.001)
-    assert weight_bytes(forms[8]) == pytest.approx(whole / 4, rel=0.05)
+    assert weight_bytes(forms[8]) == pytest.approx(whole / 4, rel=0.1)
 
 
 @pytest.mark.slow
@@ -48,7 +49,7 @@ def test_the_program_restores_a_layer_at_a_time(forms):
     needed = {}
     for bits, params in forms.items():
         network = WhisperRecogniser(LARGE, None, None, bits=bits).network
-        decode = jax.jit(lambda params, memory, network=network: network.greedy(params, memory, np.array([3]), 2, 8))
+        decode = _decode(network, bits is None, (3,), 2, 8, ((), ()))
         analysis = decode.lower({"decoder": params["decoder"]}, memory).compile().memory_analysis()
         needed[bits] = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
     whole = weight_bytes(forms[None]["decoder"])
@@ -72,8 +73,8 @@ def test_logits_are_those_of_the_rounded_weights(whisper_folder):
         """To 127 steps on both sides, with a scale for each output or token; nothing but matrices of layers."""
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         if ("layers_" not in name and "embed_tokens" not in name) or leaf.ndim < 2:
-            return leaf.astype(jnp.bfloat16).astype(np.float32)
-        leaf = leaf.astype(jnp.bfloat16).astype(np.float32)
+            return leaf.astype(np.float16).astype(np.float32)
+        leaf = leaf.astype(np.float16).astype(np.float32)
         scale = np.abs(leaf).max(axis=1 if "embed_tokens" in name else 0, keepdims=True) / 127
         return np.round(leaf / scale) * scale
 
