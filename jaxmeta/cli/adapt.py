@@ -97,4 +97,4 @@ def _adapt_recogniser(
         result = adapt_any_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
         # Before it is saved: what minutes of work have found stands there even where the disk is full.
         print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
-        save_recogniser(out, result.recogniser)
+        save_recogniser(out, result.adapted)

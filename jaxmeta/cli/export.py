@@ -53,8 +53,8 @@ def export(
 
 def _export_whisper(checkpoint: Path, to: str, out: Path, bits: int | None, base: Path | None) -> None:
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.recognition.interchange.huggingface import export_huggingface
     from jaxmeta.recognition.pretrained.bases import is_public
-    from jaxmeta.recognition.pretrained.exporting import export_huggingface
 
     if is_public(checkpoint):
         raise ValueError(f"{checkpoint} is a public Whisper as it was; adapt it first, or copy the folder.")

@@ -112,7 +112,7 @@ def adapt_to_folder(
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_whisper(recogniser, voice, options, always=always)
         print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
-        save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapters)
+        save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapted)
 
 
 def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:

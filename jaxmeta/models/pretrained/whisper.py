@@ -6,7 +6,7 @@ padded to 30 seconds; pad the recording itself to get what others compute.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ from jax import numpy as jnp
 from jaxmeta.models.layers import apply_mask, frame_mask
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require, widened
-from jaxmeta.models.pretrained.folder import read_config, read_weights, write_folder
-from jaxmeta.models.pretrained.greedy import fits, greedy_tokens
+from jaxmeta.models.pretrained.folder import chosen_fields, read_config, read_weights, write_folder
+from jaxmeta.models.pretrained.whispers.greedy import fits, greedy_tokens
 from jaxmeta.models.seq2seq import Spoken
 from jaxmeta.types import Array, Loss, Model, PyTree, Ragged
 
@@ -103,7 +103,7 @@ def read_whisper(folder: str | Path, dtype: Any = None) -> tuple[WhisperConfig, 
     found = read_config(folder, ("whisper",))
     known = {"tie_word_embeddings": (True,), "scale_embedding": (False,), "activation_function": tuple(ACTIVATIONS)}
     require(found, known)
-    config = WhisperConfig(**{each.name: found[each.name] for each in fields(WhisperConfig) if each.name in found})
+    config = chosen_fields(WhisperConfig, found)
     model = whisper(config).model
     inputs = Spoken(_nothing(config), jnp.zeros((1, 1), jnp.int32))
     shapes = jax.eval_shape(model.init, jax.random.key(0), inputs)[0]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from jaxmeta.recognition.pretrained.adapter import joining, new_adapters, with_w
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
-from jaxmeta.recognition.safe_adaptation import Verdict, judge, sentence, summary
+from jaxmeta.recognition.safe_adaptation import Verdict, VoiceAdaptation, judge
 from jaxmeta.sequence_losses import sequence_cross_entropy
 from jaxmeta.types import PyTree, Ragged
 
@@ -48,26 +47,9 @@ class AdaptationOptions:
             raise ValueError(f"rate={self.rate} must be a finite number of 0 or more.")
 
 
-class WhisperAdaptation(NamedTuple):
-    """Adapters for one voice, and what they are worth."""
-
-    adapters: PyTree
-    """Such as change nothing where the verdict is against adaptation."""
-    verdict: Verdict
-    taken: bool
-    """Whether they are adapted."""
-
-    def summary(self) -> dict:
-        """Figures as plain numbers; error rates in percent of characters."""
-        return summary(self.verdict, self.taken)
-
-    def __str__(self) -> str:
-        return sentence(self.verdict, self.taken)
-
-
 def adapt_whisper(
     recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions, *, always: bool = False
-) -> WhisperAdaptation:
+) -> VoiceAdaptation[PyTree]:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:
@@ -75,14 +57,16 @@ def adapt_whisper(
       voice: transcribed recordings.
       options: how adapters learn; at most one fold for each recording is used.
       always: adapt whatever the verdict.
+    Returns:
+      Adapters, which change nothing where the verdict is against adaptation.
     Raises:
       ValueError: a language that the Whisper does not know.
     """
     verdict = cross_validate(recogniser, voice, options)
     if not (verdict.adopted or always):
         start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
-        return WhisperAdaptation(start, verdict, False)
-    return WhisperAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
+        return VoiceAdaptation(start, verdict, False)
+    return VoiceAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
 
 
 def cross_validate(recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions) -> Verdict:

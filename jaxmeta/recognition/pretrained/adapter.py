@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
 from jaxmeta.models.low_rank import merged, with_adapters
-from jaxmeta.models.pretrained.stacked_whisper import with_stacked_adapters
+from jaxmeta.models.pretrained.whispers.stacked import with_stacked_adapters
 from jaxmeta.recognition.pretrained.bases import base_folder
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, in_bits, load_whisper
 from jaxmeta.types import Key, PyTree

@@ -154,7 +154,7 @@ def parts(recogniser: Recogniser) -> Parts:
     return Parts(partial(apply, builder.encoder.params), recogniser._replace(builder=builder.above))
 
 
-def adapt_any_to_voice(recogniser: Recogniser, voice: VoiceRecordings, **options: Any) -> VoiceAdaptation:
+def adapt_any_to_voice(recogniser: Recogniser, voice: VoiceRecordings, **options: Any) -> VoiceAdaptation[Recogniser]:
     """As `adapt_to_voice`; what is frozen of a recogniser on a base runs once for each recording."""
     if not isinstance(recogniser.builder, OnEncoder):
         return adapt_to_voice(recogniser, voice, **options)
@@ -164,4 +164,4 @@ def adapt_any_to_voice(recogniser: Recogniser, voice: VoiceRecordings, **options
     values, lengths = zip(*map(lower, rows), strict=True)
     activations = Ragged(jnp.concatenate(values), jnp.concatenate(lengths))
     result = adapt_to_voice(upper, voice._replace(batch=voice.batch._replace(inputs=activations)), **options)
-    return result._replace(recogniser=result.recogniser._replace(builder=recogniser.builder))
+    return result._replace(adapted=result.adapted._replace(builder=recogniser.builder))

@@ -17,8 +17,8 @@ from jaxmeta.data.features import FeatureConfig, extract, whisper_features
 from jaxmeta.data.pretrained.tokenizer import Tokenizer, load_tokenizer
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.blocks import widened
-from jaxmeta.models.pretrained.stacked_whisper import stack, stacked_whisper
 from jaxmeta.models.pretrained.whisper import Whisper, WhisperConfig, read_whisper, whisper
+from jaxmeta.models.pretrained.whispers.stacked import stack, stacked_whisper
 from jaxmeta.models.seq2seq import Spoken
 from jaxmeta.padding import pad_rows
 from jaxmeta.types import PyTree, Ragged

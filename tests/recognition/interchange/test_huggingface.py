@@ -9,9 +9,9 @@ import pytest
 
 from jaxmeta.cli.main import main
 from jaxmeta.models.pretrained.whisper import write_whisper
+from jaxmeta.recognition.interchange.huggingface import export_huggingface
 from jaxmeta.recognition.pretrained.adapter import AdapterCard, load_adapted, new_adapters, save_adapter
 from jaxmeta.recognition.pretrained.bases import base_hash
-from jaxmeta.recognition.pretrained.exporting import export_huggingface
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.recognition.recogniser import save_recogniser
 from jaxmeta.tree import named

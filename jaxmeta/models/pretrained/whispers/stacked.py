@@ -16,7 +16,6 @@ from jax import numpy as jnp
 from jaxmeta.models.layers import apply_mask, frame_mask
 from jaxmeta.models.low_rank import merged
 from jaxmeta.models.pretrained.blocks import LayerNorm
-from jaxmeta.models.pretrained.greedy import fits, greedy_tokens
 from jaxmeta.models.pretrained.whisper import (
     DecoderLayer,
     EncoderLayer,
@@ -25,6 +24,7 @@ from jaxmeta.models.pretrained.whisper import (
     whisper,
     whisper_encoder,
 )
+from jaxmeta.models.pretrained.whispers.greedy import fits, greedy_tokens
 from jaxmeta.types import Array, Model, PyTree, Ragged
 
 Change = Callable[[PyTree], PyTree]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jaxmeta.models.low_rank import merged
-from jaxmeta.models.pretrained.stacked_whisper import stack, stacked_whisper, with_stacked_adapters
 from jaxmeta.models.pretrained.whisper import whisper
+from jaxmeta.models.pretrained.whispers.stacked import stack, stacked_whisper, with_stacked_adapters
 from jaxmeta.models.seq2seq import Spoken
 from tests.models.pretrained.checkpoints import TOKENS, WHISPER, log_mels, random_whisper, whisper_config
 from tests.programs import compiled
@@ -40,7 +40,7 @@ def everything(network, params):
 
 @pytest.mark.slow
 def test_outputs_are_those_of_the_network_whatever_the_form_of_its_weights(monkeypatch):
-    monkeypatch.setattr("jaxmeta.models.pretrained.stacked_whisper._BLOCK", 7)  # 30 tokens in five blocks.
+    monkeypatch.setattr("jaxmeta.models.pretrained.whispers.stacked._BLOCK", 7)  # 30 tokens in five blocks.
     expected = everything(whisper(CONFIG), PARAMS)
     actual = everything(stacked_whisper(CONFIG, halved), stack(PARAMS, doubled))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), actual, expected)
