@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxmeta.data.features import extract
+from jaxmeta.data.features import extract, waveform_frames, whisper_features
 from jaxmeta.models.pretrained.voice_activity import CHUNK
 from jaxmeta.recognition.segments.ctc import cut, transcribe_pieces, window
 from jaxmeta.recognition.transcription import STRETCH, transcribe
@@ -59,6 +59,16 @@ def test_a_long_recording_is_cut_in_its_pauses_and_every_frame_is_recognised():
     assert segments[0].start == 0 and segments[-1].end == 10 and len(segments) == 4
     for pause, before, after in zip(pauses, segments[:-1], segments[1:], strict=True):
         assert before.end == after.start and pause <= before.end <= pause + 0.3
+
+
+@pytest.mark.parametrize("features", [whisper_features(16), waveform_frames(320)])
+def test_features_without_a_frame_for_the_rest_of_a_hop_are_all_recognised(features):
+    public = STRIDED._replace(card=replace(STRIDED.card, features=features))
+    waveform = sound(9.005)
+    waveform[-160:] = 0
+    pieces = cut(public, waveform, None, 3.0)
+    assert len(pieces.features) == len(pieces.spans) > 2 and all(map(len, pieces.features))
+    np.testing.assert_array_equal(np.concatenate(pieces.features), extract(waveform, features))
 
 
 def test_of_what_is_detected_alone_there_are_segments_within_the_recording():
