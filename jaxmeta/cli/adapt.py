@@ -88,6 +88,8 @@ def _adapt_recogniser(
     from jaxmeta.recognition.voice import read_voice
 
     recogniser = load_any_recogniser(checkpoint, base)
+    if rate is not None and recogniser.card.adaptation == "learned":
+        raise ValueError(f"--rate {rate} cannot be used with {checkpoint}, which has meta-learned rates.")
     card = replace(
         recogniser.card,
         steps=recogniser.card.steps if steps is None else steps,
