@@ -1,0 +1,117 @@
+"""Many takes from a few recordings of a word: other paces, levels, rooms, microphones, backgrounds and what came before.
+
+Each becomes the 2 s that a head sees, with the end of the word in the last half of a second.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.signal import fftconvolve
+
+from jaxmeta.data.pretrained.embedding_features import step_mels
+from jaxmeta.models.pretrained.word_embedding import STEP, WINDOW
+from jaxmeta.types import PyTree
+from jaxmeta.words.wake.stream import CONTEXT, RATE, embed_clips
+
+FRAMES = WINDOW + (CONTEXT - 1) * STEP
+SAMPLES = 160 * FRAMES + 352
+"""Of what a head sees, 2 s."""
+LATEST = 0.4
+"""Seconds from the end of a word to the end of what a head sees, at most."""
+PACES = (0.82, 1.22)
+"""How much faster words are said, with a higher voice."""
+LEVELS = (-45.0, -15.0)
+"""Of 2 s, in decibels of full scale."""
+_ROWS = 64
+
+
+class Surroundings(NamedTuple):
+    """What words are mixed with; waveforms at 16 kHz."""
+
+    noise: np.ndarray
+    """[M, L], of any level."""
+    rooms: np.ndarray
+    """Responses [M, L]."""
+    speech: Sequence[np.ndarray]
+    """Other speech [S] each, that may come before the word; may be empty."""
+
+
+def takes(
+    words: Sequence[np.ndarray], count: int, surroundings: Surroundings, rng: np.random.Generator
+) -> np.ndarray:
+    """Augmented recordings of words, as a head sees them, float32 [count, SAMPLES]; the words take turns.
+
+    Args:
+      words: recordings [S] of one word each, without silence at their ends.
+      count: how many.
+      surroundings: what they are mixed with.
+      rng: draws everything.
+    """
+    return np.stack([_take(words[index % len(words)], surroundings, rng) for index in range(count)])
+
+
+def embed_takes(params: PyTree, waveforms: np.ndarray) -> np.ndarray:
+    """What a head sees of waveforms [N, SAMPLES]: [N, 16, 96]."""
+    parts = []
+    for start in range(0, len(waveforms), _ROWS):
+        rows = np.minimum(np.arange(start, start + _ROWS), len(waveforms) - 1)
+        parts.append(embed_clips(params, step_mels(waveforms[rows], FRAMES)))
+    return np.concatenate(parts)[: len(waveforms)]
+
+
+def trimmed(waveform: np.ndarray) -> np.ndarray:
+    """A recording [S] without what is 35 dB below its loudest 25 ms at either end, and 30 ms on either side."""
+    frame, hop = RATE // 40, RATE // 100
+    count = max(1, 1 + (len(waveform) - frame) // hop)
+    power = np.array([np.mean(np.square(waveform[hop * index : hop * index + frame])) for index in range(count)])
+    loud = np.flatnonzero(power >= power.max() * 10**-3.5)
+    margin = 3 * hop
+    return waveform[max(0, hop * loud[0] - margin) : hop * loud[-1] + frame + margin]
+
+
+def _take(word: np.ndarray, around: Surroundings, rng: np.random.Generator) -> np.ndarray:
+    spoken = soxr.resample(word, RATE, RATE / rng.uniform(*PACES), quality="LQ").astype(np.float32)
+    end = SAMPLES - round(rng.uniform(0, LATEST) * RATE)
+    spoken, clip = spoken[-end:], np.zeros(SAMPLES, np.float32)
+    start = end - len(spoken)
+    clip[start:end] = spoken
+    if len(around.speech) and rng.random() < 0.5:
+        _speak_before(clip[: max(0, start - round(rng.uniform(0.02, 0.4) * RATE))], around.speech, _level(spoken), rng)
+    clip = _other_microphone(clip, rng)
+    if rng.random() < 0.6:
+        clip = _in_room(clip, around.rooms[rng.integers(len(around.rooms))])
+    noise = around.noise[rng.integers(len(around.noise))]
+    noise = np.resize(np.roll(noise, rng.integers(len(noise))), SAMPLES)
+    decibels = rng.uniform(0, 30) if rng.random() < 0.8 else rng.uniform(30, 50)
+    clip = clip + noise * (_level(clip[start:end]) / max(_level(noise), 1e-9) * 10 ** (-decibels / 20))
+    return (clip * (10 ** (rng.uniform(*LEVELS) / 20) / max(_level(clip), 1e-9))).clip(-1, 1).astype(np.float32)
+
+
+def _speak_before(place: np.ndarray, speech: Sequence[np.ndarray], level: float, rng: np.random.Generator) -> None:
+    """Fill what comes before the word with the end of other speech, about as loud."""
+    other = speech[rng.integers(len(speech))]
+    stop = int(rng.integers(min(len(place), len(other)), len(other) + 1)) if len(other) else 0
+    part = other[max(0, stop - len(place)) : stop]
+    if len(part):
+        place[len(place) - len(part) :] = part * (level / max(_level(part), 1e-9) * 10 ** (rng.uniform(-10, 5) / 20))
+
+
+def _other_microphone(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change the level of each frequency by a smooth curve, up to about 6 dB either way."""
+    spectrum = rfft(clip, size := next_fast_len(len(clip), real=True))
+    place = np.linspace(0, 1, len(spectrum))
+    curve = sum(rng.normal() * 2.5 / order * np.cos(np.pi * order * place) for order in (1, 2, 3))
+    return irfft(spectrum * 10 ** (curve / 20), size)[: len(clip)].astype(np.float32)
+
+
+def _in_room(clip: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Convolve with a room's response, whose direct path stays in its place."""
+    direct = int(np.argmax(np.abs(response)))
+    return fftconvolve(clip, response)[direct : direct + len(clip)].astype(np.float32)
+
+
+def _level(waveform: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else 0.0
