@@ -1,6 +1,6 @@
 """Many takes from a few recordings of a word: other paces, levels, rooms, microphones, backgrounds and what came before.
 
-Each becomes the 2 s that a head sees, with the end of the word in the last half of a second.
+Each becomes what a head sees at four steps in a row, all of which end at most 0.4 s after the word does.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,20 @@ from scipy.signal import fftconvolve
 from jaxmeta.data.pretrained.embedding_features import step_mels
 from jaxmeta.models.pretrained.word_embedding import STEP, WINDOW
 from jaxmeta.types import PyTree
-from jaxmeta.words.wake.stream import CONTEXT, RATE, embed_clips
+from jaxmeta.words.wake.stream import CONTEXT, RATE, STEP_SECONDS, embed_clips, windows_of
 
-FRAMES = WINDOW + (CONTEXT - 1) * STEP
+STEPS = 4
+"""At which a head sees each take."""
+FRAMES = WINDOW + (CONTEXT + STEPS - 2) * STEP
 SAMPLES = 160 * FRAMES + 352
-"""Of what a head sees, 2 s."""
+"""Of a take: 2.2 s."""
 LATEST = 0.4
 """Seconds from the end of a word to the end of what a head sees, at most."""
 PACES = (0.82, 1.22)
 """How much faster words are said, with a higher voice."""
 LEVELS = (-45.0, -15.0)
 """Of 2 s, in decibels of full scale."""
-_ROWS = 64
+_ROWS = 32
 
 
 class Surroundings(NamedTuple):
@@ -39,10 +41,8 @@ class Surroundings(NamedTuple):
     """Other speech [S] each, that may come before the word; may be empty."""
 
 
-def takes(
-    words: Sequence[np.ndarray], count: int, surroundings: Surroundings, rng: np.random.Generator
-) -> np.ndarray:
-    """Augmented recordings of words, as a head sees them, float32 [count, SAMPLES]; the words take turns.
+def takes(words: Sequence[np.ndarray], count: int, surroundings: Surroundings, rng: np.random.Generator) -> np.ndarray:
+    """Augmented recordings of words, float32 [count, SAMPLES]; the words take turns.
 
     Args:
       words: recordings [S] of one word each, without silence at their ends.
@@ -54,12 +54,12 @@ def takes(
 
 
 def embed_takes(params: PyTree, waveforms: np.ndarray) -> np.ndarray:
-    """What a head sees of waveforms [N, SAMPLES]: [N, 16, 96]."""
+    """What a head sees of waveforms [N, SAMPLES] at each of their steps: [4 N, 16, 96]."""
     parts = []
     for start in range(0, len(waveforms), _ROWS):
         rows = np.minimum(np.arange(start, start + _ROWS), len(waveforms) - 1)
         parts.append(embed_clips(params, step_mels(waveforms[rows], FRAMES)))
-    return np.concatenate(parts)[: len(waveforms)]
+    return np.concatenate([windows_of(each) for each in np.concatenate(parts)[: len(waveforms)]])
 
 
 def trimmed(waveform: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def trimmed(waveform: np.ndarray) -> np.ndarray:
 
 def _take(word: np.ndarray, around: Surroundings, rng: np.random.Generator) -> np.ndarray:
     spoken = soxr.resample(word, RATE, RATE / rng.uniform(*PACES), quality="LQ").astype(np.float32)
-    end = SAMPLES - round(rng.uniform(0, LATEST) * RATE)
+    end = SAMPLES - round(rng.uniform((STEPS - 1) * STEP_SECONDS, LATEST) * RATE)
     spoken, clip = spoken[-end:], np.zeros(SAMPLES, np.float32)
     start = end - len(spoken)
     clip[start:end] = spoken

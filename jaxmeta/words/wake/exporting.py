@@ -117,10 +117,18 @@ def _tflite(layers: Sequence[Layer], about: dict[str, Any]) -> bytes:
     score = tensor("score", [1, 1])
     operator(1, [here], score)
     graph, model = schema.SubGraphT(), schema.ModelT()
-    graph.name, graph.tensors, graph.operators, graph.inputs, graph.outputs = b"main", tensors, operators, [first], [score]
+    graph.name, graph.tensors, graph.operators, graph.inputs, graph.outputs = (
+        b"main",
+        tensors,
+        operators,
+        [first],
+        [score],
+    )
     model.version, model.subgraphs, model.buffers = 3, [graph], buffers
     model.description = json.dumps(about).encode()
-    model.operatorCodes = [_code(schema, getattr(schema.BuiltinOperator, each)) for each in ("FULLY_CONNECTED", "LOGISTIC")]
+    model.operatorCodes = [
+        _code(schema, getattr(schema.BuiltinOperator, each)) for each in ("FULLY_CONNECTED", "LOGISTIC")
+    ]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
