@@ -50,21 +50,24 @@ def detections(scores: np.ndarray, threshold: float, pause: int = PAUSE) -> np.n
     return np.array(places, int)
 
 
-def choose_threshold(streams: Sequence[np.ndarray], per_hour: float, pause: int = PAUSE) -> Threshold:
+def choose_threshold(
+    streams: Sequence[np.ndarray], per_hour: float, pause: int = PAUSE, hop: float = STEP_SECONDS
+) -> Threshold:
     """The lowest threshold with at most so many false alarms an hour on streams of scores without the word.
 
     It lies in the middle between the score of the alarm that would be one too many and the next higher one.
     Args:
-      streams: scores [K] each, one for every 80 ms.
+      streams: scores [K] each.
       per_hour: false alarms, above 0.
       pause: as in `detections`.
+      hop: seconds from a score to the next.
     Raises:
       ValueError: no scores.
     """
     total = sum(map(len, streams))
     if not total:
         raise ValueError("streams has no scores; a threshold is chosen on speech without the word.")
-    hours = total * STEP_SECONDS / 3600
+    hours = total * hop / 3600
     allowed, distinct = int(per_hour * hours), np.unique(np.concatenate(list(streams)))
     # The number of alarms is found by halving, for it hardly ever rises with the threshold; what it did is counted.
     low, high = -1, len(distinct)  # at low there are too many, at high (above all) there are none

@@ -27,14 +27,14 @@ class HeadTraining(NamedTuple):
     projected: int = 24
     """Numbers that each embedding is reduced to first, by the same linear map."""
     hidden: int = 64
-    updates: int = 300
+    updates: int = 200
     """Of each of two stages; in the second, half of the negatives are those with the highest scores."""
     rate: float = 2e-3
     decay: float = 1e-2
     dropout: float = 0.2
-    positives: int = 128
+    positives: int = 96
     """Of each batch."""
-    negatives: int = 512
+    negatives: int = 416
     hardest: int = 3_000
 
 
