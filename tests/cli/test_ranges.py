@@ -24,6 +24,8 @@ REQUIRED = {
     "enroll": ["none", "--out", "out"],
     "verify": ["none", "none.wav"],
     "spot": ["none", "none.wav"],
+    "listen": ["none", "--wav", "none.wav"],
+    "train wakeword": ["--positive", "none", "--embedding", "none", "--out", "out"],
 } | {f"train {kind}": ["none", "--out", "out"] for kind in ("words", "recogniser", "assistant")}
 
 

@@ -34,5 +34,7 @@ def other(seed, seconds):
     for start in range(0, len(sound) - RATE, RATE):
         time = np.arange(round(0.5 * RATE)) / RATE
         high, fall = rng.uniform(500, 3000), rng.choice([0.0, 800.0, 1500.0])
-        sound[start : start + len(time)] += 0.2 * np.sin(2 * np.pi * (high * time - fall / 2 * time**2)) * np.hanning(len(time))
+        sound[start : start + len(time)] += (
+            0.2 * np.sin(2 * np.pi * (high * time - fall / 2 * time**2)) * np.hanning(len(time))
+        )
     return sound.astype(np.float32)
