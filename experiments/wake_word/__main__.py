@@ -1,12 +1,12 @@
 """How often is a wake word of five recordings missed, at half a false alarm an hour?
 
-    python -m experiments.wake_word --preset quick                                  # minutes on two cores, no recordings
-    JAXMETA_DATA=DIR python -m experiments.wake_word --preset full --embedding FILE  # an hour on two cores
+    python -m experiments.wake_word --preset quick                                   # minutes, no recordings
+    JAXMETA_DATA=DIR python -m experiments.wake_word --preset full --embedding FILE  # an hour, two cores
 
 Five recordings of a word make a detector: by this library, by openWakeWord's way to train a head, by local-wake's
-comparison, and by EfficientWord-Net where that package is installed. Speakers of other speech are parted into those for
-training, for the threshold (the lowest with at most 0.5 false alarms an hour), and for counting false alarms; misses are
-counted on recordings of the word by the one who enrolled it and by others.
+comparison, and by EfficientWord-Net where that package is installed. Speakers of other speech are parted: a quarter is
+for training, half for the threshold (the lowest with at most 0.5 false alarms an hour), a quarter for counting false
+alarms. Misses are counted on other recordings of the word, by the one who enrolled it and by others.
 
 The quick preset synthesises words and speech; without --embedding, its network has random weights, which shows that the
 program runs and nothing else. The full one reads `zh_en_words`, `ar_commands`, `en_nonnative_sentences` and
@@ -61,7 +61,7 @@ class Preset(NamedTuple):
     """Of openWakeWord's recipe."""
 
 
-PRESETS = {"quick": Preset(40, 60, 60), "full": Preset(200, 200, 1_500)}
+PRESETS = {"quick": Preset(40, 60, 60), "full": Preset(200, 200, 1_000)}
 
 
 def main(config: Config) -> dict:
@@ -70,6 +70,8 @@ def main(config: Config) -> dict:
     Raises:
       ValueError: no data, or an unknown system.
     """
+    from functools import partial
+
     from experiments.wake_word.data import read, recorded, synthesised
     from jaxmeta.evaluation.result_cache import ResultCache
     from jaxmeta.training.report import stamp, write_titled_tables
@@ -80,10 +82,10 @@ def main(config: Config) -> dict:
     data = (recorded if config.preset == "full" else synthesised)(params, config.seed)
     cache, settings = ResultCache(config.workdir), [config.preset, config.false_alarms, config.seed, data.digest]
     rows = []
-    for name in config.systems:
-        for number, enrolment in enumerate(data.enrolments):
+    for number, enrolment in enumerate(data.enrolments):
+        for name in config.systems:
             key = [name, *settings, *PRESETS[config.preset], enrolment.name]
-            result = cache.get(key, lambda: _detector(config, data, name, enrolment, number))
+            result = cache.get(key, partial(_detector, config, data, name, enrolment, number))
             rows.append({"system": name, "enrolled": enrolment.kind, "corpus": enrolment.corpus} | result)
             print(f"{name}, {enrolment.name}: {result}", file=sys.stderr, flush=True)
     run = stamp(config.seed, sys.argv, {"speech": data.digest})
@@ -128,7 +130,7 @@ def _scorer(
     if name == "local-wake":
         references = [reference(data.params, word) for word in enrolment.words]
         return lambda stream: warped_similarity(references, _windows(stream)[::RARELY])
-    positives = enrolment.positives(data, preset.takes, config.seed)
+    positives = data.positives(enrolment, preset.takes, config.seed)
     streams = [*training, *data.noise]
     if name == "jaxmeta":
         layers = train_head(positives, streams, HeadTraining(updates=preset.updates), config.seed)

@@ -59,6 +59,15 @@ class Speech(NamedTuple):
     enrolments: list[Enrolment]
     digest: str
     """Of the recordings."""
+    made: dict[str, np.ndarray]
+    """Windows of takes of a word, which systems share."""
+
+    def positives(self, enrolment: Enrolment, count: int, seed: int) -> np.ndarray:
+        """Windows of embeddings of takes of a word."""
+        if enrolment.name not in self.made:
+            waveforms = takes(enrolment.words, count, self.surroundings, np.random.default_rng(seed))
+            self.made[enrolment.name] = embed_takes(self.params, waveforms)
+        return self.made[enrolment.name]
 
     def parts(self, number: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """Speakers for training (a quarter), for the threshold (half) and for counting (a quarter), in turns."""
@@ -83,11 +92,6 @@ class Enrolment(NamedTuple):
     """Speaker, and what a head sees at each step [K, 16, 96], of the other recordings."""
     paths: list[tuple[str, Path]]
     """Speaker, and file, of the same."""
-
-    def positives(self, data: Speech, count: int, seed: int) -> np.ndarray:
-        """Windows of embeddings of takes of the word."""
-        made = takes(self.words, count, data.surroundings, np.random.default_rng(seed))
-        return embed_takes(data.params, made)
 
 
 def read(path: Path | None) -> PyTree:
@@ -137,7 +141,7 @@ def _speech(
     enrolments = [each for folder, some in words.items() for each in _enrolments(params, folder, some, seed)]
     sounds = [EmbeddingStream(params).push(noise.ravel())]
     digest = hashlib.sha256("".join(names).encode() + params_digest(params).encode()).hexdigest()[:16]
-    return Speech(params, speech, files, sounds, around, enrolments, digest)
+    return Speech(params, speech, files, sounds, around, enrolments, digest, {})
 
 
 def _enrolments(params: PyTree, folder: Path, words: Sequence[str], seed: int) -> list[Enrolment]:

@@ -86,14 +86,14 @@ def train_wakeword(
         save_wakeword(out, trained)
     chosen, rate = trained.threshold, trained.threshold.rate
     print(
-        f"{trained.card.word}: {trained.card.recordings} recordings; {chosen.alarms} false alarms in {chosen.hours:.2f} "
-        f"hours of held-out speech,\nwhich is {rate.value:.2f} an hour (95 % interval {rate.low:.2f} to {rate.high:.2f})"
-        f"\nwritten to {out}"
+        f"{trained.card.word}: {trained.card.recordings} recordings; {chosen.alarms} false alarms in "
+        f"{chosen.hours:.2f} hours of held-out speech,\n"
+        f"which is {rate.value:.2f} an hour (95 % interval {rate.low:.2f} to {rate.high:.2f})\nwritten to {out}"
     )
     if int(false_alarms * chosen.hours) == 0:
         print(
-            f"{chosen.hours:.2f} hours are too few to allow one false alarm at {false_alarms:g} an hour, so that none is "
-            f"allowed and more words are missed; give {2 / false_alarms:.0f} hours or more by --negative.",
+            f"{chosen.hours:.2f} hours are too few to allow one false alarm at {false_alarms:g} an hour, so that none "
+            f"is allowed and more words are missed; give {2 / false_alarms:.0f} hours or more by --negative.",
             file=sys.stderr,
         )
 
@@ -109,9 +109,13 @@ def _user(voice: Path | None) -> Any:
 def _confusables(word: str | None, language: str, seed: int) -> list[np.ndarray]:
     if word is None:
         return []
+    import numpy as np
+
     from jaxmeta.words.wake.recordings import synthesised_confusables
 
-    return synthesised_confusables(word, language, seed=seed)
+    spoken = synthesised_confusables(word, language, seed=seed)
+    pause = np.random.default_rng(seed).normal(scale=1e-3, size=8_000).astype(np.float32)
+    return [np.concatenate([part for each in spoken for part in (pause, each)])]
 
 
 def _negatives(

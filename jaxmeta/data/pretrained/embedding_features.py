@@ -23,7 +23,7 @@ def word_mels(waveform: np.ndarray) -> np.ndarray:
 
 
 def step_mels(waveforms: np.ndarray, frames: int) -> np.ndarray:
-    """The first log-mels of waveforms [..., S], float32 [..., frames, 32], in groups of 8 as of a stream in 80 ms steps.
+    """The first log-mels of waveforms [..., S], float32 [..., frames, 32], in groups of 8 as a stream has them.
 
     They differ from `word_mels` in what counts as silence: 80 dB below the loudest value of a group, not of all of it.
     Args:

@@ -1,4 +1,4 @@
-"""Many takes from a few recordings of a word: other paces, levels, rooms, microphones, backgrounds and what came before.
+"""Many takes from a few recordings of a word: other paces, levels, rooms, microphones and backgrounds.
 
 Each becomes what a head sees at four steps in a row, all of which end at most 0.4 s after the word does.
 """

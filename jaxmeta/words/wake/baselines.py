@@ -46,8 +46,8 @@ class OpenWakeWordHead:
     """A head as openWakeWord trains it: two layers of 32 with layer normalisation, over flattened embeddings."""
 
     def __init__(
-        self, positives: np.ndarray, streams: Sequence[np.ndarray], *, updates: int = 1_500, rate: float = 1e-3,
-        negatives: int = 512, most_weight: float = 1_500.0, seed: int = 0,
+        self, positives: np.ndarray, streams: Sequence[np.ndarray], *, updates: int = 1_000, rate: float = 1e-3,
+        negatives: int = 384, most_weight: float = 1_500.0, seed: int = 0,
     ):  # fmt: skip
         """Trains it.
 

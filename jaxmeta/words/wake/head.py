@@ -17,7 +17,7 @@ class Layer(NamedTuple):
 
 def logits(layers: Sequence[Layer], windows: np.ndarray) -> np.ndarray:
     """What the layers give for windows of embeddings [N, 16, 96]: a logit each [N], by numpy alone."""
-    hidden = np.asarray(windows, np.float32).reshape(len(windows), -1)
+    hidden = np.asarray(windows, np.float32).reshape(len(windows), len(layers[0].weight))
     for layer in layers[:-1]:
         hidden = np.maximum(hidden @ layer.weight + layer.bias, 0)
     return (hidden @ layers[-1].weight + layers[-1].bias)[:, 0]

@@ -96,8 +96,8 @@ def speech_files(folders: Sequence[Path], seed: int) -> SpeechFiles:
             owned.setdefault(f"{folder}/{owner}", []).append(file)
     if len(owned) < 2:
         raise ValueError(
-            f"--negative has {len(owned)} recording(s) or speaker(s), and two are needed: one part is for training, the "
-            "other for the threshold; cut a long recording into several files."
+            f"--negative has {len(owned)} recording(s) or speaker(s), and two are needed: one part is for training, "
+            "the other for the threshold; cut a long recording into several files."
         )
     order = np.random.default_rng(seed).permutation(sorted(owned)).tolist()
     part = min(max(1, round(HELD_OUT * len(order))), len(order) - 1)

@@ -40,6 +40,11 @@ class EmbeddingStream:
         self._mels = step_mels(noise[: _OVERLAP // 160 * 160 + 160 * frames], frames)
         self._embeddings = self._embed()
 
+    @property
+    def context(self) -> np.ndarray:
+        """The last embeddings, which the next step is seen with [15, 96]."""
+        return self._embeddings
+
     def push(self, samples: np.ndarray) -> np.ndarray:
         """The next samples [S] at 16 kHz, in [-1, 1] -> the embeddings of the steps that they complete [K, 96]."""
         return self._pushed(samples)[CONTEXT - 1 :]
@@ -80,7 +85,7 @@ def windows_of(embeddings: np.ndarray) -> np.ndarray:
 
 
 def embed_mels(params: PyTree, mels: np.ndarray) -> np.ndarray:
-    """Log-mels [T, 32] -> embeddings [(T - 76) // 8 + 1, 96], in blocks of a few sizes, each of which is one program."""
+    """Log-mels [T, 32] -> embeddings [(T - 76) // 8 + 1, 96], in blocks of a few sizes, a program each."""
     count = (len(mels) - WINDOW) // STEP + 1
     block = next((each for each in _BLOCKS if each >= count), _BLOCKS[-1])
     size, parts = WINDOW + (block - 1) * STEP, []

@@ -39,7 +39,7 @@ class HeadTraining(NamedTuple):
 
 
 class Negatives(NamedTuple):
-    """Embeddings of what is not the word, of whole streams [K, 96] each."""
+    """Embeddings of what is not the word, of whole streams [15 + K, 96] each, as `embed_streams` makes them."""
 
     training: Sequence[np.ndarray]
     held_out: Sequence[np.ndarray]
@@ -128,10 +128,11 @@ def at_threshold(
 def embed_streams(
     embedding: PyTree, waveforms: Iterable[np.ndarray], advance: Callable[[int], Any]
 ) -> list[np.ndarray]:
-    """Embeddings [K, 96] of each waveform [S] at 16 kHz."""
+    """Embeddings [15 + K, 96] of each waveform [S] at 16 kHz: of what a stream begins with, and of each step."""
     made = []
     for waveform in waveforms:
-        made.append(EmbeddingStream(embedding).push(waveform))
+        stream = EmbeddingStream(embedding)
+        made.append(np.concatenate([stream.context, stream.push(waveform)]))
         advance(1)
     return made
 

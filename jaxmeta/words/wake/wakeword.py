@@ -1,6 +1,7 @@
 """A wake word as a folder: the embedding, the head, and what is known of its errors."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +119,7 @@ def load_wakeword(folder: str | Path) -> WakeWord:
         bundle.check_size(bundle.place.at("hidden").at(name), size)
     layers = [
         Layer(jax.ShapeDtypeStruct((rows, units), np.float32), jax.ShapeDtypeStruct((units,), np.float32))
-        for rows, units in zip(sizes[:-1], sizes[1:], strict=True)
+        for rows, units in itertools.pairwise(sizes)
     ]
     weights = bundle.weights({"embedding": embedding_shapes(), "head": _tree(layers)})
     head = weights["head"]

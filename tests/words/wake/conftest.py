@@ -25,7 +25,7 @@ def tone(held_out):
     around = Surroundings(coloured_noise(4, 3.0), artificial_rooms(4, 0.2), [other(0, 5)])
     recordings = [word(seed) for seed in range(5)]
     return train_wakeword(
-        "tone", recordings, embedding(), Negatives(training, held_out), around, false_alarms=10.01, training=TRAINING
+        "tone", recordings, embedding(), Negatives(training, held_out), around, false_alarms=10.5, training=TRAINING
     )
 
 

@@ -72,8 +72,13 @@ def test_no_speaker_is_both_in_training_and_held_out(tmp_path):
     parts = speech_files([tmp_path], seed=0)
     assert len(parts.training) == len(parts.held_out) == 2
     # Both recordings of a speaker, four rows apart, are together.
-    assert all(sorted(int(file.stem) % 4 for file in files) in ([n, n] for n in range(4)) for files in sum(parts, []))
-    assert sorted(file for files in sum(parts, []) for file in files) == sorted(audio_files(tmp_path))
+    assert all(
+        sorted(int(file.stem) % 4 for file in files) in ([n, n] for n in range(4))
+        for files in (*parts.training, *parts.held_out)
+    )
+    assert sorted(file for files in (*parts.training, *parts.held_out) for file in files) == sorted(
+        audio_files(tmp_path)
+    )
 
 
 def test_one_recording_of_other_speech_cannot_be_parted(tmp_path):
