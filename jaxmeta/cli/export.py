@@ -54,8 +54,8 @@ def export(
     elif is_pretrained(checkpoint):
         if to != "huggingface":
             raise ValueError(
-                f"--to {to} takes CTC recognisers, and {checkpoint} adapts a Whisper; use --to huggingface, and convert "
-                "that folder by other tools, to ONNX by `optimum-cli export onnx --model FOLDER`."
+                f"--to {to} takes CTC recognisers, and {checkpoint} adapts a Whisper; use --to huggingface, and "
+                "convert that folder by other tools, to ONNX by `optimum-cli export onnx --model FOLDER`."
             )
         export_whisper(checkpoint, out, bits, base)
     elif to == "huggingface":
