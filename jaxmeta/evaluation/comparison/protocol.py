@@ -1,4 +1,4 @@
-"""The comparison of learners: a search on validation data, several seeds, and the test once; resumed where it stopped."""
+"""The comparison of learners: a search on validation data, several seeds, and the test once; it can be resumed."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Tables of a comparison: accuracies with intervals, paired differences with their significance, what each was given."""
+"""Tables of a comparison: accuracies with intervals, paired differences and their significance, and budgets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

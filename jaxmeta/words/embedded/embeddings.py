@@ -17,6 +17,7 @@ from jaxmeta.models.layers import segment_pool
 from jaxmeta.models.pretrained.whisper import read_whisper, whisper_encoder
 from jaxmeta.models.pretrained.word_embedding import read_word_embedding, word_embedding
 from jaxmeta.types import Array, Model, PyTree, Ragged
+from jaxmeta.words.training import trained_encoder
 
 RATE = 16_000
 """Samples a second."""
@@ -85,12 +86,14 @@ def own(model: Model, params: PyTree) -> Embedding:
 
 
 def open_embedding(path: Path) -> Embedding:
-    """A Whisper folder where there is a folder, and else Google's speech embedding.
+    """A file of Google's speech embedding, a Whisper folder, or a working directory with a prototypical network.
 
     Raises:
-      ValueError, OSError: as `google` and `whisper`.
+      ValueError, OSError: as `google`, `whisper` and `trained_encoder`.
     """
-    return whisper(path) if path.is_dir() else google(path)
+    if not path.is_dir():
+        return google(path)
+    return whisper(path) if (path / "config.json").exists() else own(*trained_encoder(path))
 
 
 def centred(waveform: np.ndarray, samples: int = CLIP) -> np.ndarray:

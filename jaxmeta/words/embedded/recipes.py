@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import optax
 from jax import numpy as jnp
 
@@ -27,12 +26,12 @@ from jaxmeta.learners.r2d2 import r2d2
 from jaxmeta.learners.reptile import reptile
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.heads import context_of_classes
-from jaxmeta.models.linen import from_linen
 from jaxmeta.tree import Under
 from jaxmeta.types import MetaLearner
 from jaxmeta.words.embedded.networks import linear, projection
 from jaxmeta.words.learners import two_columns
 
+BASELINE = "fine-tuned head"
 STEPS = 5
 """Inner steps that programs hold; a smaller number leaves the last ones without effect."""
 _BOIL_HEAD = 1.0
@@ -110,7 +109,7 @@ def recipes() -> dict[str, Recipe]:
         "progressive": Recipe(
             lambda s, ways: two_columns([projection(), linear(ways)], cross_entropy, descent(s), STEPS, **exact)
         ),
-        "fine-tuned head": Recipe(_classifier, words=True),
+        BASELINE: Recipe(_classifier, words=True),
     }  # fmt: skip
 
 
