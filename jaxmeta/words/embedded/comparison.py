@@ -20,7 +20,7 @@ from jaxmeta.words.embedded.recipes import BASELINE, Recipe, recipes
 from jaxmeta.words.embedded.spaces import frames_of, unit
 from jaxmeta.words.embedded.stages import Episodes, Stage, searching, testing
 
-VALIDATION_EPISODES = 200
+VALIDATION_EPISODES = 100
 _AT_ONCE = 100
 """Episodes that are scored at once."""
 
