@@ -56,7 +56,8 @@ def vectors_of(corpus: Corpus) -> np.ndarray:
 def _read(path: Path) -> np.ndarray | None:
     """What was kept; None where there is nothing, or it is damaged: zip files hold checksums."""
     try:
-        with np.load(path) as kept:
+        # A file of our own: np.load leaves one open whose contents are damaged.
+        with path.open("rb") as file, np.load(file) as kept:
             return kept["vectors"].astype(np.float32)
     except DAMAGE:
         return None
