@@ -11,10 +11,11 @@ from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.data.check import check
 from jaxmeta.cli.data.importing import import_data
 from jaxmeta.cli.data.segment import segment
-from jaxmeta.cli.doctor import doctor
 from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
+from jaxmeta.cli.inspection.doctor import doctor
+from jaxmeta.cli.inspection.report import report
 from jaxmeta.cli.listen import listen
 from jaxmeta.cli.ranges import checked
 from jaxmeta.cli.spot import spot
@@ -29,7 +30,7 @@ from jaxmeta.versions import versions
 GROUPS = {"train": "Train from folders of recordings.", "data": "Bring recordings in, and check them."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, doctor)
+    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, report, doctor)
 } | {
     "train words": train_words,
     "train recogniser": train_recogniser,

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jaxmeta.cli import doctor
+from jaxmeta.cli.inspection import doctor
 from jaxmeta.cli.main import main
 
 
