@@ -119,7 +119,7 @@ def test_transformers_computes_and_decodes_as_the_adapted_whisper(whisper_folder
         return ours.network.decode(params, memory, tokens), ours.network.greedy(params, memory, [3, 4], 2, 6)
 
     logits, labels = compiled(run)(ours.params, speech)
-    assert isinstance(labels, Ragged)
+    assert isinstance(labels, Ragged) and len(np.unique(labels.values)) > 2
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
     for row, length, other in zip(labels.values, labels.lengths, written, strict=True):
         ended = np.append(other, 2)
