@@ -65,7 +65,8 @@ def export_recogniser(
       bits: of kernels, one of `BITS[to]`.
       frames: of the longest recording that an ONNX file takes.
     Raises:
-      ValueError: other bits, stablehlo of a network that takes no more than so many frames, a recording of more frames, or weights that are not finite.
+      ValueError: other bits, stablehlo of a network that has a largest number of frames, a recording of more frames, or
+        weights that are not finite.
       ImportError: the extra "export" or "onnx" is missing.
     """
     if bits not in BITS[to]:

@@ -63,6 +63,7 @@ def cross_validate(
     folds: int = 5,
     seed: int = 0,
     original: Sequence[int] | None = None,
+    count: Callable[[Sequence[str], Sequence[str]], Edits] = character_edits,
 ) -> Verdict:
     """Adapt to all folds but one and recognise that one, for each fold.
 
@@ -76,6 +77,7 @@ def cross_validate(
       seed: of the folds and of the resampling.
       original: for each utterance the first one that is the same recording, which stays in one fold with its copies;
         None: all are different.
+      count: (references, hypotheses) -> the edits that the gain is of.
     Raises:
       ValueError: folds out of range.
     """
@@ -89,7 +91,7 @@ def cross_validate(
     recognised = recognise_after(learner)(params, batch, masks)
     after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
     before = [vocabulary.decode(labels) for labels in recognised[folds]]
-    return judge(character_edits(texts, before), character_edits(texts, after), seed, original)
+    return judge(count(texts, before), count(texts, after), seed, original)
 
 
 @functools.lru_cache(maxsize=8)

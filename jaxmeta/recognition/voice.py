@@ -1,7 +1,7 @@
 """Recordings of one voice with their transcripts, checked for a recogniser."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -31,25 +31,32 @@ class VoiceRecordings(NamedTuple):
     """What a person should know of single rows."""
 
 
-def read_voice(recogniser: Recogniser, manifest: str | os.PathLike[str], *, resample: bool = False) -> VoiceRecordings:
+def read_voice(
+    recogniser: Recogniser,
+    manifest: str | os.PathLike[str],
+    *,
+    resample: bool = False,
+    roots: Iterable[str | os.PathLike[str]] = (),
+) -> VoiceRecordings:
     """Read a folder of recordings with the columns file_name and transcription.
 
     Args:
       recogniser: whose features and vocabulary are used.
       resample: take other sample rates too.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: no transcripts, an empty one or one with characters that the recogniser does not know, too long a
         text for its recording, or one recording alone, perhaps many times; names file and row. AudioError as
         `read_features`, and where a recording is silent.
     """
-    read = read_manifest(manifest)
+    read = read_manifest(manifest, roots)
     texts = [recogniser.fold(text) for text in transcripts(read)]
     try:
         labels = recogniser.vocabulary.encode_rows(texts, read.where)
     except ValueError as error:
         raise ManifestError(str(error)) from error
     features = read_features(
-        recogniser.card.features, read.paths(), read.where, resample=resample, least_sound=LEAST_SOUND
+        recogniser.card.features, read.clips(), read.where, resample=resample, least_sound=LEAST_SOUND
     )
     speech = pad_rows(features, int(round_up(max(map(len, features)))))
     weight: Any = np.ones(len(texts), np.float32)

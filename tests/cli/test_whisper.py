@@ -24,9 +24,9 @@ def test_options_that_do_not_apply_are_refused(whisper_folder, recogniser, sound
     whisper, ours = str(whisper_folder), str(save_recogniser(tmp_path / "ours", recogniser))
     assert "--lm cannot be used with" in fails(["transcribe", whisper, sound, "--lm", "words.arpa"], capsys)
     assert "--base cannot be used with" in fails(["transcribe", whisper, sound, "--base", whisper], capsys)
-    said = fails(["transcribe", ours, sound, "--language", "de", "--base", whisper], capsys)
-    assert "--language and --base cannot be used with" in said
+    assert "--language cannot be used with" in fails(["transcribe", ours, sound, "--language", "de"], capsys)
     assert "--bits cannot be used with" in fails(["transcribe", ours, sound, "--bits", "8"], capsys)
+    assert "--base" in fails(["transcribe", ours, sound, "--base", whisper], capsys)
     said = fails(["adapt", ours, str(tmp_path), "--out", str(tmp_path / "out"), "--rank", "2"], capsys)
     assert "--rank cannot be used with" in said and not (tmp_path / "out").exists()
 

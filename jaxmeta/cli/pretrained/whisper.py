@@ -87,6 +87,7 @@ def adapt_to_folder(
     language: str,
     rank: int | None,
     bits: Bits | None,
+    roots: tuple[Path, ...] = (),
     as_json: bool,
 ) -> None:
     """Learn adapters, say what they are worth, and write them."""
@@ -108,7 +109,7 @@ def adapt_to_folder(
         recogniser = load_whisper(folder)
         recogniser = recogniser if bits is None else in_bits(recogniser, bits)
         recogniser.tokenizer.whisper_prompt(language)
-        voice = read_whisper_voice(recogniser, manifest, resample=resample)
+        voice = read_whisper_voice(recogniser, manifest, resample=resample, roots=roots)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_whisper(recogniser, voice, options, always=always)
         print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)

@@ -17,6 +17,7 @@ from jax import numpy as jnp
 
 from jaxmeta.bundle import open_bundle
 from jaxmeta.files.cards import build
+from jaxmeta.learners.learned_rates import Rates, with_rates
 from jaxmeta.models.acoustic import Encoder, Size
 from jaxmeta.models.pretrained.adapted import adapted, ctc_head
 from jaxmeta.recognition.pretrained.bases import base_folder
@@ -47,6 +48,8 @@ class BaseOptions:
     width: int
     """Of the head."""
     depth: int
+    rates: Rates = "none"
+    """Whether meta-learned rates of adaptation are among the params: one for each "layer" or each "weight"."""
 
     def __post_init__(self) -> None:
         for name, least, most in (("layers", 0, 1_000), ("rank", 0, 100_000), ("width", 1, 100_000), ("depth", 0, 100)):
@@ -56,7 +59,8 @@ class BaseOptions:
             raise ValueError(f"layers={self.layers} and rank={self.rank} must both be 0, or none.")
 
 
-class OnEncoder(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class OnEncoder:
     """Builder of the whole network, from the features of recordings; params are {"head", "adapters"}."""
 
     encoder: PublicEncoder
@@ -72,7 +76,7 @@ class OnEncoder(NamedTuple):
         given = BaseOptions(**options)
         _, upper = self.encoder.split(given.layers)
         head = ctc_head(classes, given.kind, Size(given.width, given.depth), self.dropout)
-        return adapted(upper, self.encoder.params, head, given.rank)
+        return with_rates(adapted(upper, self.encoder.params, head, given.rank), given.rates)
 
 
 class Parts(NamedTuple):

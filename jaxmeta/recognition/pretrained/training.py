@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmeta import Ragged
 from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.transforms import spec_augment
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.models.acoustic import Size
+from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.adapted import new_adapters
 from jaxmeta.recognition.corpora import TranscribedSpeech
 from jaxmeta.recognition.presets import RecogniserPreset
@@ -63,7 +63,7 @@ def train_on_base(
     if training.rank and training.layers:
         card = _card(encoder, folder, training, training.rank)
         _, upper = encoder.split(card.options["layers"])
-        used = jax.eval_shape(upper.init, jax.random.key(0), _form(encoder.width))[0]
+        used = jax.eval_shape(upper.init, jax.random.key(0), speech_form(1, 8, encoder.width))[0]
         start = params | {"adapters": new_adapters(used, training.rank, jax.random.key(seed))}
         params = _stage(card, encoder, speech, training, training.adapted, directory / "adapters", start, seed, config)
     return Recogniser(card, speech.vocabulary, params, OnEncoder(encoder))
@@ -121,7 +121,3 @@ def _for_logs(held_out: Corpus, most: int = 100) -> Corpus:
     rows = np.flatnonzero(validation if validation.any() else ~validation)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, most).astype(int))]
     return held_out.select(np.isin(np.arange(len(held_out)), chosen))
-
-
-def _form(width: int) -> Ragged:
-    return Ragged(np.zeros((1, 8, width), np.float32), np.full(1, 8, np.int32))

@@ -1,6 +1,7 @@
 """Recordings of one voice with their transcripts, encoded by a public Whisper once and for all."""
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,11 @@ class WhisperVoice(NamedTuple):
 
 
 def read_whisper_voice(
-    recogniser: WhisperRecogniser, manifest: str | os.PathLike[str], *, resample: bool = False
+    recogniser: WhisperRecogniser,
+    manifest: str | os.PathLike[str],
+    *,
+    resample: bool = False,
+    roots: Iterable[str | os.PathLike[str]] = (),
 ) -> WhisperVoice:
     """Read a folder of recordings with the columns file_name and transcription, and encode each once.
 
@@ -37,14 +42,15 @@ def read_whisper_voice(
       recogniser: whose encoder and tokens are used.
       manifest: folder with metadata.csv.
       resample: take other sample rates too.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: no transcripts, one without letters, a recording or a transcript that is too long, or one recording
         alone, perhaps many times; names file and row. AudioError: a recording is silent or cannot be read.
     """
-    read = read_manifest(manifest)
+    read = read_manifest(manifest, roots)
     texts = _texts(read)
     labels = [recogniser.tokenizer.encode(f" {text}") for text in texts]
-    waveforms = read_waveforms(RATE, read.paths(), read.where, resample=resample, least_sound=LEAST_SOUND)
+    waveforms = read_waveforms(RATE, read.clips(), read.where, resample=resample, least_sound=LEAST_SOUND)
     for row, (label, waveform) in enumerate(zip(labels, waveforms, strict=True)):
         if len(label) > recogniser.longest:
             raise ManifestError(

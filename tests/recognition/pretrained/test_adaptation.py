@@ -56,7 +56,7 @@ def test_a_folder_of_adapters_belongs_to_one_base(whisper_folder, tmp_path):
     assert load_adapted(tmp_path / "mine", moved)[1] == read
     text = (moved / "config.json").read_text()
     (moved / "config.json").write_text(text + " ")
-    with pytest.raises(BundleError, match="adapts another Whisper than that of"):
+    with pytest.raises(BundleError, match="was made with another network than that of"):
         load_adapted(tmp_path / "mine", moved)
     with pytest.raises(BundleError, match="which is not there; give its folder by --base"):
         load_adapted(tmp_path / "mine", tmp_path / "nowhere")
