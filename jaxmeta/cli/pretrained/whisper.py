@@ -59,8 +59,8 @@ def parts_of_files(
     bits: Bits | None,
 ) -> Iterator[Part]:
     """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
-    from jaxmeta.recognition.pretrained.stretches import RATE, load_detector
     from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
+    from jaxmeta.recognition.segments.stretches import RATE, load_detector
 
     recogniser, card = _load(folder, base, bits)
     spoken = language or (card.language if card else "en")
