@@ -125,7 +125,7 @@ def test_bad_input_is_said(assistant_folder, me, voice_folder, tmp_path, capsys)
     assert not (tmp_path / "x").exists()
 
 
-def test_pieces_of_a_recording_elsewhere_are_enrolled_like_files(assistant_folder, voice_folder, tmp_path, capsys):  # noqa: F811
+def test_pieces_of_recordings_are_enrolled_like_files(assistant_folder, voice_folder, tmp_path, capsys):  # noqa: F811
     names = [f"{word}_{take}.wav" for word in ("hum", "whistle") for take in range(3)]
     parts = [read_audio(voice_folder / name, RATE) for name in names]
     (tmp_path / "recordings").mkdir()
