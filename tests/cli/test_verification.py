@@ -135,8 +135,8 @@ def test_pieces_of_recordings_are_enrolled_like_files(assistant_folder, voice_fo
                "start": ends[:-1], "duration": np.diff(ends)}  # fmt: skip
     write_manifest(tmp_path / "lists", columns)
     for folder, out in ((voice_folder, "files"), (tmp_path / "lists", "pieces")):
-        main(["enroll", str(folder), "--root", str(tmp_path / "recordings"), "--out", str(tmp_path / out), "--assistant",
-              assistant_folder, "--keep-audio"])  # fmt: skip
+        given = ["--root", str(tmp_path / "recordings"), "--assistant", assistant_folder, "--keep-audio"]
+        main(["enroll", str(folder), "--out", str(tmp_path / out), *given])
     assert capsys.readouterr().out.count("6 recordings of the voice, 6 of them new; words: hum (3), whistle (3)") == 2
     users = [load_user(tmp_path / out)[1] for out in ("files", "pieces")]
     np.testing.assert_allclose(users[0].voice, users[1].voice, atol=1e-3)
