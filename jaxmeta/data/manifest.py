@@ -79,12 +79,15 @@ def read_manifest(folder_or_csv: str | os.PathLike[str], roots: Iterable[str | o
     return Manifest(path.parent, columns, path.name)
 
 
-def write_manifest(folder: str | os.PathLike[str], columns: Mapping[str, Sequence[str] | np.ndarray]) -> Path:
+def write_manifest(
+    folder: str | os.PathLike[str], columns: Mapping[str, Sequence[str] | np.ndarray], *, absolute: bool = False
+) -> Path:
     """Writes `metadata.csv` into the folder in one step: a reader sees the old file or the new one, never a part.
 
     Args:
       folder: made if it does not exist.
       columns: column name -> R values, written with `str`; must hold `file_name`.
+      absolute: file names may be absolute, for readers who allow the folders of these files.
     Returns:
       The path of the CSV file.
     Raises:
@@ -95,7 +98,9 @@ def write_manifest(folder: str | os.PathLike[str], columns: Mapping[str, Sequenc
     sizes = {name: len(values) for name, values in columns.items()}
     if "file_name" not in columns or not sizes["file_name"] or len(set(sizes.values())) > 1:
         raise ManifestError(f"{path}: needs a file_name column and columns of one length above 0, got {sizes}.")
-    _check_distinct(path, {name: [canonical(str(cell)) for cell in columns[name]] for name in _NAMING & set(columns)})
+    _check_distinct(
+        path, {name: [canonical(str(cell)) for cell in columns[name]] for name in _NAMING & set(columns)}, absolute
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         # Before Python 3.13 a carriage return is not quoted where lines end otherwise, and would part the row.

@@ -38,4 +38,4 @@ def read(path: Path) -> Iterator[Row | Rejection]:
             elif not label.strip():
                 yield Rejection(file, place, "the label is empty")
             else:
-                yield Row(file, place, str(recording), {TEXT: label}, *piece)
+                yield Row(file, place, recording.name, {TEXT: label}, *piece)

@@ -103,4 +103,4 @@ def _recording(file: Path, tree: Element) -> str | None:
                 if (file.parent / each).is_file():
                     return each
     other = beside(file)
-    return None if other is None else str(other)
+    return None if other is None else other.name

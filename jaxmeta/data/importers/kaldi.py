@@ -10,6 +10,7 @@ from pathlib import Path
 from jaxmeta.data.importers.rows import LANGUAGE, SPEAKER, TEXT, Rejection, Row, between, number
 from jaxmeta.data.importers.texts import lenient_lines
 
+_BLANK = re.compile(r"[ \t]+")
 _ARCHIVE = re.compile(r".*:[0-9]+")
 
 
@@ -89,8 +90,8 @@ def _entries(file: Path) -> Iterator[tuple[int, str, str] | Rejection]:
         if isinstance(item, Rejection):
             yield item
         elif item[1].strip():
-            name, _, said = item[1].strip().replace("\t", " ").partition(" ")
-            yield item[0], name, said.strip()
+            name, *said = _BLANK.split(item[1].strip(), maxsplit=1)
+            yield item[0], name, "".join(said)
 
 
 def _unreadable(audio: str) -> str:

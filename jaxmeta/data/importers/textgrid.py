@@ -42,7 +42,7 @@ def read(path: Path) -> Iterator[Row | Rejection]:
             except ValueError as error:
                 yield Rejection(file, place, str(error))
                 continue
-            yield Row(file, place, str(recording), {TEXT: said, "tier": tier}, *piece)
+            yield Row(file, place, recording.name, {TEXT: said, "tier": tier}, *piece)
 
 
 def _marks(content: str) -> Iterator[tuple[str, float, float, str]]:

@@ -21,7 +21,7 @@ def read(path: Path) -> Iterator[Row | Rejection]:
             yield Rejection(transcript, 1, str(error).removeprefix(f"{transcript}").lstrip(":, "))
             continue
         if said:
-            yield Row(transcript, 1, str(recording), {TEXT: said})
+            yield Row(transcript, 1, recording.name, {TEXT: said})
         else:
             yield Rejection(transcript, 1, "holds no text")
     for transcript in files_of(path, (".txt",)):

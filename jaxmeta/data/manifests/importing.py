@@ -157,7 +157,7 @@ def write_import(imported: Imported, folder: Path, *, copy: bool = False, progre
             columns[f"source {name}" if name in columns else name] = [
                 each.columns.get(name, "") for each in imported.utterances
             ]
-    write_manifest(folder, columns)
+    write_manifest(folder, columns, absolute=not copy)
     with replacing(folder / REJECTED) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "row", "reason"))
