@@ -40,5 +40,5 @@ class BasePreset(NamedTuple):
 
 BASE_PRESETS: Mapping[str, BasePreset] = {
     "quick": BasePreset(Stage(300, 2e-3), Stage(300, 1e-3), 16, 2, "conformer", 96, 1, 0.1, 3_000, 800),
-    "full": BasePreset(Stage(1_500, 2e-3), Stage(1_500, 1e-3), 32, 2, "conformer", 144, 2, 0.1, 3_000, 800),
+    "full": BasePreset(Stage(1_500, 2e-3), Stage(1_250, 1e-3), 32, 2, "conformer", 144, 2, 0.1, 3_000, 800),
 }
