@@ -108,7 +108,9 @@ class _Head(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Ragged, train: bool) -> Ragged:
-        values = apply_mask(LayerNorm()(widened(inputs.values)), inputs.lengths)
+        # Before normalisation too: what is not finite there would reach the gradient of its scale.
+        values = apply_mask(widened(inputs.values), inputs.lengths)
+        values = apply_mask(LayerNorm()(values), inputs.lengths)
         values = _Halving(self.encoder.size.width, name="half")(values)
         lengths = (inputs.lengths + 1) // 2
         values = self.encoder(apply_mask(nn.gelu(values), lengths), lengths, train)
