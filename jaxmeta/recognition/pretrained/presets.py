@@ -33,7 +33,7 @@ class BasePreset(NamedTuple):
     """Of the encoder, with padding; 50 frames are a second."""
     max_frames: int
     """Longer utterances are left out."""
-    voice_rate: float = 0.03
+    voice_rate: float = 0.01
     """Of the steps of adaptation to a voice."""
     voice_steps: int = 5
 
