@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Updates, Within
+from jaxmeta.cli.ranges import Roots, Seed, Updates, Within
 from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def train_recogniser(
     base: Path | None = None,
     adapters: Annotated[int, Within(0, 1_000)] | None = None,
     layers: Annotated[int, Within(0, 1_000)] | None = None,
+    learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
+    root: Roots = (),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -43,7 +45,7 @@ def train_recogniser(
             what is said in each; speaker and split are columns, too, where they are known.
         out: Folder for the recogniser and the results; must not exist yet, but for an interrupted training.
         preset: How large a network, and how long to train.
-        updates: Updates of training, instead of the preset's; with --base, of each of its two stages.
+        updates: Updates of training, instead of the preset's; with --base, of each of its stages.
         encoder: Kind of network, instead of the preset's; with --base, kind of the head.
         size: Of the network, instead of the preset's; from 0.2 to 5 million weights. Not with --base.
         seed: Of everything random.
@@ -54,6 +56,9 @@ def train_recogniser(
             frozen; a head learns on top of it, then low-rank adapters and the head. The result holds what learnt.
         adapters: Rank of the adapters on --base, instead of the preset's; 0: the head alone learns.
         layers: Uppermost layers of the encoder of --base that get adapters, instead of the preset's.
+        learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
+            layer_rates learn the rates of its steps too.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
@@ -63,13 +68,13 @@ def train_recogniser(
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     _check(manifests, out, synthesised)
-    on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers)
+    on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner)
     begin()
     with stages(4) as seconds:
         with stage("preparing the speech"):
             folders = [accented_sentences(seed)] if synthesised else manifests
             read = read_corpora if on_base is None else on_base.read
-            speech = read(folders, seed=seed, drop=drop_infeasible or synthesised)
+            speech = read(folders, seed=seed, drop=drop_infeasible or synthesised, roots=root)
         _describe(speech, training.max_frames / 100 if on_base is None else on_base.longest)
         with stage("training"):
             config = {"data": sorted(speech.fingerprints.values())}
@@ -102,8 +107,8 @@ def _on_base(base: Path | None, preset: str, size: str | None, **given: Any) -> 
     from jaxmeta.cli.training.on_base import prepare
 
     if base is None:
-        if given["rank"] is not None or given["layers"] is not None:
-            raise ValueError("--adapters and --layers are those of a public encoder; give its folder by --base.")
+        if any(given[name] is not None for name in ("rank", "layers", "learner")):
+            raise ValueError("--adapters, --layers and --learner need a public encoder; give its folder by --base.")
         return None
     refuse({"--size": size}, base, "whose size is what it is")
     return prepare(base, preset, **given)

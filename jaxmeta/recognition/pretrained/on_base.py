@@ -17,6 +17,7 @@ from jax import numpy as jnp
 
 from jaxmeta.bundle import open_bundle
 from jaxmeta.files.cards import build
+from jaxmeta.learners.learned_rates import Rates, with_rates
 from jaxmeta.models.acoustic import Encoder, Size
 from jaxmeta.models.pretrained.adapted import adapted, ctc_head
 from jaxmeta.recognition.pretrained.bases import base_folder
@@ -47,6 +48,8 @@ class BaseOptions:
     width: int
     """Of the head."""
     depth: int
+    rates: Rates = "none"
+    """Whether meta-learned rates of adaptation are among the params: one for each "layer" or each "weight"."""
 
     def __post_init__(self) -> None:
         for name, least, most in (("layers", 0, 1_000), ("rank", 0, 100_000), ("width", 1, 100_000), ("depth", 0, 100)):
@@ -73,7 +76,7 @@ class OnEncoder:
         given = BaseOptions(**options)
         _, upper = self.encoder.split(given.layers)
         head = ctc_head(classes, given.kind, Size(given.width, given.depth), self.dropout)
-        return adapted(upper, self.encoder.params, head, given.rank)
+        return with_rates(adapted(upper, self.encoder.params, head, given.rank), given.rates)
 
 
 class Parts(NamedTuple):
@@ -159,7 +162,7 @@ def parts(recogniser: Recogniser) -> Parts:
     return Parts(partial(apply, builder.encoder.params), recogniser._replace(builder=builder.above))
 
 
-def adapt_any_to_voice(recogniser: Recogniser, voice: VoiceRecordings, **options: Any) -> VoiceAdaptation:
+def adapt_any_to_voice(recogniser: Recogniser, voice: VoiceRecordings, **options: Any) -> VoiceAdaptation[Recogniser]:
     """As `adapt_to_voice`; what is frozen of a recogniser on a base runs once for each recording."""
     if not isinstance(recogniser.builder, OnEncoder):
         return adapt_to_voice(recogniser, voice, **options)
@@ -169,4 +172,4 @@ def adapt_any_to_voice(recogniser: Recogniser, voice: VoiceRecordings, **options
     values, lengths = zip(*map(lower, rows), strict=True)
     activations = Ragged(jnp.concatenate(values), jnp.concatenate(lengths))
     result = adapt_to_voice(upper, voice._replace(batch=voice.batch._replace(inputs=activations)), **options)
-    return result._replace(recogniser=result.recogniser._replace(builder=recogniser.builder))
+    return result._replace(adapted=result.adapted._replace(builder=recogniser.builder))

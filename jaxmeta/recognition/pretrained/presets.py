@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from jaxmeta.recognition.presets import MetaTraining
+
 
 class Stage(NamedTuple):
     """One of the two stages of training."""
@@ -36,6 +38,8 @@ class BasePreset(NamedTuple):
     voice_rate: float = 0.01
     """Of the steps of adaptation to a voice."""
     voice_steps: int = 5
+    meta: MetaTraining = MetaTraining(100, 3e-4, tasks=2, support=5, query=5, steps=3, inner_rate=0.03, longest=400)
+    """With speakers as tasks, for `--learner`; frames are those of the encoder."""
 
 
 BASE_PRESETS: Mapping[str, BasePreset] = {
