@@ -228,10 +228,10 @@ def efficientword_clip(network: Callable[[np.ndarray], np.ndarray], file: Path) 
 
 
 def efficientword_reference(network: Callable[[np.ndarray], np.ndarray], word: np.ndarray) -> np.ndarray:
-    """Its embedding [2048] of a recording to be recognised again, in the middle of 1.5 s."""
+    """Its embedding [2048] of a recording to be recognised again, in the middle of 1.5 s of faint noise."""
     word = word[:EFFICIENT_WINDOW]
     before = (EFFICIENT_WINDOW - len(word)) // 2
-    return network(np.pad(word, (before, EFFICIENT_WINDOW - len(word) - before))).ravel()
+    return network(padded(word, before, EFFICIENT_WINDOW - len(word) - before)).ravel()
 
 
 def padded(waveform: np.ndarray, before: int = LEAD, after: int = TAIL) -> np.ndarray:
