@@ -36,8 +36,10 @@ def export(
         seconds: Of the longest recording that an ONNX file takes.
         resample: Take recordings at other sample rates than the recogniser's too.
     """
-    if _is_wakeword(checkpoint, to):
-        return _export_wakeword(checkpoint, to, out)  # type: ignore[arg-type]
+    _check_kind(checkpoint, to)
+    if to == "openwakeword" or to == "tflite":
+        _export_wakeword(checkpoint, to, out)
+        return
     import numpy as np
 
     from jaxmeta.cli.claimed import claimed
@@ -59,13 +61,12 @@ def export(
     print(f"{out}: {checked}, on {len(features)} {'recordings' if clips else 'stretches of noise'}")
 
 
-def _is_wakeword(folder: Path, to: str) -> bool:
-    """Whether a folder holds a wake word. Raises ValueError where the format is not for what it holds."""
+def _check_kind(folder: Path, to: str) -> None:
+    """Raises ValueError where the format is not for what a folder holds."""
     held = (folder / "wakeword.json").is_file()
     if held != (to in ("openwakeword", "tflite")):
         remedy = 'openwakeword" or "tflite' if held else 'onnx", "stablehlo" or "safetensors'
         raise ValueError(f'--to {to}: {folder} holds {"a" if held else "no"} wake word; give "{remedy}".')
-    return held
 
 
 def _export_wakeword(folder: Path, to: Literal["openwakeword", "tflite"], out: Path) -> None:

