@@ -10,7 +10,7 @@ RUNGS = (Rung(8, 10), Rung(4, 20), Rung(1, 40))
 
 def test_settings_cover_each_range_evenly():
     drawn = draw(8, Ranges(inner_rate=(1e-4, 1e4), steps=(1, 5), outer_rate=(1e-3, 1e-1)), seed=0)
-    eighths = np.floor((np.log10([each.inner_rate for each in drawn]) + 4)).astype(int)
+    eighths = np.floor(np.log10([each.inner_rate for each in drawn]) + 4).astype(int)
     assert sorted(eighths) == list(range(8))
     assert sorted(each.steps for each in drawn) == [1] * 4 + [5] * 4
     assert sorted(each.annealing for each in drawn) == [0.0] * 4 + [1.0] * 4
