@@ -50,9 +50,9 @@ class Words(NamedTuple):
     """Of the manifests."""
 
 
-def load_log_mels(folder: Path) -> Corpus:
-    """A manifest with the log-mels `FEATURES`, see `load_corpus`."""
-    return load_corpus(folder, FEATURES)
+def load_log_mels(folder: Path, roots: Sequence[Path] = ()) -> Corpus:
+    """A manifest with the log-mels `FEATURES`; its files may lie in further folders, see `load_corpus`."""
+    return load_corpus(folder, FEATURES, roots=roots)
 
 
 def load_words(
