@@ -3,11 +3,11 @@
 import json as json_lines
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Within
+from jaxmeta.cli.ranges import Roots, Seed, Within
 
 
 def adapt(
@@ -23,7 +23,9 @@ def adapt(
     seed: Seed = 0,
     language: str | None = None,
     rank: Annotated[int, Within(1, 1_000)] | None = None,
+    bits: Literal[8, 16] | None = None,
     base: Path | None = None,
+    root: Roots = (),
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -45,7 +47,9 @@ def adapt(
         seed: Of the folds and of the interval.
         language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
         rank: Of the adapters of a Whisper.
+        bits: Of the weights of a Whisper in memory: 16, or 8 for integers; adapters have 32.
         base: Folder of the public network that a recogniser was trained on, if it is not where it was.
+        root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
     """
     from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
@@ -53,11 +57,11 @@ def adapt(
         refuse({"--base": base}, checkpoint, "which is no recogniser that was trained on one")
         adapt_to_folder(
             checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
-            seed=seed, language=language or "en", rank=rank, as_json=json,
+            seed=seed, language=language or "en", rank=rank, bits=bits, roots=root, as_json=json,
         )  # fmt: skip
     else:
-        refuse({"--language": language, "--rank": rank}, checkpoint, "which is no Whisper")
-        _adapt_recogniser(checkpoint, base, manifest, out, folds, always, steps, rate, json, resample, seed)
+        refuse({"--language": language, "--rank": rank, "--bits": bits}, checkpoint, "which is no Whisper")
+        _adapt_recogniser(checkpoint, base, manifest, out, folds, always, steps, rate, json, resample, seed, root)
     if not json:
         print(f"written to {out}")
 
@@ -74,13 +78,16 @@ def _adapt_recogniser(
     json: bool,
     resample: bool,
     seed: int,
+    roots: tuple[Path, ...],
 ) -> None:
     from dataclasses import replace
 
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.data.manifest import read_manifest
     from jaxmeta.recognition.pretrained.on_base import adapt_any_to_voice, load_any_recogniser
     from jaxmeta.recognition.recogniser import save_recogniser
     from jaxmeta.recognition.voice import read_voice
+    from jaxmeta.reporting.recognised import write_recognised
 
     recogniser = load_any_recogniser(checkpoint, base)
     if rate is not None and recogniser.card.adaptation == "learned":
@@ -92,9 +99,11 @@ def _adapt_recogniser(
     )
     recogniser = recogniser._replace(card=card)
     with claimed(out):
-        voice = read_voice(recogniser, manifest, resample=resample)
+        voice = read_voice(recogniser, manifest, resample=resample, roots=roots)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_any_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
         # Before it is saved: what minutes of work have found stands there even where the disk is full.
         print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
-        save_recogniser(out, result.recogniser)
+        save_recogniser(out, result.adapted)
+        clips = read_manifest(manifest, roots).clips()
+        write_recognised(out, clips, voice.texts, result.verdict, taken=result.taken)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import multiprocessing
 import os
 import select
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +19,12 @@ from typing import Any
 from jaxmeta.files.folders import cache_home
 from jaxmeta.interrupts import patience
 
-USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
+USAGE, PARTLY_DONE, DIVERGED, FINDINGS, WRITING = 2, 3, 4, 5, 74
 """Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
 OUT_OF_MEMORY = (
     "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
 )
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 _TURN = 0.2
 """Seconds that a thread may take to write a line."""
 _SWALLOWED = 0
@@ -63,7 +65,7 @@ def status_of(error: Exception) -> int:
 
 
 def _is_of_writing(error: OSError) -> bool:
-    """Whether a disk is full or read-only, or the cache is a folder that this user may not write to, or has not."""
+    """Whether a disk is full, read-only or broken, or this user has no cache folder, or may not write to it."""
     if error.errno in _FULL:
         return True
     try:
@@ -104,7 +106,8 @@ def prompt_signals() -> Iterator[None]:
 
     def swallowed(error: Any) -> None:
         if not isinstance(error.exc_value, _Stopped):
-            unraisable(error)
+            if not _progress.said:  # Threads of C code tell it here that nobody waits for their results any more.
+                unraisable(error)
             return
         _progress.writing = writing  # This is a callback, too.
         os.write(writing, bytes([_SWALLOWED]))
@@ -117,7 +120,8 @@ def prompt_signals() -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
-        sys.unraisablehook = unraisable
+        if not _progress.said:
+            sys.unraisablehook = unraisable
         os.close(writing)
         watcher.join()
         os.close(reading)
@@ -142,7 +146,15 @@ def _end(number: int, frame: Any) -> None:
     if _progress.writing is not None:
         os.write(_progress.writing, bytes([_SWALLOWED]))
         return
+    _silence_libraries()
     raise _Stopped(128 + number)
+
+
+def _silence_libraries() -> None:
+    """Show no traceback of what the end cuts off in other threads, such as those that write a checkpoint."""
+    threading.excepthook = lambda error: None
+    logging.disable()
+    warnings.simplefilter("ignore")
 
 
 def _say(number: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import jax
 from flax import linen as nn
-from jax import numpy as jnp
 
 from jaxmeta.models.linen import from_linen
 from jaxmeta.types import Model, PyTree, Ragged
@@ -29,20 +28,29 @@ def warm(network: Network, params: PyTree) -> Network:
     return start
 
 
-def contextual(encoder: Model, ways: int) -> Model:
-    """A model of (inputs, context): the context meets the embedding in a head of two layers."""
-    head = from_linen(_ContextHead(ways))
+def context_of_classes(encoder: Model, ways: int, size: int) -> Model:
+    """A model of (inputs, context) whose context is a vector for each class, which one head reads for all of them.
+
+    A class's logit is the product of its vector with a linear map of the embedding. So the head need not learn which
+    class is which: the first step gives each class the mean of its own embeddings, as it does with a head of zeros.
+    Args:
+      encoder: of the inputs, to embeddings [N, F].
+      ways: classes.
+      size: numbers of a class's vector; the context has `ways * size`.
+    """
+    reader = from_linen(nn.Dense(size, use_bias=False))
 
     def init(key, inputs):
-        clips, context = inputs
+        clips, _ = inputs
         body, state = encoder.init(key, clips)
         embedding, _ = encoder.apply(body, state, clips, key, False)
-        return {"body": body, "head": head.init(key, (embedding, context))[0]}, state
+        return {"body": body, "head": reader.init(key, embedding)[0]}, state
 
     def apply(params, state, inputs, key, train):
         clips, context = inputs
         embedding, state = encoder.apply(params["body"], state, clips, key, train)
-        return head.apply(params["head"], {}, (embedding, context), key, train)[0], state
+        read = reader.apply(params["head"], {}, embedding, key, train)[0]
+        return read @ context.reshape(ways, size).T.astype(read.dtype), state
 
     return Model(init, apply)
 
@@ -65,14 +73,3 @@ def with_ctc_head(encoder: Model, classes: int) -> Model:
         return Ragged(head.apply(params["head"], {}, frames.values, key, train)[0], frames.lengths), state
 
     return Model(init, apply)
-
-
-class _ContextHead(nn.Module):
-    outputs: int
-
-    @nn.compact
-    def __call__(self, inputs):
-        embedding, context = inputs
-        repeated = jnp.broadcast_to(context.astype(embedding.dtype), (len(embedding), len(context)))
-        hidden = nn.relu(nn.Dense(128)(jnp.concatenate([embedding, repeated], axis=-1)))
-        return nn.Dense(self.outputs)(hidden)

@@ -10,6 +10,7 @@ from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible, infeasible
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import Manifest, ManifestError, copy_recordings, read_manifest
+from jaxmeta.data.manifests.clips import DURATION, START
 from jaxmeta.data.synthesis.sentences import read_aloud
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
@@ -43,6 +44,7 @@ def read_corpora(
     drop: bool = False,
     features: FeatureConfig = FEATURES,
     frames_out: Callable[[Any], Any] = output_lengths,
+    roots: Sequence[Path] = (),
 ) -> TranscribedSpeech:
     """Read folders of recordings; all mistakes in their lists are found before any sound is looked at.
 
@@ -56,6 +58,7 @@ def read_corpora(
       drop: leave out recordings that are too short for their transcripts, and log how many, instead of refusing them.
       features: that the network takes.
       frames_out: frames of the logits for frames of the features.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: a manifest, a transcript, a speaker or a split is of no use; names file, row and remedy.
       AudioError: a recording cannot be read.
@@ -64,7 +67,7 @@ def read_corpora(
     paths = [Path(folder).resolve() for folder in folders]
     if not paths or len(set(paths)) < len(paths):
         raise ValueError(f"manifests: {[str(folder) for folder in folders]} must name one or more folders, each once.")
-    manifests = [read_manifest(folder) for folder in paths]
+    manifests = [read_manifest(folder, roots) for folder in paths]
     for manifest in manifests:
         _check_columns(manifest)
     speakers = [_speakers(manifest) for manifest in manifests]
@@ -73,7 +76,7 @@ def read_corpora(
     vocabulary = _vocabulary(manifests, splits)
     corpora = []
     for manifest, speaker, split in zip(manifests, speakers, splits, strict=True):
-        loaded = load_corpus(manifest.root / manifest.name, features)
+        loaded = load_corpus(manifest, features)
         corpus = loaded.with_column("speaker", speaker).with_column("split", split)
         if not drop:
             _check_alignable(manifest, corpus, vocabulary, frames_out)
@@ -110,7 +113,8 @@ def copy_voice(corpus: Corpus, folder: Path, out: Path, most: int = 20) -> Path:
       most: recordings that are copied.
     """
     own = corpus.columns["speaker"] == corpus.columns["speaker"][0]
-    return copy_recordings(folder, out, {name: corpus.columns[name][own][:most] for name in SPOKEN})
+    names = [*SPOKEN, *(name for name in (START, DURATION) if START in corpus.columns and name in corpus.columns)]
+    return copy_recordings(folder, out, {name: corpus.columns[name][own][:most] for name in names})
 
 
 def _check_columns(manifest: Manifest) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.recognition.voice import VoiceRecordings
 from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
 
+T = TypeVar("T")
 CHUNK = 16
 """Recordings that are recognised, or whose gradient is computed, at once."""
 
@@ -34,6 +35,8 @@ class Verdict(NamedTuple):
     """Of the character error rate, in points; below 0 adaptation helps."""
     adopted: bool
     """Whether the interval lies below 0."""
+    texts: tuple[Sequence[str], Sequence[str]] | None = None
+    """What was recognised of each utterance before and after, where that is known."""
 
 
 def judge(before: Edits, after: Edits, seed: int = 0, original: Sequence[int] | None = None) -> Verdict:
@@ -90,7 +93,7 @@ def cross_validate(
     recognised = recognise_after(learner)(params, batch, masks)
     after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
     before = [vocabulary.decode(labels) for labels in recognised[folds]]
-    return judge(count(texts, before), count(texts, after), seed, original)
+    return judge(count(texts, before), count(texts, after), seed, original)._replace(texts=(before, after))
 
 
 @functools.lru_cache(maxsize=8)
@@ -143,14 +146,14 @@ def sentence(verdict: Verdict, taken: bool) -> str:
     return f"{rates}; {change}: the gain is not certain, {end}"
 
 
-class VoiceAdaptation(NamedTuple):
-    """A recogniser for one voice, and what it is worth."""
+class VoiceAdaptation(NamedTuple, Generic[T]):
+    """What was adapted to one voice, and what that is worth."""
 
-    recogniser: Recogniser
-    """Adapted, or as it was where the verdict is against it."""
+    adapted: T
+    """A recogniser, or adapters of one; as they were where the verdict is against adaptation."""
     verdict: Verdict
     taken: bool
-    """Whether it is the adapted one."""
+    """Whether it is adapted."""
 
     def summary(self) -> dict:
         """Figures as plain numbers; error rates in percent of characters."""
@@ -162,7 +165,7 @@ class VoiceAdaptation(NamedTuple):
 
 def adapt_to_voice(
     recogniser: Recogniser, voice: VoiceRecordings, *, folds: int = 5, seed: int = 0, always: bool = False
-) -> VoiceAdaptation:
+) -> VoiceAdaptation[Recogniser]:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:

@@ -37,7 +37,7 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
     assert [line.split("\t")[0] for line in lines] == files
     main(["transcribe", checkpoint, *files, "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["file"] for row in rows] == files and [row["seconds"] for row in rows] == [0.13, 0.25]
+    assert [row["file"] for row in rows] == files and [row["seconds"] for row in rows] == [0.12, 0.24]
     assert [row["text"] for row in rows] == [line.split("\t")[1] for line in lines]
 
 
@@ -164,6 +164,13 @@ def test_what_cannot_be_adapted_to_is_said_with_file_and_row(name, checkpoint, t
     said = fails(["adapt", checkpoint, str(folder), "--out", str(tmp_path / "out")], capsys)
     assert "metadata.csv" in said and re.search(message, said), said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_with_a_largest_length_has_no_program_for_any_length(recogniser, tmp_path, capsys):  # noqa: F811
+    limited = recogniser._replace(card=replace(recogniser.card, longest=200))
+    checkpoint, out = save_recogniser(tmp_path / "limited", limited), tmp_path / "out"
+    said = fails(["export", str(checkpoint), "--to", "stablehlo", "--out", str(out)], capsys)
+    assert "this network takes 200 frames; use onnx" in said and not out.exists()
 
 
 def test_files_that_are_none_and_folders_that_hold_no_recogniser_are_said(checkpoint, tmp_path, capsys):

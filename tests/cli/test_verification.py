@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmeta.cli.main import main
-from jaxmeta.data.audio import write_audio
+from jaxmeta.data.audio import read_audio, write_audio
+from jaxmeta.data.manifest import write_manifest
 from jaxmeta.verification.assistant import save_assistant
 from jaxmeta.verification.user import load_user
 from tests.cli.test_cli import fails
@@ -73,8 +74,19 @@ def test_only_accepted_recordings_are_added(me, other_folder, voice_folder, tmp_
     assert "6 recordings of the voice, 0 of them new" in said
     for before, after in zip(load_user(me)[1], load_user(tmp_path / "a")[1], strict=True):
         np.testing.assert_array_equal(before, after)
-    main(["enroll", str(voice_folder), "--out", str(tmp_path / "b"), "--update", str(me)])
+    new = write_voice(tmp_path / "new", first=10)
+    main(["enroll", str(new), "--out", str(tmp_path / "b"), "--update", str(me)])
     assert "12 recordings of the voice, 6 of them new; words: hum (6)" in capsys.readouterr().out
+
+
+def test_a_recording_that_is_enrolled_already_counts_once(me, voice_folder, tmp_path, capsys):  # noqa: F811
+    more = ["--out", str(tmp_path / "more"), "--update", str(me)]
+    assert "the earlier enrolment has all of these" in fails(["enroll", str(voice_folder), *more], capsys)
+    new = write_voice(tmp_path / "new", first=10)
+    (new / "hum_10.wav").write_bytes((voice_folder / "hum_0.wav").read_bytes())
+    main(["enroll", str(new), *more])
+    said = capsys.readouterr().out
+    assert "row 2: this recording is in the earlier enrolment" in said and "11 recordings of the voice, 5 of" in said
 
 
 def test_recordings_of_somebody_else_are_pointed_out(assistant_folder, tmp_path, capsys):
@@ -111,3 +123,22 @@ def test_bad_input_is_said(assistant_folder, me, voice_folder, tmp_path, capsys)
     assert "no files to verify" in fails(["verify", str(me)], capsys)
     assert "no files to search" in fails(["spot", str(me)], capsys)
     assert not (tmp_path / "x").exists()
+
+
+def test_pieces_of_recordings_are_enrolled_like_files(assistant_folder, voice_folder, tmp_path, capsys):  # noqa: F811
+    names = [f"{word}_{take}.wav" for word in ("hum", "whistle") for take in range(3)]
+    parts = [read_audio(voice_folder / name, RATE) for name in names]
+    (tmp_path / "recordings").mkdir()
+    write_audio(tmp_path / "recordings" / "long.wav", np.concatenate(parts), RATE)
+    ends = np.cumsum([0, *map(len, parts)]) / RATE
+    columns = {"file_name": ["long.wav"] * 6, "label": [name.split("_")[0] for name in names],
+               "start": ends[:-1], "duration": np.diff(ends)}  # fmt: skip
+    write_manifest(tmp_path / "lists", columns)
+    for folder, out in ((voice_folder, "files"), (tmp_path / "lists", "pieces")):
+        given = ["--root", str(tmp_path / "recordings"), "--assistant", assistant_folder, "--keep-audio"]
+        main(["enroll", str(folder), "--out", str(tmp_path / out), *given])
+    assert capsys.readouterr().out.count("6 recordings of the voice, 6 of them new; words: hum (3), whistle (3)") == 2
+    users = [load_user(tmp_path / out)[1] for out in ("files", "pieces")]
+    np.testing.assert_allclose(users[0].voice, users[1].voice, atol=1e-3)
+    assert sorted(path.name for path in (tmp_path / "pieces" / "audio").iterdir()) == [
+        f"{row}_long.flac" for row in range(2, 8)]  # fmt: skip

@@ -1,12 +1,13 @@
 """`jaxmeta train assistant MANIFEST... --out DIR`"""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Updates
+from jaxmeta.cli.ranges import Roots, Seed, Updates
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
 
@@ -19,6 +20,7 @@ def train_assistant(
     seed: Seed = 0,
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
+    root: Roots = (),
 ) -> None:
     """Train one network for words and voices, for `jaxmeta enroll`, `verify` and `spot`.
 
@@ -39,16 +41,18 @@ def train_assistant(
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
         noise: Folders with a metadata.csv of noise, mixed into training recordings and told from words; none:
             artificial noise.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
     begin()
     numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
-    data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
+    invented, load = numbers.invented if synthesised else None, partial(load_log_mels, roots=root)
+    data = load_words(manifests, invented=invented, seed=seed, load=load)
     val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
     check_speakers(data.train, val, val)
     background = noise_features(noise, seed=seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Updates, Within
+from jaxmeta.cli.ranges import Roots, Seed, Updates, Within
 from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def train_recogniser(
     adapters: Annotated[int, Within(0, 1_000)] | None = None,
     layers: Annotated[int, Within(0, 1_000)] | None = None,
     learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
+    root: Roots = (),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -57,6 +58,7 @@ def train_recogniser(
         layers: Uppermost layers of the encoder of --base that get adapters, instead of the preset's.
         learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
             layer_rates learn the rates of its steps too.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
@@ -72,7 +74,7 @@ def train_recogniser(
         with stage("preparing the speech"):
             folders = [accented_sentences(seed)] if synthesised else manifests
             read = read_corpora if on_base is None else on_base.read
-            speech = read(folders, seed=seed, drop=drop_infeasible or synthesised)
+            speech = read(folders, seed=seed, drop=drop_infeasible or synthesised, roots=root)
         _describe(speech, training.max_frames / 100 if on_base is None else on_base.longest)
         with stage("training"):
             config = {"data": sorted(speech.fingerprints.values())}

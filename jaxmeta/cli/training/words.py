@@ -1,12 +1,13 @@
 """`jaxmeta train words MANIFEST... --out DIR`"""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Count, Seed, Updates, Within
+from jaxmeta.cli.ranges import Count, Roots, Seed, Updates, Within
 from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
@@ -25,6 +26,7 @@ def train_words(
     seed: Seed = 0,
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
+    root: Roots = (),
 ) -> None:
     """Train a learner of new words from a few recordings of each, and test it on words and voices it never heard.
 
@@ -48,10 +50,11 @@ def train_words(
         seed: Of everything random.
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
         noise: Folders with a metadata.csv of noise, mixed into training recordings; none: artificial noise.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
     from jaxmeta.training.report import stamp
@@ -64,7 +67,8 @@ def train_words(
     protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
     with stages(5) as seconds:
         with stage("preparing the speech"):
-            data = load_words(manifests, invented=chosen.pseudo if synthesised else None, seed=seed)
+            invented, load = chosen.pseudo if synthesised else None, partial(load_log_mels, roots=root)
+            data = load_words(manifests, invented=invented, seed=seed, load=load)
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
         print(f"training on {data.train.describe()}", file=sys.stderr)

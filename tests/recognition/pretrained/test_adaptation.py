@@ -86,13 +86,13 @@ def test_adapters_learn_what_a_voice_says_and_the_gain_is_certain(whisper_folder
     options = AdaptationOptions(rank=4, steps=200, rate=0.03, folds=3)
     result = adapt_whisper(recogniser, voice, options)
     assert result.taken and result.summary()["cer_after"] < result.summary()["cer_before"]
-    adapted = with_whisper_adapters(recogniser, result.adapters)
+    adapted = with_whisper_adapters(recogniser, result.adapted)
     assert recognise(adapted, voice, np.arange(6)) == ["hello world"] * 6
     jax.tree.map(np.testing.assert_array_equal, recogniser.params, untouched)
     # Without a step nothing is gained, and the adapters change nothing.
     kept = adapt_whisper(recogniser, voice, AdaptationOptions(steps=0))
     assert not kept.taken and "the recogniser is kept as it was" in str(kept)
-    assert not any(np.any(each["up"]) for each in kept.adapters.values())
+    assert not any(np.any(each["up"]) for each in kept.adapted.values())
 
 
 @pytest.mark.slow
