@@ -30,7 +30,7 @@ from jaxmeta.recognition.presets import MetaTraining, ShiftTraining, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.evaluation.choosing import ChosenMethod
-    from jaxmeta.recognition.pretrained.shifts import Encoder, Shift
+    from jaxmeta.recognition.shifts.shift import Encoder, Shift
 
 Name = Literal["language", "channel", "vocabulary", "speaker"]
 
@@ -130,7 +130,7 @@ def main(config: Config) -> dict[str, Any]:
 def make_shift(name: Name, encoder: Encoder, preset: ShiftTraining, config: Config) -> Shift:
     """The speech of a shift, encoded, and the head that is trained without it."""
     from experiments.adaptation_map import data
-    from jaxmeta.recognition.pretrained.shifts import language_shift, sentence_shift
+    from jaxmeta.recognition.shifts.shift import language_shift, sentence_shift
 
     given = (encoder, preset, config.seed, config.workdir)
     if name == "language":

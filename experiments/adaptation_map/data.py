@@ -27,7 +27,7 @@ from jaxmeta.recognition.corpora import FEATURES
 from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.pretrained.activations import cached_activations, with_activations
 from jaxmeta.recognition.pretrained.encoder import read_encoder
-from jaxmeta.recognition.pretrained.shifts import Encoder, Sentences, Words
+from jaxmeta.recognition.shifts.shift import Encoder, Sentences, Words
 from jaxmeta.recognition.training import train_on_all_speakers
 
 
