@@ -37,7 +37,10 @@ def claimed(out: Path, *, file: bool = False) -> Iterator[None]:
         yield
     except OSError as error:
         _remove(out)
-        if error.filename is not None and not Path(error.filename).is_relative_to(out.absolute().parent):
+        if error.filename is None:
+            if isinstance(error, FileNotFoundError):  # Something that was to be read.
+                raise
+        elif not Path(error.filename).is_relative_to(out.absolute().parent):
             raise
         raise WritingError(f"--out {out}: cannot be written ({error.strerror or error}).") from error
     except BaseException:

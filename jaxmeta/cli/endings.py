@@ -24,7 +24,7 @@ USAGE, PARTLY_DONE, DIVERGED, FINDINGS, WRITING = 2, 3, 4, 5, 74
 OUT_OF_MEMORY = (
     "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
 )
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 _TURN = 0.2
 """Seconds that a thread may take to write a line."""
 _SWALLOWED = 0
@@ -65,7 +65,7 @@ def status_of(error: Exception) -> int:
 
 
 def _is_of_writing(error: OSError) -> bool:
-    """Whether a disk is full or read-only, or the cache is a folder that this user may not write to, or has not."""
+    """Whether a disk is full, read-only or broken, or this user has no cache folder, or may not write to it."""
     if error.errno in _FULL:
         return True
     try:

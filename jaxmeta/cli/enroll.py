@@ -100,7 +100,7 @@ def _more(update: Path, manifest: Path, resample: bool, gate: Any, roots: tuple[
     from jaxmeta.verification.user import absorb, load_user
 
     assistant, before = load_user(update)
-    read = read_recordings(assistant, manifest, resample=resample, counted=before.recordings, roots=roots)
+    read = read_recordings(assistant, manifest, resample=resample, roots=roots, counted=before.recordings)
     user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate, read.digests)
     used, refused = (
         [row for row, each in zip(read.rows, decisions, strict=True) if (each == "accept") is accepted]

@@ -98,9 +98,8 @@ def write_manifest(
     sizes = {name: len(values) for name, values in columns.items()}
     if "file_name" not in columns or not sizes["file_name"] or len(set(sizes.values())) > 1:
         raise ManifestError(f"{path}: needs a file_name column and columns of one length above 0, got {sizes}.")
-    _check_distinct(
-        path, {name: [canonical(str(cell)) for cell in columns[name]] for name in _NAMING & set(columns)}, absolute
-    )
+    naming = {name: [canonical(str(cell)) for cell in columns[name]] for name in _NAMING & set(columns)}
+    _check_distinct(path, naming, absolute)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         # Before Python 3.13 a carriage return is not quoted where lines end otherwise, and would part the row.

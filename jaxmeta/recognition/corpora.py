@@ -1,8 +1,8 @@
 """Folders of transcribed recordings as a training corpus and another of speakers who are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,14 @@ class TranscribedSpeech(NamedTuple):
 
 
 def read_corpora(
-    folders: Sequence[Path], *, seed: int = 0, share: float = 0.1, drop: bool = False, roots: Sequence[Path] = ()
+    folders: Sequence[Path],
+    *,
+    seed: int = 0,
+    share: float = 0.1,
+    drop: bool = False,
+    features: FeatureConfig = FEATURES,
+    frames_out: Callable[[Any], Any] = output_lengths,
+    roots: Sequence[Path] = (),
 ) -> TranscribedSpeech:
     """Read folders of recordings; all mistakes in their lists are found before any sound is looked at.
 
@@ -49,6 +56,8 @@ def read_corpora(
       seed: of the draw.
       share: of the speakers, between 0 and 1; two at least are held out.
       drop: leave out recordings that are too short for their transcripts, and log how many, instead of refusing them.
+      features: that the network takes.
+      frames_out: frames of the logits for frames of the features.
       roots: further folders in which files may lie.
     Raises:
       ManifestError: a manifest, a transcript, a speaker or a split is of no use; names file, row and remedy.
@@ -67,11 +76,11 @@ def read_corpora(
     vocabulary = _vocabulary(manifests, splits)
     corpora = []
     for manifest, speaker, split in zip(manifests, speakers, splits, strict=True):
-        loaded = load_corpus(manifest, FEATURES)
+        loaded = load_corpus(manifest, features)
         corpus = loaded.with_column("speaker", speaker).with_column("split", split)
         if not drop:
-            _check_alignable(manifest, corpus, vocabulary)
-        corpora.append(drop_infeasible(corpus, vocabulary, output_lengths))
+            _check_alignable(manifest, corpus, vocabulary, frames_out)
+        corpora.append(drop_infeasible(corpus, vocabulary, frames_out))
     fingerprints = {str(folder): corpus.fingerprint for folder, corpus in zip(folders, corpora, strict=True)}
     whole = corpora[0] if len(corpora) == 1 else concatenate(corpora)
     held_out = whole.select(whole.columns["split"] != TRAIN)
@@ -186,11 +195,13 @@ def _vocabulary(manifests: list[Manifest], splits: list[np.ndarray]) -> Vocabula
     return vocabulary
 
 
-def _check_alignable(manifest: Manifest, corpus: Corpus, vocabulary: Vocabulary) -> None:
-    failures = infeasible(corpus, vocabulary, output_lengths)
+def _check_alignable(
+    manifest: Manifest, corpus: Corpus, vocabulary: Vocabulary, frames_out: Callable[[Any], Any]
+) -> None:
+    failures = infeasible(corpus, vocabulary, frames_out)
     if failures:
-        row = failures[0].row
-        text, seconds = str(corpus.columns["transcription"][row]), corpus.length[row] / FEATURES.frame_rate
+        row, rate = failures[0].row, (corpus.config or FEATURES).frame_rate
+        text, seconds = str(corpus.columns["transcription"][row]), corpus.length[row] / rate
         raise ManifestError(
             f"{manifest.where(row)}: {text!r} is too long for {seconds:.2f} s of sound, as are {len(failures):,} in "
             "all; is it the transcript of another recording? Correct it, remove the row, or give --drop-infeasible."

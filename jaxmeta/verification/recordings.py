@@ -35,8 +35,8 @@ def read_recordings(
     folder: str | os.PathLike[str],
     *,
     resample: bool = False,
-    counted: Collection[str] = (),
     roots: Iterable[str | os.PathLike[str]] = (),
+    counted: Collection[str] = (),
 ) -> Recordings:
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
@@ -44,8 +44,8 @@ def read_recordings(
       assistant: whose network is used.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
-      counted: digests of recordings that are left out, as those that an earlier enrolment holds.
       roots: further folders in which files may lie.
+      counted: digests of recordings that are left out, as those that an earlier enrolment holds.
     Raises:
       ManifestError: no recordings, or none but those left out, or a column `speaker` with several names; names file
         and row. AudioError as `read_features`, and where a recording is silent.

@@ -1,6 +1,7 @@
 """`jaxmeta train assistant MANIFEST... --out DIR`"""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,13 +45,14 @@ def train_assistant(
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
     begin()
     numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
-    data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed, roots=root)
+    invented, load = numbers.invented if synthesised else None, partial(load_log_mels, roots=root)
+    data = load_words(manifests, invented=invented, seed=seed, load=load)
     val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
     check_speakers(data.train, val, val)
     background = noise_features(noise, seed=seed)

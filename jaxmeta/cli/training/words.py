@@ -1,6 +1,7 @@
 """`jaxmeta train words MANIFEST... --out DIR`"""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,7 +54,7 @@ def train_words(
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
+    from jaxmeta.data.word_corpora import SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
     from jaxmeta.training.report import stamp
@@ -66,7 +67,8 @@ def train_words(
     protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
     with stages(5) as seconds:
         with stage("preparing the speech"):
-            data = load_words(manifests, invented=chosen.pseudo if synthesised else None, seed=seed, roots=root)
+            invented, load = chosen.pseudo if synthesised else None, partial(load_log_mels, roots=root)
+            data = load_words(manifests, invented=invented, seed=seed, load=load)
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
         print(f"training on {data.train.describe()}", file=sys.stderr)

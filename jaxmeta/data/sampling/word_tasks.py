@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.data.sampling.episodes import EpisodeSampler, episode_sampler
 from jaxmeta.types import Batch, Episode, Ragged
 
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ def task_sampler(
     Raises:
       ValueError: no pool has the words and recordings; the largest feasible episode is named.
     """
+    samplers = [pool_sampler(corpus, ways, *batch, seed) for batch in batches]
+    return lambda index: samplers[index % len(samplers)](index // len(samplers))
+
+
+def pool_sampler(corpus: Corpus, ways: int, shots: int, queries: int, tasks: int, seed: int) -> EpisodeSampler:
+    """The sampler of one of the batches of `task_sampler`, with its arguments and errors."""
     pools = np.unique(corpus.columns["pool"]).tolist()
     weights = {pool: len(pools) - 1.0 if pool == "recorded" else 1.0 for pool in pools} if len(pools) > 1 else None
-    samplers = [
-        episode_sampler(
-            corpus, ways=ways, shots=shots, queries=queries, tasks=tasks, seed=seed,
-            label=("corpus", "label"), within="pool", weights=weights, buckets=1,
-        )
-        for shots, queries, tasks in batches
-    ]  # fmt: skip
-    return lambda index: samplers[index % len(samplers)](index // len(samplers))
+    return episode_sampler(
+        corpus, ways=ways, shots=shots, queries=queries, tasks=tasks, seed=seed,
+        label=("corpus", "label"), within="pool", weights=weights, buckets=1,
+    )  # fmt: skip
 
 
 class WordBatches:

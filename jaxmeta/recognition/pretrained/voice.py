@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
-from jaxmeta.data.recordings import first_copies, read_waveforms
+from jaxmeta.data.recordings import read_waveforms
 from jaxmeta.recognition.pretrained.stretches import RATE
 from jaxmeta.recognition.pretrained.transcription import comparable, encode, window
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
-from jaxmeta.recognition.voice import LEAST_SOUND
+from jaxmeta.recognition.voice import LEAST_SOUND, copies, transcripts
 
 
 class WhisperVoice(NamedTuple):
@@ -62,25 +62,14 @@ def read_whisper_voice(
                 f"{read.where(row)}: lasts {len(waveform) / RATE:.1f} s, and this Whisper takes {window(recogniser):g} "
                 "s at once; cut the recording in two."
             )
-    original = first_copies(waveforms)
-    copies = [row for row, first in enumerate(original) if first != row]
-    if len(texts) - len(copies) < 2:
-        raise ManifestError(f"{read.root / read.name}: its {len(texts)} rows are one recording; adaptation needs two.")
+    original, remarks = copies(read, waveforms)
     memory = [encode(recogniser, waveform).astype(np.float16) for waveform in waveforms]
-    remarks = [f"{read.where(row)}: the same recording as that of {read.where(original[row])}" for row in copies]
     return WhisperVoice(memory, labels, texts, original, remarks)
 
 
 def _texts(read: Manifest) -> list[str]:
-    path = read.root / read.name
-    if "transcription" not in read.columns:
-        raise ManifestError(f"{path}, row 1: no transcription column; the columns are {', '.join(read.columns)}.")
-    texts = [str(text) for text in read.columns["transcription"]]
+    texts = transcripts(read)
     for row, text in enumerate(texts):
         if not comparable(text):
             raise ManifestError(f"{read.where(row)}: the transcript has no letters; say what is said, or leave it out.")
-    if len(texts) < 2:
-        raise ManifestError(
-            f"{path}: one recording; adaptation needs two or more, to try on one what it learns from another."
-        )
     return [text.capitalize() if text.isupper() else text for text in texts]
