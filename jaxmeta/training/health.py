@@ -39,6 +39,8 @@ class Health(NamedTuple):
     """Of the absolute loss, exponential, over about `WINDOW` updates."""
     rate: float = 1.0
     """What updates are multiplied by: 0.5 once the run has gone back to a checkpoint."""
+    devices: int = 1
+    """That share the tasks of a batch."""
 
     def after(self, metrics: Mapping[str, Any]) -> Self:
         """The health after one more update, whose metrics are `loss` and, as of `make_update`, `masked`."""
