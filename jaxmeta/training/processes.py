@@ -161,7 +161,17 @@ class _Watch:
             if self._seen.get(index, (None, 0.0))[0] != value:
                 self._seen[index] = value, now
             elif now - self._seen[index][1] > LIMIT:
-                _end(f"{name} has died: there was no sign of life for {LIMIT:g} s")
+                self._end_in_turn(f"{name} has died: there was no sign of life for {LIMIT:g} s")
+
+    def _end_in_turn(self, why: str) -> None:
+        """End; the coordinator last, for the others would name it otherwise."""
+        self._set("gone", "")
+        until = time.monotonic() + LIMIT
+        while self._index == 0 and time.monotonic() < until:
+            if len(self._client.key_value_dir_get(f"{_SPACE}/gone/")) >= self._count - 1:
+                break
+            time.sleep(_PERIOD / 4)
+        _end(why)
 
 
 _names: dict[str, str] = {}

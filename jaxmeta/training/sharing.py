@@ -54,8 +54,8 @@ def shared_draw(sampler: Callable[[int], PyTree], mesh: Mesh) -> Callable[[int, 
     """(step, wish to stop, wish to save) -> the batch of a step, of which each process draws only what its devices take.
 
     The tasks are those of one process, whatever the number of processes. A sampler that is no `DrawsParts` is called
-    for the whole batch in each. Where tasks, or the examples of one task alone, do not divide evenly, the batch is
-    filled up with repetitions of the last one that count for nothing.
+    for the whole batch in each. Where tasks, or the examples of one task alone, do not divide evenly, repetitions of
+    the last one, which count for nothing, fill the batch up.
     """
 
     def draw(step: int, stop: bool, save: bool) -> Share:
@@ -82,7 +82,7 @@ def shared_update(update: Callable) -> Callable[[TrainState, Share], tuple[Train
     """An update of `make_update(mesh=...)` on a `Share`; its metrics say what some process wishes."""
 
     def on_share(train: TrainState, share: Share) -> tuple[TrainState, dict[str, Array]]:
-        train, metrics = update(train, share.episodes, share.real)
+        train, metrics = update(train, _without_filling(share.episodes), share.real)
         stop, save = share.wishes.any(axis=0)
         return train, metrics | {"stop": stop, "save": save}
 
@@ -163,7 +163,7 @@ def from_first(values: PyTree) -> PyTree:
 
 
 def _by_examples(episodes: PyTree, mesh: Mesh) -> PyTree:
-    """One task whose examples are shared; arrays outside of a Batch are on all devices."""
+    """One task whose examples are shared, filled up; weights, and arrays outside of a Batch, are on all devices."""
 
     def spread(node: Any) -> Any:
         if not isinstance(node, Batch):
@@ -171,11 +171,22 @@ def _by_examples(episodes: PyTree, mesh: Mesh) -> PyTree:
         count = node.weight.shape[1]
         filled = -(-count // mesh.size) * mesh.size
         rows = np.minimum(np.arange(filled), count - 1)
-        weight = np.where(np.arange(filled) < count, np.asarray(node.weight)[:, rows], 0).astype(node.weight.dtype)
         inputs, targets = jax.tree.map(lambda leaf: _placed(leaf, mesh, 1, rows), (node.inputs, node.targets))
-        return Batch(inputs, targets, _placed(weight, mesh, 1))
+        return Batch(inputs, targets, _placed(node.weight, mesh, None))
 
     return jax.tree.map(spread, episodes, is_leaf=lambda node: isinstance(node, Batch))
+
+
+def _without_filling(episodes: PyTree) -> PyTree:
+    """Only the examples that there are: what fills an array up would count in the statistics of a batch."""
+
+    def cut(node: Any) -> Any:
+        if not isinstance(node, Batch):
+            return node
+        parts = jax.tree.map(lambda leaf: leaf[:, : node.weight.shape[1]], (node.inputs, node.targets))
+        return Batch(*parts, node.weight)
+
+    return jax.tree.map(cut, episodes, is_leaf=lambda node: isinstance(node, Batch))
 
 
 def _placed(leaf: Any, mesh: Mesh, axis: int | None, rows: np.ndarray | None = None) -> Array:
