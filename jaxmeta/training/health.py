@@ -56,6 +56,13 @@ class Health(NamedTuple):
         """The health of a run that has gone back to a checkpoint."""
         return self._replace(idle=0, average=self.first, rate=self.rate / 2)
 
+    @property
+    def advice(self) -> str:
+        """What to do about a run that has diverged again at half of the rate."""
+        if not self.updates:
+            return "No update has counted a task: check the data and the loss."
+        return "Going back to a checkpoint at half of the rate did not help: use a lower rate in another folder."
+
     def problem(self, last: bool = False) -> str | None:
         """Why the run has diverged; None: it has not. `last`: there are no more updates."""
         if self.idle >= PATIENCE or (last and self.idle and not self.updates):

@@ -117,7 +117,7 @@ def train_loop(
                 print(f"{problem}: back to step {int(first.step)}, at half of the rate", file=sys.stderr, flush=True)
             end, health, problem = run.train(first, train, health)
         if problem:
-            raise DivergedError(f"{directory}: {problem}. {_advice(health)}")
+            raise DivergedError(f"{directory}: {problem}. {health.advice}")
         wait_for_all("trained")  # What the first process wrote is there for the others now.
         return end
 
@@ -168,7 +168,7 @@ class _Run(NamedTuple):
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
         if training.step < self.steps and not training.problem:
-            _stop([*received, signal.SIGTERM][0], self.directory, training.step, self.steps)
+            _stop([*received, signal.SIGTERM][0], f"step {training.step}/{self.steps} in {self.directory}")
         return gathered(training.state, self.mesh), training.health, training.problem
 
 
@@ -272,12 +272,6 @@ def _held(directory: Path) -> Iterator[None]:
         yield
 
 
-def _advice(health: Health) -> str:
-    if not health.updates:
-        return "No update has counted a task: check the data and the loss."
-    return "Going back to a checkpoint at half of the rate did not help: use a lower rate in another folder."
-
-
 def _score(directory: Path, train: TrainState, validation: Validation) -> dict[str, float]:
     """Score the state, and keep it if it is the best so far."""
     score, path = float(validation.score(train)), directory / "best.json"
@@ -290,22 +284,16 @@ def _score(directory: Path, train: TrainState, validation: Validation) -> dict[s
     return {"validation": score}
 
 
-def _stop(number: int, directory: Path, step: int, steps: int) -> None:
+def _stop(number: int, where: str) -> None:
     if is_first():
-        said = f"{signal.Signals(number).name}: saved step {step}/{steps} in {directory}; the same command resumes."
-        print(said, file=sys.stderr, flush=True)
+        print(f"{signal.Signals(number).name}: saved {where}; the same command resumes.", file=sys.stderr, flush=True)
     raise Interrupted(128 + number)
 
 
 def _check(*, steps: int, save_every: int | None, keep: int, log_every: int, validation: Validation | None) -> None:
     if steps < 0:
         raise ValueError(f"train_loop(steps={steps}) must be 0 or more.")
-    counts = {
-        "save_every": save_every,
-        "keep": keep,
-        "log_every": log_every,
-        "validation.every": None if validation is None else validation.every,
-    }
-    for name, value in counts.items():
+    counts = {"save_every": save_every, "keep": keep, "log_every": log_every}
+    for name, value in (counts | {"validation.every": validation and validation.every}).items():
         if value is not None and value < 1:
             raise ValueError(f"train_loop({name}={value}) must be 1 or more.")

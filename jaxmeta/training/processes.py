@@ -17,6 +17,8 @@ from typing import Any
 
 import jax
 
+from jaxmeta.interrupts import Interrupted
+
 LIMIT = 12.0
 """Seconds without a sign of life after which a process counts as dead."""
 _PERIOD = 1.0
@@ -25,6 +27,7 @@ _PARTING = 30
 """Seconds that processes wait for each other when they part."""
 _MEETING = 300
 """Seconds that processes wait for each other before they train."""
+_FOREVER = 30 * 24 * 3600
 _SPACE = "jaxmeta"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -62,7 +65,10 @@ def joined(
     with _naming_the_coordinator(), _Watch() as watch:
         try:
             yield watch.leave
-        except Exception as error:
+        except Interrupted:  # All of them stop at the same update.
+            watch.leave()
+            raise
+        except BaseException as error:
             watch.tell(error)
             raise
         watch.leave()
@@ -79,24 +85,32 @@ def is_first() -> bool:
 
 
 def wait_for_all(name: str) -> None:
-    """Wait until every process has come here; alone, do not wait.
+    """Wait until every process has come here, however long it takes; alone, do not wait.
 
     Args:
       name: of the place; every process comes to the same places in the same order.
     """
     if together():
-        from jax.experimental.multihost_utils import sync_global_devices
+        _places[name] = _places.get(name, 0) + 1
+        _store().wait_at_barrier(f"{_SPACE}/{name}/{_places[name]}", 1000 * _FOREVER)
 
-        sync_global_devices(name)
+
+def _store() -> Any:
+    """The key-value store of the coordinator, which has no public name."""
+    from jax._src.distributed import global_state
+
+    return global_state.client
+
+
+_places: dict[str, int] = {}
+"""How often processes have waited for each other, by the name of the place."""
 
 
 class _Watch:
     """Signs of life of all processes, by the key-value store of the coordinator."""
 
     def __init__(self) -> None:
-        from jax._src.distributed import global_state  # The store has no public name.
-
-        self._client: Any = global_state.client
+        self._client = _store()
         self._index, self._count = jax.process_index(), jax.process_count()
         self._left = threading.Event()
         self._seen: dict[str, tuple[str, float]] = {}
@@ -117,13 +131,13 @@ class _Watch:
     def leave(self) -> bool:
         """Wait for the others, and part; whether this is the first process."""
         if not self._left.is_set():
-            self._client.wait_at_barrier(f"{_SPACE}/leave", 600_000)
+            wait_for_all("leave")
             self._left.set()
             self._thread.join()
             jax.distributed.shutdown()
         return self._index == 0
 
-    def tell(self, error: Exception) -> None:
+    def tell(self, error: BaseException) -> None:
         """Tell the others why this process ends; or, where its error is that another one died, wait for its name."""
         if self._left.is_set():
             return

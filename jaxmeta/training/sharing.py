@@ -45,13 +45,8 @@ def all_devices() -> Mesh:
     return jax.make_mesh((jax.device_count(),), ("tasks",), axis_types=(jax.sharding.AxisType.Auto,))
 
 
-def spans_processes(mesh: Mesh | None) -> bool:
-    """Whether devices of other processes are in the mesh."""
-    return mesh is not None and mesh.is_multi_process
-
-
 def shared_draw(sampler: Callable[[int], PyTree], mesh: Mesh) -> Callable[[int, bool, bool], Share]:
-    """(step, wish to stop, wish to save) -> the batch of a step, of which each process draws only what its devices take.
+    """(step, wish to stop, wish to save) -> a batch, of which each process draws only what its devices take.
 
     The tasks are those of one process, whatever the number of processes. A sampler that is no `DrawsParts` is called
     for the whole batch in each. Where tasks, or the examples of one task alone, do not divide evenly, repetitions of

@@ -68,9 +68,9 @@ def make_update(
         filled up with some that count for nothing. The result is that of one device to rounding. None: one device.
         Its devices may belong to several processes: `training.sharing` makes batches for them.
     Returns:
-      update: episodes have a leading axis [B], which a third argument `real` [B] bool may say are filled up already. A
-        task that is alone in such a batch is on all devices at once. metrics are scalars: `loss` and `gradient_norm` of the mean over
-        finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out.
+      update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
+        finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out. A third argument,
+        `real` [B] bool, says that tasks fill the batch up already; a task that is alone then is on all devices at once.
     Raises:
       ValueError: microbatch below 1; episodes whose leaves disagree on B; at trace time, an optimizer that needs more
         than gradients, params, `value` (the loss) and `grad`.
@@ -85,9 +85,7 @@ def make_update(
     def total(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
         return _sum_over_finite(lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real))
 
-    def update(
-        train: TrainState, episodes: Episode, real: Array | None = None
-    ) -> tuple[TrainState, dict[str, Array]]:
+    def update(train: TrainState, episodes: Episode, real: Array | None = None) -> tuple[TrainState, dict[str, Array]]:
         tasks = tree.leading_size(episodes)
         keys = jax.random.split(jax.random.fold_in(typed(train.key), train.step), tasks)
         alone = mesh is None or (tasks == 1 and real is not None)  # Then its examples are what devices share.
@@ -101,7 +99,8 @@ def make_update(
         moved = (optax.apply_updates(train.params, updates), as_keys(state, train.state), slots)
         unchanged = (train.params, train.state, train.optimizer)
         loss = jnp.where(healthy > 0, loss, jnp.nan)  # Not 0, which would look perfect.
-        metrics = {"loss": loss, "masked": real.sum(dtype=jnp.int32) - healthy, "gradient_norm": optax.tree.norm(gradients)}
+        masked = real.sum(dtype=jnp.int32) - healthy
+        metrics = {"loss": loss, "masked": masked, "gradient_norm": optax.tree.norm(gradients)}
         return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, unchanged)), metrics
 
     return update

@@ -17,7 +17,6 @@ import pytest
 
 from jaxmeta.learners.maml import maml
 from jaxmeta.losses import squared_error
-from jaxmeta.training.checkpoint import restore
 from jaxmeta.training.loop import train_loop
 from jaxmeta.training.processes import joined, together
 from jaxmeta.training.runlog import read_metrics

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Updates
+from jaxmeta.cli.ranges import Count, Process, Seed, Updates
+from jaxmeta.cli.training.together import prepared_together
 from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ def train_recogniser(
     seed: Seed = 0,
     synthesised: bool = False,
     drop_infeasible: bool = False,
+    coordinator: str | None = None,
+    processes: Count | None = None,
+    process: Process | None = None,
+    cluster: bool = False,
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -46,18 +51,24 @@ def train_recogniser(
         synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
             then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
+        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
+            a number of its own. The first one writes; all need the same folders.
+        processes: How many there are.
+        process: The number of this one, from 0.
+        cluster: Take these from Slurm, Kubernetes or MPI.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
-    from jaxmeta.recognition.corpora import copy_voice, read_corpora
+    from jaxmeta.recognition.corpora import FEATURES, copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
+    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
-    _check(manifests, out, synthesised)
     begin()
-    with stages(4) as seconds:
-        with stage("preparing the speech"):
+    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(4) as seconds:
+        _check(manifests, out, synthesised)
+        with stage("preparing the speech"), prepared_together(manifests, FEATURES):
             folders = [accented_sentences(seed)] if synthesised else manifests
             speech = read_corpora(folders, seed=seed, drop=drop_infeasible or synthesised)
         _describe(speech, training)
@@ -66,6 +77,8 @@ def train_recogniser(
                 speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
                 config={"data": sorted(speech.fingerprints.values())},
             )  # fmt: skip
+        if not leave():
+            return
         if synthesised:
             copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
         _test_and_write(recogniser, speech, out, seed, seconds)

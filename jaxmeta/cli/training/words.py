@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Count, Seed, Updates, Within
+from jaxmeta.cli.ranges import Count, Process, Seed, Updates, Within
+from jaxmeta.cli.training.together import prepared_together
 from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
@@ -25,6 +26,10 @@ def train_words(
     seed: Seed = 0,
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
+    coordinator: str | None = None,
+    processes: Count | None = None,
+    process: Process | None = None,
+    cluster: bool = False,
 ) -> None:
     """Train a learner of new words from a few recordings of each, and test it on words and voices it never heard.
 
@@ -48,12 +53,18 @@ def train_words(
         seed: Of everything random.
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
         noise: Folders with a metadata.csv of noise, mixed into training recordings; none: artificial noise.
+        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
+            a number of its own. The first one writes; all need the same folders.
+        processes: How many there are.
+        process: The number of this one, from 0.
+        cluster: Take these from Slurm, Kubernetes or MPI.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_words, noise_features
+    from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
+    from jaxmeta.training.processes import joined
     from jaxmeta.training.report import stamp
     from jaxmeta.training.runtime import begin
     from jaxmeta.words.training import train_words as train
@@ -62,8 +73,8 @@ def train_words(
     preset = preset or ("quick" if manifests else "brief")
     chosen = PRESETS[preset][learner].with_updates(updates)
     protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
-    with stages(5) as seconds:
-        with stage("preparing the speech"):
+    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(5) as seconds:
+        with stage("preparing the speech"), prepared_together(manifests, FEATURES):
             data = load_words(manifests, invented=chosen.pseudo if synthesised else None, seed=seed)
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
@@ -74,6 +85,8 @@ def train_words(
             data.train, out, preset=chosen, noise=background, fingerprints=data.fingerprints, learner=learner,
             ways=ways, steps=steps, seed=seed,
         )  # fmt: skip
+        if not leave():
+            return
         with stage("testing"):
             rows = evaluate(tests(methods, data.test, shots), protocol)
         with stage("writing the results"):
