@@ -17,6 +17,8 @@ from jaxmeta.keys import typed
 from jaxmeta.optimizers import check_differentiable
 from jaxmeta.types import Inner, PyTree
 
+_SMALL, _FEW = 10_000, 10
+"""Adapting weights, and inner steps, up to which steps are compiled one after another and not as a loop."""
 Solve = Callable[..., tuple[PyTree, dict]]
 Estimator = Callable[[Inner], Solve]
 
@@ -179,14 +181,19 @@ def _proximal(inner: Inner) -> Callable:
 
 def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None) -> tuple[PyTree, jax.Array]:
     """Scan over steps, in blocks of `remat` whose inside is computed again in the backward pass."""
-    # A scan even for one step: XLA would merge an unrolled loop's recomputation and lose the memory saved.
     if remat is None:
-        return jax.lax.scan(step, carry, keys)
+        # The loop costs a small network more than its steps do. Where something is computed again, as for large ones,
+        # XLA would merge that in an unrolled loop and lose the memory saved.
+        return jax.lax.scan(step, carry, keys, unroll=_numbers(carry[0]) <= _SMALL and len(keys) <= _FEW)
     whole = len(keys) // remat * remat
     block = jax.checkpoint(lambda carry, keys: jax.lax.scan(step, carry, keys), prevent_cse=False)
     carry, losses = jax.lax.scan(block, carry, keys[:whole].reshape(-1, remat))
     carry, last = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), carry, keys[whole:])
     return carry, jnp.concatenate([losses.reshape(-1), last])
+
+
+def _numbers(fast: PyTree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(fast))
 
 
 def _check_remat(remat: int | None) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from jaxmeta.learners.maml import maml
 from jaxmeta.losses import squared_error
+from jaxmeta.training.checkpoint import checkpoints
 from jaxmeta.training.loop import train_loop
 from jaxmeta.training.processes import joined, together
 from jaxmeta.training.runlog import read_metrics
@@ -172,6 +173,20 @@ def test_a_process_that_is_killed_ends_the_others_which_say_its_name(tmp_path, k
             said = _errors(tmp_path, each)
             assert running[each].returncode == 1, said
             assert f"jaxmeta: process {killed} of {processes} (" in said and f"pid {running[killed].pid}" in said
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_saves_and_stops_all_at_the_same_update(tmp_path):
+    given = {"out": str(tmp_path / "run"), "dtype": "float32", "endless": True}
+    with _started(tmp_path, 2, **given) as running:
+        steps = (int(line) for line in running[1].stdout if line.strip().isdigit())
+        assert next(steps) == 1
+        running[1].terminate()
+        said = [each.communicate(timeout=HANGING)[0] for each in running]
+    assert [each.returncode for each in running] == [143, 143], _errors(tmp_path, 0)
+    last = int([line for line in said[0].splitlines() if line.isdigit()][-1])
+    assert f"SIGTERM: saved step {last}/100000 in" in _errors(tmp_path, 0)
+    assert checkpoints(tmp_path / "run" / "checkpoints")[-1].name == f"step_{last:010d}"
 
 
 if __name__ == "__main__":
