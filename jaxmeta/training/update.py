@@ -13,7 +13,6 @@ from jaxmeta.keys import as_keys, as_numbers, typed
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
-
 _SMALL = 20_000
 """Weights up to which the gradient of the sum over tasks is a program beside that of each task: it is quick to compile,
 and up to a third faster (benchmarks/README.md)."""

@@ -57,7 +57,8 @@ for TASKS in (5, 1):
         got = train(sharded, 4, "four", mesh)
         assert seen == [{1, 8 * WIDTH, WIDTH**2 // 4}] * 2, seen
         saved = restore(Path(folder, "four", "checkpoints"), first)
-        for one, four, there in zip(*map(jax.tree.leaves, (expected._replace(key=0), got._replace(key=0), saved._replace(key=0)))):
+        states = (state._replace(key=0) for state in (expected, got, saved))
+        for one, four, there in zip(*map(jax.tree.leaves, states), strict=True):
             np.testing.assert_allclose(four, one, rtol=1e-12, atol=1e-14)
             np.testing.assert_array_equal(four, there)
 print("same")
