@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import multiprocessing
 import os
 import select
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +106,8 @@ def prompt_signals() -> Iterator[None]:
 
     def swallowed(error: Any) -> None:
         if not isinstance(error.exc_value, _Stopped):
-            unraisable(error)
+            if not _progress.said:  # Threads of C code tell it here that nobody waits for their results any more.
+                unraisable(error)
             return
         _progress.writing = writing  # This is a callback, too.
         os.write(writing, bytes([_SWALLOWED]))
@@ -117,7 +120,8 @@ def prompt_signals() -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
-        sys.unraisablehook = unraisable
+        if not _progress.said:
+            sys.unraisablehook = unraisable
         os.close(writing)
         watcher.join()
         os.close(reading)
@@ -142,7 +146,15 @@ def _end(number: int, frame: Any) -> None:
     if _progress.writing is not None:
         os.write(_progress.writing, bytes([_SWALLOWED]))
         return
+    _silence_libraries()
     raise _Stopped(128 + number)
+
+
+def _silence_libraries() -> None:
+    """Show no traceback of what the end cuts off in other threads, such as those that write a checkpoint."""
+    threading.excepthook = lambda error: None
+    logging.disable()
+    warnings.simplefilter("ignore")
 
 
 def _say(number: int) -> None:

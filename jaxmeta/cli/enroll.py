@@ -85,7 +85,7 @@ def _first(assistant: Path, manifest: Path, resample: bool) -> _Enrolled:
 
     loaded = load_assistant(assistant)
     read = read_recordings(loaded, manifest, resample=resample)
-    user, doubtful = enroll(read.embeddings, read.labels), unlike_the_others(loaded, read.embeddings)
+    user, doubtful = enroll(read.embeddings, read.labels, read.digests), unlike_the_others(loaded, read.embeddings)
     doubt = "does not sound like the others; is it the same voice?"
     return _Enrolled(loaded, user, read, list(read.rows), [read.rows[each] for each in doubtful], doubt)
 
@@ -95,8 +95,8 @@ def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
     from jaxmeta.verification.user import absorb, load_user
 
     assistant, before = load_user(update)
-    read = read_recordings(assistant, manifest, resample=resample)
-    user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate)
+    read = read_recordings(assistant, manifest, resample=resample, counted=before.recordings)
+    user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate, read.digests)
     used, refused = (
         [row for row, each in zip(read.rows, decisions, strict=True) if (each == "accept") is accepted]
         for accepted in (True, False)

@@ -93,14 +93,16 @@ def sounding_seconds(waveform: np.ndarray, sample_rate: int) -> float:
     return float((levels > max(SILENT, levels.max() * 10 ** (-QUIET_DB / 20))).sum() * hop / sample_rate)
 
 
+def digest(recording: np.ndarray) -> str:
+    """SHA-256 of a recording's samples or features, by which copies of it are known."""
+    return hashlib.sha256(f"{len(recording)} ".encode() + recording.tobytes()).hexdigest()
+
+
 def first_copies(recordings: Sequence[np.ndarray]) -> list[int]:
     """For each recording the first one that sounds the same to the last bit: itself, unless it is a copy.
 
     >>> first_copies([np.ones((2, 3)), np.zeros((2, 3)), np.ones((2, 3))])
     [0, 1, 0]
     """
-    first: dict[tuple[int, bytes], int] = {}
-    return [
-        first.setdefault((len(frames), hashlib.sha256(frames.tobytes()).digest()), row)
-        for row, frames in enumerate(recordings)
-    ]
+    first: dict[str, int] = {}
+    return [first.setdefault(digest(frames), row) for row, frames in enumerate(recordings)]

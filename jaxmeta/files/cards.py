@@ -77,8 +77,8 @@ def build(kind: Any, value: Any, place: Place) -> Any:
     """A value of a JSON file as a value of a type, exactly.
 
     Args:
-      kind: int, float, str, bool, Any, a Literal, an optional type, dict[str, T], a dataclass (an object with its
-        fields, all of them and no others), or a NamedTuple (a list of its fields).
+      kind: int, float, str, bool, Any, a Literal, an optional type, dict[str, T], list[T], a dataclass (an object with
+        its fields, all of them and no others), or a NamedTuple (a list of its fields).
       value: as JSON gives it.
       place: where it stands.
     Raises:
@@ -98,6 +98,10 @@ def build(kind: Any, value: Any, place: Place) -> Any:
         if not isinstance(value, dict):
             raise place.wrong(value, "an object")
         return {name: build(parts[1], item, place.at(name)) for name, item in value.items()}
+    if origin is list:
+        if not isinstance(value, list):
+            raise place.wrong(value, "a list")
+        return [build(parts[0], item, place.at(index)) for index, item in enumerate(value)]
     if kind in _NAMES:
         return _scalar(kind, value, place)
     return _record(kind, value, place)

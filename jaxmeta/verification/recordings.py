@@ -1,14 +1,14 @@
 """Recordings of one user: a folder is checked, and an assistant's network embeds what is in it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
-from jaxmeta.data.recordings import first_copies, read_features
+from jaxmeta.data.recordings import digest, first_copies, read_features
 from jaxmeta.verification.assistant import Assistant, Embeddings, embed_recordings
 
 LEAST_SOUND = 0.2
@@ -27,18 +27,23 @@ class Recordings(NamedTuple):
     """Of the manifest, of each recording; copies of an earlier recording are left out."""
     remarks: Sequence[str]
     """What a person should know of the rows that are left out."""
+    digests: Sequence[str]
+    """Of each recording, by which copies of it are known later."""
 
 
-def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False) -> Recordings:
+def read_recordings(
+    assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False, counted: Collection[str] = ()
+) -> Recordings:
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
     Args:
       assistant: whose network is used.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
+      counted: digests of recordings that are left out, as those that an earlier enrolment holds.
     Raises:
-      ManifestError: no recordings, or a column `speaker` with several names; names file and row. AudioError as
-        `read_features`, and where a recording is silent.
+      ManifestError: no recordings, or none but those left out, or a column `speaker` with several names; names file
+        and row. AudioError as `read_features`, and where a recording is silent.
     """
     manifest = read_manifest(folder)
     paths = [Path(path) for path in manifest.paths()]
@@ -52,16 +57,29 @@ def read_recordings(assistant: Assistant, folder: str | os.PathLike[str], *, res
             f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
         )
     features = read_features(assistant.card.features, paths, manifest.where, resample=resample, least_sound=LEAST_SOUND)
-    original = first_copies(features)
-    rows = [row for row, first in enumerate(original) if row == first]
-    remarks = [
-        f"{manifest.where(row)}: the same recording as that of {manifest.where(first)}, and counted once"
-        for row, first in enumerate(original)
-        if row != first
-    ]
+    original, digests = first_copies(features), list(map(digest, features))
+    rows, remarks = [], []
+    for row, first in enumerate(original):
+        if digests[row] in counted:
+            remarks.append(f"{manifest.where(row)}: this recording is in the earlier enrolment, and counted once")
+        elif row != first:
+            remarks.append(
+                f"{manifest.where(row)}: the same recording as that of {manifest.where(first)}, and counted once"
+            )
+        else:
+            rows.append(row)
+    if not rows:
+        raise ManifestError(f"{manifest.root / manifest.name}: the earlier enrolment has all of these; give new ones.")
     embeddings = embed_recordings(assistant, [features[row] for row in rows])
     labels = manifest.columns.get("label")
-    return Recordings(manifest, embeddings, None if labels is None else labels[rows].tolist(), rows, remarks)
+    return Recordings(
+        manifest,
+        embeddings,
+        None if labels is None else labels[rows].tolist(),
+        rows,
+        remarks,
+        [digests[row] for row in rows],
+    )
 
 
 def unlike_the_others(assistant: Assistant, embeddings: Embeddings) -> list[int]:

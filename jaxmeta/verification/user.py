@@ -18,7 +18,7 @@ from jaxmeta.verification.gate import Decision, Gate
 from jaxmeta.verification.open_set import SILENCE, UNKNOWN
 
 _ASSISTANT = f"assistant/{ASSISTANT.card}"
-USER = BundleKind("user", "user.json", 2, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
+USER = BundleKind("user", "user.json", 3, (_ASSISTANT,), "run `jaxmeta enroll` of this version first")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Enrolment:
     """Recordings of the voice."""
     words: dict[str, int]
     """Recordings of each word."""
+    recordings: list[str]
+    """Digests of the recordings that count, so that a copy of one is known."""
 
     def __post_init__(self) -> None:
         for name, value in {"clips": self.clips, **self.words}.items():
@@ -49,6 +51,8 @@ class User(NamedTuple):
     """Of the embeddings of each word's recordings [W, D]."""
     counts: tuple[int, ...]
     """Recordings of each word."""
+    recordings: frozenset[str] = frozenset()
+    """Digests of the recordings, as far as they were given."""
 
     @property
     def prototype(self) -> np.ndarray:
@@ -61,23 +65,29 @@ class User(NamedTuple):
         return self.sums / np.array(self.counts)[:, None]
 
 
-def enroll(embeddings: Embeddings, labels: Sequence[str] | None) -> User:
+def enroll(embeddings: Embeddings, labels: Sequence[str] | None, digests: Sequence[str] = ()) -> User:
     """Somebody's voice from recordings, and words from those of them that have a label.
 
     Args:
       embeddings: of N recordings.
       labels: the word said in each, "" where there is none; None: no words.
+      digests: of the recordings, as `Recordings` has them; without them, no copy is known later.
     Raises:
       ValueError: no recordings, or a word that is called like what is not a word.
     """
     if not len(embeddings.voices):
         raise ValueError("enroll needs one recording at least, got none.")
     empty = User(np.zeros_like(embeddings.voices[0]), 0, (), np.zeros((0, embeddings.words.shape[1]), np.float32), ())
-    return _added(empty, embeddings, labels)
+    return _added(empty, embeddings, labels)._replace(recordings=frozenset(digests))
 
 
 def absorb(
-    assistant: Assistant, user: User, embeddings: Embeddings, labels: Sequence[str] | None, gate: Gate
+    assistant: Assistant,
+    user: User,
+    embeddings: Embeddings,
+    labels: Sequence[str] | None,
+    gate: Gate,
+    digests: Sequence[str] = (),
 ) -> tuple[User, list[Decision]]:
     """Add recordings to a user's voice and words, but only those whose speaker is accepted.
 
@@ -88,6 +98,7 @@ def absorb(
       embeddings: of N recordings.
       labels: as in `enroll`; new words may be among them.
       gate: decides.
+      digests: as in `enroll`.
     Returns:
       The user, and what was decided on each recording.
     Raises:
@@ -98,7 +109,9 @@ def absorb(
     if not accepted:
         return user, decisions
     chosen = Embeddings(embeddings.words[accepted], embeddings.voices[accepted])
-    return _added(user, chosen, None if labels is None else [labels[row] for row in accepted]), decisions
+    added = _added(user, chosen, None if labels is None else [labels[row] for row in accepted])
+    known = user.recordings | {digests[row] for row in accepted if digests}
+    return added._replace(recordings=known), decisions
 
 
 def save_user(folder: str | Path, assistant: Assistant, user: User) -> Path:
@@ -108,7 +121,7 @@ def save_user(folder: str | Path, assistant: Assistant, user: User) -> Path:
       ValueError: embeddings or weights that are not finite.
       OSError: it could not be written.
     """
-    card = Enrolment(user.clips, dict(zip(user.words, user.counts, strict=True)))
+    card = Enrolment(user.clips, dict(zip(user.words, user.counts, strict=True)), sorted(user.recordings))
     sums = {"voice": user.voice, "words": user.sums}
     files = {_ASSISTANT: lambda path: save_assistant(path.parent, assistant)}
     return save_bundle(folder, USER, dataclasses.asdict(card), sums, files)
@@ -125,7 +138,10 @@ def load_user(folder: str | Path) -> tuple[Assistant, User]:
     shapes = {"voice": (assistant.card.embedding,), "words": (len(words), assistant.unknown.shape[1])}
     like = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
     sums = jax.tree.map(np.asarray, bundle.weights(like))
-    return assistant, User(sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()))
+    recordings = frozenset(bundle.card.recordings)
+    return assistant, User(
+        sums["voice"], bundle.card.clips, tuple(words), sums["words"], tuple(words.values()), recordings
+    )
 
 
 def _added(user: User, embeddings: Embeddings, labels: Sequence[str] | None) -> User:

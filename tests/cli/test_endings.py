@@ -58,7 +58,7 @@ def test_a_command_that_runs_out_of_memory_says_what_to_do(monkeypatch, capsys, 
 def command(body):
     """A process in which this runs as a command, once it has said "ready"."""
     script = f"""
-import hashlib, signal, threading, time, weakref
+import asyncio, hashlib, signal, threading, time, weakref
 from jaxmeta.cli.endings import prompt_signals, quiet_pipe
 from jaxmeta.interrupts import collected_signals, patience
 patience.seconds = 0.5
@@ -91,6 +91,21 @@ COLLECTED = """weakrefs = []
     del thing
     time.sleep(600)"""
 """A callback of the interpreter, which swallows what is raised in it."""
+CUT_OFF = """loop = asyncio.new_event_loop()
+    class Result:
+        def __del__(self):
+            loop.call_soon_threadsafe(print)
+    def give():
+        time.sleep(0.5)
+        Result()
+        loop.call_soon_threadsafe(print)
+    threading.Thread(target=give).start()
+    try:
+        print('ready', flush=True)
+        time.sleep(600)
+    finally:
+        loop.close()"""
+"""A thread that has nobody left to give its result to, as those that write checkpoints."""
 
 
 @pytest.mark.parametrize(
@@ -101,8 +116,9 @@ COLLECTED = """weakrefs = []
         (signal.SIGTERM, f"{READY}; time.sleep(600)"),
         (signal.SIGINT, f"with collected_signals(): {STUCK}"),
         (signal.SIGTERM, COLLECTED),
+        (signal.SIGTERM, CUT_OFF),
     ],
-    ids=["stuck", "stuck-interrupt", "python", "training", "callback"],
+    ids=["stuck", "stuck-interrupt", "python", "training", "callback", "thread"],
 )
 def test_a_signal_ends_a_command_with_a_line_whatever_it_does(number, body):
     with command(body) as process:

@@ -73,8 +73,19 @@ def test_only_accepted_recordings_are_added(me, other_folder, voice_folder, tmp_
     assert "6 recordings of the voice, 0 of them new" in said
     for before, after in zip(load_user(me)[1], load_user(tmp_path / "a")[1], strict=True):
         np.testing.assert_array_equal(before, after)
-    main(["enroll", str(voice_folder), "--out", str(tmp_path / "b"), "--update", str(me)])
+    new = write_voice(tmp_path / "new", first=10)
+    main(["enroll", str(new), "--out", str(tmp_path / "b"), "--update", str(me)])
     assert "12 recordings of the voice, 6 of them new; words: hum (6)" in capsys.readouterr().out
+
+
+def test_a_recording_that_is_enrolled_already_counts_once(me, voice_folder, tmp_path, capsys):  # noqa: F811
+    more = ["--out", str(tmp_path / "more"), "--update", str(me)]
+    assert "the earlier enrolment has all of these" in fails(["enroll", str(voice_folder), *more], capsys)
+    new = write_voice(tmp_path / "new", first=10)
+    (new / "hum_10.wav").write_bytes((voice_folder / "hum_0.wav").read_bytes())
+    main(["enroll", str(new), *more])
+    said = capsys.readouterr().out
+    assert "row 2: this recording is in the earlier enrolment" in said and "11 recordings of the voice, 5 of" in said
 
 
 def test_recordings_of_somebody_else_are_pointed_out(assistant_folder, tmp_path, capsys):

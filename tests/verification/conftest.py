@@ -41,12 +41,12 @@ def waveform(word, voice, take, rate=RATE):
     return ((0.2 + 0.1 * rng.random()) * sound + 0.001 * rng.normal(size=len(time))).astype(np.float32)
 
 
-def write_voice(folder, voice="low", takes=3, rate=RATE, **columns):
+def write_voice(folder, voice="low", takes=3, rate=RATE, first=0, **columns):
     """A manifest of every word, several times."""
     folder.mkdir(parents=True)
     names, labels = [], []
     for word in WORDS:
-        for take in range(takes):
+        for take in range(first, first + takes):
             names.append(f"{word}_{take}.wav")
             labels.append(word)
             write_audio(folder / names[-1], waveform(word, voice, take, rate), rate)

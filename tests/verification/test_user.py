@@ -200,6 +200,8 @@ BAD_USERS = [
     ({"words": 3}, "words is 3 and must be an object"),
     ({"words": {"hum": 0}}, "hum=0 must be 1 or more"),
     ({"clips": True}, "clips is True and must be an integer"),
+    ({"recordings": {}}, "recordings is {} and must be a list"),
+    ({"recordings": ["a", 3]}, "recordings.1 is 3 and must be"),
     ({"words": {"hum": 3}}, "the weights do not fit user.json: words is float32"),
 ]
 
