@@ -9,8 +9,8 @@ from jaxmeta.types import Inner
 
 SMALL = 10_000
 """Weights of a network up to which `unrolled()` is chosen. On a CPU it takes 1.8 ms an update where `mixed_mode()`
-takes 2.0, with 1,761 weights; both take the same time with the word network's, where `mixed_mode()` needs a fifth of the
-memory (benchmarks/README.md)."""
+takes 2.0, with 1,761 weights. Both take the same time with those of the word network, where `mixed_mode()` needs a
+fifth of the memory (benchmarks/README.md)."""
 _said: set[str] = set()
 
 
