@@ -141,7 +141,8 @@ def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | Non
         # A loop of no steps would be differentiated and compiled all the same.
         for differentiable, steps in [segment for segment in segments if segment[1]]:
             step = _step(objective, optimizer, differentiable, constants, support)
-            carry, loss = _scan(step, carry, keys[start : start + steps], remat)
+            few = differentiable is not _forward_over_reverse and steps <= _FEW and _numbers(fast) <= _SMALL
+            carry, loss = _scan(step, carry, keys[start : start + steps], remat, few)
             losses.append(loss)
             start += steps
         return carry[0], {"loss": jnp.concatenate(losses) if losses else jnp.zeros(0)}
@@ -179,12 +180,12 @@ def _proximal(inner: Inner) -> Callable:
     return objective
 
 
-def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None) -> tuple[PyTree, jax.Array]:
+def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None, unroll: bool) -> tuple[PyTree, jax.Array]:
     """Scan over steps, in blocks of `remat` whose inside is computed again in the backward pass."""
+    # A scan even for one step: XLA would merge an unrolled loop's recomputation and lose the memory saved. Where
+    # nothing is computed again, a loop costs a small network more than its steps do.
     if remat is None:
-        # The loop costs a small network more than its steps do. Where something is computed again, as for large ones,
-        # XLA would merge that in an unrolled loop and lose the memory saved.
-        return jax.lax.scan(step, carry, keys, unroll=_numbers(carry[0]) <= _SMALL and len(keys) <= _FEW)
+        return jax.lax.scan(step, carry, keys, unroll=unroll)
     whole = len(keys) // remat * remat
     block = jax.checkpoint(lambda carry, keys: jax.lax.scan(step, carry, keys), prevent_cse=False)
     carry, losses = jax.lax.scan(block, carry, keys[:whole].reshape(-1, remat))
