@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import re
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,16 +79,6 @@ def test_tasks_do_not_depend_on_the_size_of_the_batch():
     one, six = (episode_sampler(corpus, ways=3, shots=1, queries=2, tasks=tasks, seed=3) for tasks in (1, 6))
     singly = np.concatenate([one.rows(index)[0] for index in range(12)])
     assert np.array_equal(singly, np.concatenate([six.rows(0)[0], six.rows(1)[0]]))
-
-
-def test_part_of_a_batch_is_what_the_whole_batch_has_there():
-    sampler = episode_sampler(
-        make_corpus(grid(), frame_counts=range(8, 80)), ways=3, shots=1, queries=2, tasks=5, seed=3
-    )
-    for index in range(6):
-        whole, part = sampler(index), sampler.part(index, 1, 3)
-        for expected, got in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
-            assert np.array_equal(got, expected[1:3])
 
 
 def test_every_class_and_every_recording_comes_up():

@@ -3,7 +3,6 @@
 import itertools
 from collections import Counter
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,14 +105,6 @@ def test_tasks_do_not_depend_on_the_size_of_the_batch():
     corpus = make_corpus(["ann", "bob"] * 12)
     singly = np.concatenate([tasks_of(corpus, tasks=1).rows(index)[1] for index in range(6)])
     assert np.array_equal(singly, np.concatenate([tasks_of(corpus, tasks=3).rows(index)[1] for index in range(2)]))
-
-
-def test_part_of_a_batch_is_what_the_whole_batch_has_there():
-    sampler = tasks_of(make_corpus(["ann", "bob"] * 12, frame_counts=range(8, 32)))
-    for index in range(4):
-        whole, part = sampler(index), sampler.part(index, 1, 3)
-        for expected, got in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
-            assert np.array_equal(got, expected[1:3])
 
 
 def test_support_and_query_never_share_a_recording_and_every_copy_comes_up():
