@@ -17,8 +17,6 @@ from jaxmeta.keys import typed
 from jaxmeta.optimizers import check_differentiable
 from jaxmeta.types import Inner, PyTree
 
-_SMALL, _FEW = 10_000, 10
-"""Adapting weights, and inner steps, up to which steps are compiled one after another and not as a loop."""
 Solve = Callable[..., tuple[PyTree, dict]]
 Estimator = Callable[[Inner], Solve]
 
@@ -141,8 +139,7 @@ def descend(inner: Inner, segments: list[tuple[Callable, int]], remat: int | Non
         # A loop of no steps would be differentiated and compiled all the same.
         for differentiable, steps in [segment for segment in segments if segment[1]]:
             step = _step(objective, optimizer, differentiable, constants, support)
-            few = differentiable is not _forward_over_reverse and steps <= _FEW and _numbers(fast) <= _SMALL
-            carry, loss = _scan(step, carry, keys[start : start + steps], remat, few)
+            carry, loss = _scan(step, carry, keys[start : start + steps], remat)
             losses.append(loss)
             start += steps
         return carry[0], {"loss": jnp.concatenate(losses) if losses else jnp.zeros(0)}
@@ -180,21 +177,16 @@ def _proximal(inner: Inner) -> Callable:
     return objective
 
 
-def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None, unroll: bool) -> tuple[PyTree, jax.Array]:
+def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None) -> tuple[PyTree, jax.Array]:
     """Scan over steps, in blocks of `remat` whose inside is computed again in the backward pass."""
-    # A scan even for one step: XLA would merge an unrolled loop's recomputation and lose the memory saved. Where
-    # nothing is computed again, a loop costs a small network more than its steps do.
+    # A scan even for one step: XLA would merge an unrolled loop's recomputation and lose the memory saved.
     if remat is None:
-        return jax.lax.scan(step, carry, keys, unroll=unroll)
+        return jax.lax.scan(step, carry, keys)
     whole = len(keys) // remat * remat
     block = jax.checkpoint(lambda carry, keys: jax.lax.scan(step, carry, keys), prevent_cse=False)
     carry, losses = jax.lax.scan(block, carry, keys[:whole].reshape(-1, remat))
     carry, last = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), carry, keys[whole:])
     return carry, jnp.concatenate([losses.reshape(-1), last])
-
-
-def _numbers(fast: PyTree) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(fast))
 
 
 def _check_remat(remat: int | None) -> None:

@@ -13,10 +13,6 @@ from jaxmeta.keys import as_keys, as_numbers, typed
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
-_SMALL = 20_000
-"""Weights up to which the gradient of the sum over tasks is a program beside that of each task: it is quick to compile,
-and up to a third faster (benchmarks/README.md)."""
-
 
 class TrainState(NamedTuple):
     """Everything that training changes; a checkpoint is the whole of it."""
@@ -86,19 +82,8 @@ def make_update(
         (loss, state), gradients = value_and_grad(params, state, episode, key)
         return loss, gradients, as_numbers(state)
 
-    def gradient_of_sum(params: PyTree, state: PyTree, episodes: Episode, keys: Key, counts: Array):
-        def loss_of_sum(params: PyTree):
-            losses, states = jax.vmap(lambda *task: learner.meta_loss(params, state, *task))(episodes, keys)
-            return _sum(counts, losses), as_numbers(states)
-
-        (loss, states), gradients = jax.value_and_grad(loss_of_sum, has_aux=True)(params)
-        return loss, gradients, jax.tree.map(partial(_sum, counts), states)
-
     def total(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
-        return _sum_over_finite(
-            lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real),
-            partial(gradient_of_sum, *weights) if _numbers(weights[0]) <= _SMALL else None,
-        )  # fmt: skip
+        return _sum_over_finite(lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real))
 
     def update(train: TrainState, episodes: Episode, real: Array | None = None) -> tuple[TrainState, dict[str, Array]]:
         tasks = tree.leading_size(episodes)
@@ -172,13 +157,10 @@ def _check_microbatch(microbatch: int | None) -> None:
         raise ValueError(f"microbatch must be at least 1 task, got {microbatch}; use None for all tasks at once.")
 
 
-def _sum_over_finite(
-    function: Callable, tasks: PyTree, real: Array, chunk: int, summed: Callable | None = None
-) -> tuple[Array, PyTree]:
+def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int) -> tuple[Array, PyTree]:
     """Sum of function(task) -> (loss, gradients, state) over the real tasks [B] with finite ones, and their number.
 
     `chunk` tasks at a time. Masks values, not losses: 0 * NaN is NaN. Integer leaves (counters) take the largest.
-    `summed(*tasks, counts)`, where it is given, is their sum with no gradient of single tasks.
     """
     count = len(real)
     chunk = min(chunk, count)
@@ -193,15 +175,14 @@ def _sum_over_finite(
         return counts, tree.where(counts, value, jax.tree.map(jnp.zeros_like, value))
 
     def several(task: PyTree, counts: Array) -> tuple[Array, PyTree]:
-        values = None if summed else jax.vmap(function)(task)
-        quick = summed(*task, counts) if summed else jax.tree.map(partial(_sum, counts), values)
-
-        def singly() -> tuple[Array, PyTree]:
-            each = jax.vmap(function)(task) if summed else values
-            return _finite_ones(counts & jax.vmap(tree.all_finite)(each[:2]), each)
-
+        values = jax.vmap(function)(task)
+        quick = jax.tree.map(partial(_sum, counts), values)
         # A sum is finite only where all its terms are: tasks are looked at one by one only where it is not.
-        return jax.lax.cond(tree.all_finite(quick[:2]), lambda: (counts.sum(dtype=jnp.int32), quick), singly)
+        return jax.lax.cond(
+            tree.all_finite(quick[:2]),
+            lambda: (counts.sum(dtype=jnp.int32), quick),
+            lambda: _finite_ones(counts & jax.vmap(tree.all_finite)(values[:2]), values),
+        )
 
     def add(total: PyTree, index: Array):
         # One task alone is not vmapped, so that its convolutions stay ordinary ones.
@@ -261,10 +242,6 @@ def _sum(counts: Array, leaf: Array) -> Array:
 
 def _accumulate(total: Array, value: Array) -> Array:
     return total + value if _is_float(total) else jnp.maximum(total, value)
-
-
-def _numbers(params: PyTree) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def _is_float(leaf: Array) -> bool:
