@@ -22,6 +22,7 @@ LAYERS = [
     {"jaxmeta.evaluation"},
     {"jaxmeta.compress"},
     {"jaxmeta.recognition", "jaxmeta.verification", "jaxmeta.words"},
+    {"jaxmeta.checking"},
     {"jaxmeta.cli", "experiments"},
     {"benchmarks"},
 ]

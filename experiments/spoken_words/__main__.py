@@ -3,6 +3,7 @@
     python -m experiments.spoken_words --preset quick                   # 2 minutes on two cores, no data needed
     JAXMETA_DATA=DIR python -m experiments.spoken_words --preset full   # an hour on two cores
     python -m experiments.spoken_words --workdir runs/spoken_words --evaluate FOLDER
+    JAXMETA_DATA=DIR python -m experiments.spoken_words --compare --embedding FILE    # all learners, on an embedding
 
 A learner is meta-trained on words by many speakers and then meets words and speakers that it never heard. Its rows
 stand beside a training-free floor (cosine prototypes of log-mels) and an honest baseline (the same network trained on
@@ -62,6 +63,14 @@ class Config:
     workdir: Path = Path("runs/spoken_words")
     """Checkpoints, logs and results, a folder for each learner and one for the baseline that they share; the same
     command resumes there, and computes no row twice."""
+    compare: bool = False
+    """Search, train and test all learners on frozen embeddings, with the same budget for each."""
+    embedding: tuple[Path, ...] = ()
+    """For `compare`: a file of Google's speech embedding, a Whisper folder, or a working directory with a finished
+    run of `protonet`; of several, vectors stand side by side."""
+    invented: int | None = None
+    """For `compare`: words to invent and to synthesise for training, besides those of other languages; None: training
+    words are recorded ones alone."""
     evaluate: Path | None = None
     """Evaluate the learner's finished run on this manifest, by its own ways, and train nothing."""
 
@@ -74,6 +83,9 @@ def main(config: Config) -> dict:
     """
     from jaxmeta.progress import stages
 
+    if config.compare:
+        with stages(2) as seconds:
+            return _compare(config, seconds)
     with stages(5) as seconds:
         return _train_and_evaluate(config, seconds) if config.evaluate is None else _evaluate_elsewhere(config, seconds)
 
@@ -93,6 +105,28 @@ def _train_and_evaluate(config: Config, seconds: dict[str, float]) -> dict:
         estimator=config.estimator, ways=config.ways, steps=config.steps, norm=config.norm, seed=config.seed,
     )  # fmt: skip
     return _report(config, methods, data.test, data.fingerprints, config.workdir / config.learner, seconds)
+
+
+def _compare(config: Config, seconds: dict[str, float]) -> dict:
+    from jaxmeta.data.word_corpora import find_corpora
+    from jaxmeta.progress import stage
+    from jaxmeta.training.report import stamp, write_tables
+    from jaxmeta.words.embedded.comparison import compare_embedded
+    from jaxmeta.words.embedded.embeddings import open_embedding
+    from jaxmeta.words.embedded.stages import load_embedded
+
+    if not config.embedding:
+        raise ValueError("compare needs an embedding=FILE to run learners on; see the help for where they come from.")
+    folder = config.workdir / "comparison"
+    with stage("embedding the recordings"):
+        embeddings = [open_embedding(path) for path in config.embedding]
+        words = load_embedded(embeddings, find_corpora(config.corpora), config.invented, config.seed)
+    with stage("comparing learners"):
+        tables, rows = compare_embedded(
+            embeddings, words, folder, shots=config.shots, episodes=config.episodes, seed=config.seed
+        )
+    run = stamp(config.seed, sys.argv, words[0].fingerprints) | {"seconds": dict(seconds)}
+    return write_tables(folder, tables, rows, run)
 
 
 def _evaluate_elsewhere(config: Config, seconds: dict[str, float]) -> dict:

@@ -3,11 +3,11 @@
 import json as json_lines
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Seed, Within
+from jaxmeta.cli.ranges import Roots, Seed, Within
 
 
 def adapt(
@@ -23,6 +23,9 @@ def adapt(
     seed: Seed = 0,
     language: str | None = None,
     rank: Annotated[int, Within(1, 1_000)] | None = None,
+    bits: Literal[8, 16] | None = None,
+    base: Path | None = None,
+    root: Roots = (),
 ) -> None:
     """Adapt a recogniser to the voice in a folder of recordings with transcripts.
 
@@ -31,7 +34,7 @@ def adapt(
 
     Args:
         checkpoint: Folder of a recogniser, as training or an earlier adaptation writes it, or of a public Whisper
-            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters.
+            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters of its decoder.
         manifest: Folder with a metadata.csv whose columns file_name and transcription name the recordings and say
             what is said in each; two recordings at least, about twenty for a certain answer.
         out: Folder for the adapted recogniser, or for the adapters of a Whisper; must not exist yet.
@@ -44,23 +47,28 @@ def adapt(
         seed: Of the folds and of the interval.
         language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
         rank: Of the adapters of a Whisper.
+        bits: Of the weights of a Whisper in memory: 16, or 8 for integers; adapters have 32.
+        base: Folder of the public network that a recogniser was trained on, if it is not where it was.
+        root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
     """
     from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
     if is_pretrained(checkpoint):
+        refuse({"--base": base}, checkpoint, "which is no recogniser that was trained on one")
         adapt_to_folder(
             checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
-            seed=seed, language=language or "en", rank=rank, as_json=json,
+            seed=seed, language=language or "en", rank=rank, bits=bits, roots=root, as_json=json,
         )  # fmt: skip
     else:
-        refuse({"--language": language, "--rank": rank}, checkpoint, "which is no Whisper")
-        _adapt_recogniser(checkpoint, manifest, out, folds, always, steps, rate, json, resample, seed)
+        refuse({"--language": language, "--rank": rank, "--bits": bits}, checkpoint, "which is no Whisper")
+        _adapt_recogniser(checkpoint, base, manifest, out, folds, always, steps, rate, json, resample, seed, root)
     if not json:
         print(f"written to {out}")
 
 
 def _adapt_recogniser(
     checkpoint: Path,
+    base: Path | None,
     manifest: Path,
     out: Path,
     folds: int,
@@ -70,15 +78,18 @@ def _adapt_recogniser(
     json: bool,
     resample: bool,
     seed: int,
+    roots: tuple[Path, ...],
 ) -> None:
     from dataclasses import replace
 
     from jaxmeta.cli.claimed import claimed
-    from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
-    from jaxmeta.recognition.safe_adaptation import adapt_to_voice
+    from jaxmeta.recognition.pretrained.on_base import adapt_any_to_voice, load_any_recogniser
+    from jaxmeta.recognition.recogniser import save_recogniser
     from jaxmeta.recognition.voice import read_voice
 
-    recogniser = load_recogniser(checkpoint)
+    recogniser = load_any_recogniser(checkpoint, base)
+    if rate is not None and recogniser.card.adaptation == "learned":
+        raise ValueError(f"--rate {rate} cannot be used with {checkpoint}, which has meta-learned rates.")
     card = replace(
         recogniser.card,
         steps=recogniser.card.steps if steps is None else steps,
@@ -86,9 +97,9 @@ def _adapt_recogniser(
     )
     recogniser = recogniser._replace(card=card)
     with claimed(out):
-        voice = read_voice(recogniser, manifest, resample=resample)
+        voice = read_voice(recogniser, manifest, resample=resample, roots=roots)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
-        result = adapt_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
+        result = adapt_any_to_voice(recogniser, voice, folds=folds, seed=seed, always=always)
         # Before it is saved: what minutes of work have found stands there even where the disk is full.
         print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
-        save_recogniser(out, result.recogniser)
+        save_recogniser(out, result.adapted)

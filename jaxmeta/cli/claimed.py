@@ -1,7 +1,9 @@
 """A folder or file that a command is going to write: claimed before the work begins, and gone again if it fails."""
 
 import contextlib
+import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +37,10 @@ def claimed(out: Path, *, file: bool = False) -> Iterator[None]:
         yield
     except OSError as error:
         _remove(out)
-        if error.filename is not None and not Path(error.filename).is_relative_to(out.absolute().parent):
+        if error.filename is None:
+            if isinstance(error, FileNotFoundError):  # Something that was to be read.
+                raise
+        elif not Path(error.filename).is_relative_to(out.absolute().parent):
             raise
         raise WritingError(f"--out {out}: cannot be written ({error.strerror or error}).") from error
     except BaseException:
@@ -48,3 +53,33 @@ def _remove(out: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
     else:
         out.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def drafted(out: Path) -> Iterator[Path]:
+    """A folder to write a result into, which appears as `out` once the work within is done, and else never.
+
+    Until then it lies beside `out` under a hidden name; only a process that is killed leaves it there.
+    Args:
+      out: where the result goes; must not exist yet.
+    Raises:
+      ValueError: it exists. WritingError: it cannot be made, or something in it cannot be written.
+    """
+    from jaxmeta.files.durable import sync
+
+    draft = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
+    if os.path.lexists(out):
+        raise ValueError(f"--out {out} exists; name a new folder, or delete it.")
+    try:
+        with claimed(draft):
+            yield draft
+            for folder, _, names in os.walk(draft):
+                for name in names:
+                    sync(Path(folder, name))
+                sync(Path(folder))
+            if os.path.lexists(out):
+                raise ValueError(f"--out {out} exists by now; name a new folder, or delete it.")
+            draft.rename(out)
+            sync(out.parent)
+    except WritingError as error:
+        raise WritingError(str(error).replace(str(draft), str(out))) from error.__cause__

@@ -19,12 +19,12 @@ from typing import Any
 from jaxmeta.files.folders import cache_home
 from jaxmeta.interrupts import patience
 
-USAGE, PARTLY_DONE, DIVERGED, WRITING = 2, 3, 4, 74
+USAGE, PARTLY_DONE, DIVERGED, FINDINGS, WRITING = 2, 3, 4, 5, 74
 """Exit statuses besides 0 and 128 + the number of a signal; 74 is EX_IOERR of sysexits.h."""
 OUT_OF_MEMORY = (
     "out of memory; give fewer or shorter recordings, train with a smaller --preset, or let other programs end first."
 )
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 _TURN = 0.2
 """Seconds that a thread may take to write a line."""
 _SWALLOWED = 0
@@ -65,7 +65,7 @@ def status_of(error: Exception) -> int:
 
 
 def _is_of_writing(error: OSError) -> bool:
-    """Whether a disk is full or read-only, or the cache is a folder that this user may not write to, or has not."""
+    """Whether a disk is full, read-only or broken, or this user has no cache folder, or may not write to it."""
     if error.errno in _FULL:
         return True
     try:

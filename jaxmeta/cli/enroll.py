@@ -1,13 +1,12 @@
 """`jaxmeta enroll MANIFEST --out DIR`"""
 
 import json as json_lines
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Certainty, Probability
+from jaxmeta.cli.ranges import Certainty, Probability, Roots
 
 
 def enroll(
@@ -20,6 +19,7 @@ def enroll(
     sure: Certainty = 0.9,
     json: bool = False,
     resample: bool = False,
+    root: Roots = (),
 ) -> None:
     """Enrol a voice, and the words that it says, from a folder of recordings.
 
@@ -37,6 +37,7 @@ def enroll(
         sure: With --update, the probability afterwards from which the speaker is accepted.
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the network's too.
+        root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
     """
     from jaxmeta.cli.claimed import claimed
     from jaxmeta.verification.gate import make_gate
@@ -44,7 +45,11 @@ def enroll(
 
     gate = make_gate(prior, sure)
     with claimed(out):
-        enrolled = _first(assistant, manifest, resample) if update is None else _more(update, manifest, resample, gate)
+        enrolled = (
+            _first(assistant, manifest, resample, root)
+            if update is None
+            else _more(update, manifest, resample, gate, root)
+        )
         save_user(out, enrolled.assistant, enrolled.user)
         if keep_audio:
             _copy(enrolled, out / "audio")
@@ -78,24 +83,24 @@ class _Enrolled(NamedTuple):
     doubt: str
 
 
-def _first(assistant: Path, manifest: Path, resample: bool) -> _Enrolled:
+def _first(assistant: Path, manifest: Path, resample: bool, roots: tuple[Path, ...]) -> _Enrolled:
     from jaxmeta.verification.assistant import load_assistant
     from jaxmeta.verification.recordings import read_recordings, unlike_the_others
     from jaxmeta.verification.user import enroll
 
     loaded = load_assistant(assistant)
-    read = read_recordings(loaded, manifest, resample=resample)
+    read = read_recordings(loaded, manifest, resample=resample, roots=roots)
     user, doubtful = enroll(read.embeddings, read.labels, read.digests), unlike_the_others(loaded, read.embeddings)
     doubt = "does not sound like the others; is it the same voice?"
     return _Enrolled(loaded, user, read, list(read.rows), [read.rows[each] for each in doubtful], doubt)
 
 
-def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
+def _more(update: Path, manifest: Path, resample: bool, gate: Any, roots: tuple[Path, ...]) -> _Enrolled:
     from jaxmeta.verification.recordings import read_recordings
     from jaxmeta.verification.user import absorb, load_user
 
     assistant, before = load_user(update)
-    read = read_recordings(assistant, manifest, resample=resample, counted=before.recordings)
+    read = read_recordings(assistant, manifest, resample=resample, roots=roots, counted=before.recordings)
     user, decisions = absorb(assistant, before, read.embeddings, read.labels, gate, read.digests)
     used, refused = (
         [row for row, each in zip(read.rows, decisions, strict=True) if (each == "accept") is accepted]
@@ -105,8 +110,13 @@ def _more(update: Path, manifest: Path, resample: bool, gate: Any) -> _Enrolled:
 
 
 def _copy(enrolled: _Enrolled, folder: Path) -> None:
+    from jaxmeta.data.manifests.copies import copy_clip
+
     manifest = enrolled.recordings.manifest
+    clips = manifest.clips()
     for row in enrolled.used:
-        target = folder / str(manifest.columns["file_name"][row])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(manifest.paths()[row], target)
+        name = Path(str(manifest.columns["file_name"][row]))
+        # Files of other folders are named by their whole path, and pieces share the name of their file.
+        name = Path(f"{row + 2}_{name.name}") if name.is_absolute() or not clips[row].whole else name
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy_clip(clips[row], folder / name.with_suffix(""))

@@ -8,23 +8,34 @@ from typing import Any
 import tyro
 
 from jaxmeta.cli.adapt import adapt
+from jaxmeta.cli.data.check import check
+from jaxmeta.cli.data.importing import import_data
+from jaxmeta.cli.data.segment import segment
 from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
+from jaxmeta.cli.listen import listen
 from jaxmeta.cli.ranges import checked
 from jaxmeta.cli.spot import spot
 from jaxmeta.cli.training.assistant import train_assistant
 from jaxmeta.cli.training.recogniser import train_recogniser
+from jaxmeta.cli.training.wakeword import train_wakeword
 from jaxmeta.cli.training.words import train_words
 from jaxmeta.cli.transcribe import transcribe
 from jaxmeta.cli.verify import verify
 from jaxmeta.versions import versions
 
-GROUPS = {"train": "Train from folders of recordings."}
+GROUPS = {"train": "Train from folders of recordings.", "data": "Bring recordings in, and check them."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot)
-} | {"train words": train_words, "train recogniser": train_recogniser, "train assistant": train_assistant}
+    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen)
+} | {
+    "train words": train_words,
+    "train recogniser": train_recogniser,
+    "train assistant": train_assistant,
+    "train wakeword": train_wakeword,
+}
+SUBCOMMANDS |= {"data import": import_data, "data segment": segment, "data check": check}
 """Name -> function; a name may have two words."""
 
 

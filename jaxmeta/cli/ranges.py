@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+from tyro.conf import UseAppendAction
+
 
 class Within(NamedTuple):
     """Bounds of an option, as metadata of its type. NaN and infinity lie in none."""
@@ -30,6 +32,8 @@ class Within(NamedTuple):
         return [self.least] * (self.ends[0] == "(") + [self.most] * (self.ends[1] == ")")
 
 
+Roots = Annotated[tuple[Path, ...], UseAppendAction]
+"""Folders, one an option, so that what follows is none of them."""
 Seed = Annotated[int, Within(0, 2**32 - 1)]
 Updates = Annotated[int, Within(1, 10**9)]
 Count = Annotated[int, Within(1, 1_000_000)]

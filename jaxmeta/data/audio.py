@@ -15,11 +15,14 @@ import librosa
 import numpy as np
 import soundfile
 
-from jaxmeta.data.containers import ContainerError, Part, parts, samples
+from jaxmeta.data.containers import ContainerError, Part, form, parts, samples, seekable, span_samples
 from jaxmeta.data.containers.channels import mix_down
+from jaxmeta.data.manifests.clips import Clip, as_clip
 from jaxmeta.data.text import on_disk
 from jaxmeta.files.durable import replacing
 
+_UNKNOWN = 1 << 40
+"""More samples than any file holds: libsndfile's word for a length that the header leaves open."""
 _log = logging.getLogger("jaxmeta")
 
 
@@ -38,46 +41,122 @@ class Recording(NamedTuple):
     """Hz that the file declares; the lowest of recordings put one behind the other."""
 
 
-def read_audio(path: str | os.PathLike[str], sample_rate: int = 16_000) -> np.ndarray:
-    """Decodes a file to a mono waveform, float32 [S], at `sample_rate` Hz.
+Audio = str | os.PathLike[str] | Clip
+"""A file, or a piece of one."""
+
+
+def read_audio(path: Audio, sample_rate: int = 16_000) -> np.ndarray:
+    """Decodes a file, or a piece of one, to a mono waveform, float32 [S], at `sample_rate` Hz.
 
     WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 are read. Files that were put one behind the other are one recording.
     Channels are averaged (see `containers.channels`); the first file for which that happens is logged (logger
     "jaxmeta", once a process).
     Raises:
       AudioError: the file is missing, empty, truncated, damaged, not audio, holds no samples or NaN or infinite ones,
-        or declares an impossible sample rate.
+        or declares an impossible sample rate; a piece reaches beyond the end.
     """
     recording = decode(path, sample_rate)
     if recording.channels > 1:
-        say_once(f"stereo: {path} and others like it are mixed down to mono.", topic="read_audio")
+        say_once(f"stereo: {as_clip(path).path} and others like it are mixed down to mono.", topic="read_audio")
     return recording.waveform
 
 
-def decode(path: str | os.PathLike[str], sample_rate: int = 16_000) -> Recording:
+def decode(audio: Audio, sample_rate: int = 16_000) -> Recording:
     """Like `read_audio`, but returns what the file was like instead of logging that channels were mixed down."""
+    clip = as_clip(audio)
+    path = clip.path
     try:
-        recordings = [_decode_part(path, part, sample_rate) for part in parts(path)]
+        recording = _whole(path, sample_rate) if clip.whole else _piece(clip, sample_rate)
     except ContainerError as error:
         raise AudioError(f"{path}: {error}.") from error
     except MemoryError as error:
         raise AudioError(f"{path}: too long for the memory of this machine; cut it into pieces.") from error
     except FileNotFoundError as error:
-        if (other := on_disk(path)) != os.fspath(path):
-            return decode(other, sample_rate)
+        if (other := on_disk(path)) != path:
+            return decode(clip._replace(path=other), sample_rate)
         raise AudioError(f"{path}: no such file.") from error
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    if not len(recording.waveform):
+        raise AudioError(f"{path}: holds no samples.")
+    return recording
+
+
+def native_samples(clip: Clip) -> tuple[np.ndarray, int, bool]:
+    """Samples [S, C] of a clip as its file has them, their rate in Hz, and whether 16 bits hold them.
+
+    Raises:
+      AudioError: as `decode`, and where a file is several put one behind the other.
+    """
+    try:
+        held = parts(clip.path)
+        if len(held) > 1:
+            raise ContainerError("is several recordings, one behind the other; part them first")
+        span = clip.start, clip.duration
+        if seekable(clip.path, held):
+            values, rate = samples(clip.path, held[0], span)
+        else:
+            values, rate = samples(clip.path, held[0])
+            first, count = span_samples(span, len(values), rate)
+            values = values[first : first + count]
+        exact = soundfile.info(clip.path).subtype not in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+    except ContainerError as error:
+        raise AudioError(f"{clip.path}: {error}.") from error
+    except OSError as error:
+        raise AudioError(f"{clip.path}: cannot be read ({error.strerror or error}).") from error
+    return values, rate, exact
+
+
+def declared_seconds(path: str | os.PathLike[str]) -> float:
+    """Seconds that the header of a file says it lasts; nothing is decoded, and an end that is missing not noticed.
+
+    Raises:
+      AudioError: it is missing, empty, of a kind that is not read, or its header makes no sense.
+    """
+    try:
+        frames, rate = form(path)
+        if frames > _UNKNOWN:
+            return len(_whole(os.fspath(path), rate).waveform) / rate
+    except ContainerError as error:
+        raise AudioError(f"{os.fspath(path)}: {error}.") from error
+    except OSError as error:
+        raise AudioError(f"{os.fspath(path)}: cannot be read ({error.strerror or error}).") from error
+    return frames / rate
+
+
+def _whole(path: str, sample_rate: int) -> Recording:
+    recordings = [_decode_part(path, part, sample_rate) for part in parts(path)]
     waveforms = [recording.waveform for recording in recordings]
     waveform = waveforms[0] if len(waveforms) == 1 else np.concatenate(waveforms)
-    if not len(waveform):
-        raise AudioError(f"{path}: holds no samples.")
     channels = max(recording.channels for recording in recordings)
     return Recording(waveform, channels, min(recording.sample_rate for recording in recordings))
 
 
-def _decode_part(path: str | os.PathLike[str], part: Part, sample_rate: int) -> Recording:
-    values, rate = samples(path, part)
+def _piece(clip: Clip, sample_rate: int) -> Recording:
+    """A piece by seeking where that can be done; the other files are decoded once for pieces that follow each other."""
+    info = os.stat(clip.path)
+    part = _seekable_part(clip.path, info.st_size, info.st_mtime_ns)
+    if part is not None:
+        return _decode_part(clip.path, part, sample_rate, clip)
+    whole = _last_decoded(clip.path, sample_rate, info.st_size, info.st_mtime_ns)
+    first, count = span_samples((clip.start, clip.duration), len(whole.waveform), sample_rate)
+    return whole._replace(waveform=whole.waveform[first : first + count].copy())
+
+
+@functools.lru_cache(maxsize=256)
+def _seekable_part(path: str, size: int, changed: int) -> Part | None:
+    """The one part of a file that can be sought in. Cached, since checking a container may take reading all of it."""
+    held = parts(path)
+    return held[0] if seekable(path, held) else None
+
+
+@functools.lru_cache(maxsize=1)
+def _last_decoded(path: str, sample_rate: int, size: int, changed: int) -> Recording:
+    return _whole(path, sample_rate)
+
+
+def _decode_part(path: str, part: Part, sample_rate: int, clip: Clip | None = None) -> Recording:
+    values, rate = samples(path, part, None if clip is None else (clip.start, clip.duration))
     if not part.closed:
         say_once(
             f"{path} and others like it were not closed by their writer: they are read to the end.", topic="unclosed"

@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -63,14 +63,14 @@ def cached_features(
     entry = cache_folder("features") / key
     partial = entry.with_name(f"{key}.partial")
     for _ in range(_ATTEMPTS):
-        features = _open(entry)
+        features = open_entry(entry)
         if features is not None:
             return features
         if entry.exists():
             _log.warning("%s: damaged cache entry; computing the features again.", entry)
         try:
             paths = extract_chunks(partial, manifest, hashes, config, transform, workers, progress)
-            _publish(paths, entry, config)
+            publish(paths, entry, asdict(config))
         except AudioError:
             shutil.rmtree(partial, ignore_errors=True)  # The mended file will have another hash, and so another key.
             raise
@@ -101,7 +101,7 @@ def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: Wavefor
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _open(entry: Path) -> Features | None:
+def open_entry(entry: Path) -> Features | None:
     """The entry, or None where there is none or it is not what was written."""
     try:
         meta = json.loads((entry / "meta.json").read_bytes())
@@ -131,21 +131,31 @@ def _digest_of_meta(meta: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
-def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
-    """Joins the chunks beside them, then moves the result to its place by a rename."""
+def publish(paths: list[Path], entry: Path, config: Mapping[str, object], dtype: type = np.float32) -> None:
+    """Joins chunks beside them, then moves the result to its place by a rename.
+
+    Args:
+      paths: of the chunks, in order, in a folder of their own.
+      entry: where the result goes; `open_entry` reads it.
+      config: what the frames are, for people.
+      dtype: of the frames.
+    Raises:
+      FileNotFoundError: a chunk is gone or damaged.
+    """
     folder = paths[0].parent / f"joined.{uuid.uuid4().hex}"
     folder.mkdir()
     lengths = np.concatenate([_chunk(path).lengths for path in paths])
     with naming(folder / "lengths.npy"):
         np.save(folder / "lengths.npy", lengths)
-    digest, mixed = _join(paths, folder / "frames.npy", (int(lengths.sum(dtype=np.int64)), config.size))
-    meta = {"frames": digest, "lengths": _digest(lengths), "mixed": mixed, "config": asdict(config)}
+    shape = (int(lengths.sum(dtype=np.int64)), _chunk(paths[0]).frames.shape[1])
+    digest, mixed = _join(paths, folder / "frames.npy", shape, np.dtype(dtype))
+    meta = {"frames": digest, "lengths": _digest(lengths), "mixed": mixed, "config": dict(config)}
     with naming(folder / "meta.json"):
         (folder / "meta.json").write_text(json.dumps(meta | {"sha256": _digest_of_meta(meta)}, indent=1))
     for name in ("frames.npy", "lengths.npy", "meta.json", "."):
         with naming(folder / name):
             sync(folder / name)
-    if _open(entry) is None and entry.exists():
+    if open_entry(entry) is None and entry.exists():
         entry.rename(folder.with_name(f"damaged.{uuid.uuid4().hex}"))
     try:
         folder.rename(entry)
@@ -155,9 +165,9 @@ def _publish(paths: list[Path], entry: Path, config: FeatureConfig) -> None:
     sync(entry.parent)
 
 
-def _join(paths: list[Path], target: Path, shape: tuple[int, int]) -> tuple[str, int]:
+def _join(paths: list[Path], target: Path, shape: tuple[int, int], dtype: np.dtype) -> tuple[str, int]:
     """Writes the frames of all chunks as one array; returns its digest, and the number of recordings mixed down."""
-    dtype, mixed = np.dtype(np.float32), 0
+    mixed = 0
     digest = _digest_of_form(shape, dtype)
     # Bytes, not a memory map: on a full disk, writing through a map ends the process by SIGBUS.
     with naming(target), target.open("wb") as file:

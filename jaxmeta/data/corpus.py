@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxmeta.data.cache import cached_features, compute_part
 from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, Statistics, normalized, statistics
 from jaxmeta.data.file_hashes import content_hashes
-from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.manifest import Manifest, read_manifest
 from jaxmeta.data.text import canonical, column, joined
 
 
@@ -101,32 +101,34 @@ class Corpus:
 
 
 def load_corpus(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | Manifest,
     config: FeatureConfig = FeatureConfig(),
     *,
     workers: int | None = None,
     progress: bool = True,
     transform: WaveformTransform | None = None,
     statistics: Statistics | None = None,
+    roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Corpus:
     """Reads a manifest and the features of its recordings, from the cache where it holds them.
 
     The columns are those of the manifest and `recording`, the hash of the audio: rows with the same value are one
     recording, under whatever name or transform. A transform adds `copy`, the number of the copy.
     Args:
-      folder: a manifest (see `read_manifest`).
+      folder: a manifest (see `read_manifest`), or one that was read.
       config: the features; with `normalize="corpus"` the frames are held in memory, else memory-mapped.
       workers: processes that compute; 1 computes in this one, None takes what the machine and the work allow.
       progress: show progress on standard error.
       transform: change to the waveforms; each recording becomes `transform.copies` neighbouring rows.
       statistics: for `normalize="corpus"`, those of the training data; None takes this corpus's own.
+      roots: further folders in which files may lie (see `read_manifest`).
     Raises:
       ManifestError, AudioError: see `read_manifest` and `read_audio`; both name the row.
       ValueError: `statistics` with another `normalize`.
     """
     if statistics is not None and config.normalize != "corpus":
         raise ValueError(f'statistics are used with normalize="corpus" only, got normalize={config.normalize!r}.')
-    manifest = read_manifest(folder)
+    manifest = folder if isinstance(folder, Manifest) else read_manifest(folder, roots)
     hashes = content_hashes(manifest, progress=progress)
     features = cached_features(manifest, hashes, config, transform=transform, workers=workers, progress=progress)
     if features.mixed:
@@ -145,16 +147,22 @@ def load_corpus(
     return corpus
 
 
-def prepare_part(folder: str | os.PathLike[str], config: FeatureConfig, index: int, count: int) -> None:
+def prepare_part(
+    folder: str | os.PathLike[str],
+    config: FeatureConfig,
+    index: int,
+    count: int,
+    roots: Iterable[str | os.PathLike[str]] = (),
+) -> None:
     """Compute the features of some recordings of a manifest, which `load_corpus` then finds.
 
     Args:
-      folder, config: as in `load_corpus`.
+      folder, config, roots: as in `load_corpus`.
       index: of this process, from 0; each of them has other recordings, by their hashes.
       count: processes that share the cache folder.
     Raises: as `load_corpus`.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, roots)
     compute_part(manifest, content_hashes(manifest), config, index, count)
 
 
@@ -193,5 +201,8 @@ def _starts(length: np.ndarray) -> np.ndarray:
 
 
 def _fingerprint(hashes: Sequence[str], columns: Mapping[str, np.ndarray]) -> str:
-    parts = [list(hashes), {name: column.tolist() for name, column in columns.items()}]
+    said = {name: column.tolist() for name, column in columns.items()}
+    # A corpus whose files lie in a folder of their own is the same wherever that folder is.
+    said["file_name"] = [os.path.basename(name) if os.path.isabs(name) else name for name in said["file_name"]]
+    parts = [list(hashes), said]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

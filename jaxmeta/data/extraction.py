@@ -16,6 +16,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract, mel_filters
 from jaxmeta.data.manifest import Manifest
+from jaxmeta.data.manifests.clips import Clip
 from jaxmeta.files.durable import DAMAGE, write_bytes
 from jaxmeta.progress import progress_bar
 
@@ -51,8 +52,8 @@ class Chunk(NamedTuple):
 
 class _Task(NamedTuple):
     path: Path
-    rows: list[tuple[str, str, str]]
-    """Audio file, its SHA-256, and its place in the manifest."""
+    rows: list[tuple[Clip, str, str]]
+    """Audio, its SHA-256, and its place in the manifest."""
     config: FeatureConfig
     transform: WaveformTransform | None
 
@@ -77,7 +78,7 @@ def extract_chunks(
     """
     mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)  # Fail before any work.
     places = [manifest.where(row) for row in range(len(hashes))]
-    rows = list(zip(manifest.paths(), hashes, places, strict=True))
+    rows = list(zip(manifest.clips(), hashes, places, strict=True))
     blocks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     tasks = [_Task(folder / f"{i:06d}.npz", block, config, transform) for i, block in enumerate(blocks)]
     index, count = part
@@ -137,12 +138,12 @@ def _end_with_parent() -> None:
 def _write_chunk(task: _Task) -> int:
     """Computes one chunk and puts its file in place in one step; returns the number of recordings."""
     parts, mixed = [], 0
-    for path, digest, place in task.rows:
+    for clip, digest, place in task.rows:
         try:
-            recording = decode(path, task.config.sample_rate)
+            recording = decode(clip, task.config.sample_rate)
             parts += [extract(copy, task.config) for copy in _copies(recording.waveform, digest, task)]
         except (ValueError, MemoryError) as error:
-            raise AudioError(f"{place}: {error if path in str(error) else f'{path}: {error}'}") from error
+            raise AudioError(f"{place}: {error if clip.path in str(error) else f'{clip.path}: {error}'}") from error
         mixed += recording.channels > 1
     lengths = np.array([len(part) for part in parts], dtype=np.int32)
     task.path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ _LEAST_FRAMES = 4
 """Trimming never leaves fewer hops than this of a longer recording, so that a click does not become a word."""
 _DELTA_WIDTH = 9
 """Frames that a difference is fitted over, librosa's default."""
+_KINDS = ("logmel", "mfcc", "whisper", "waveform")
 Beyond = Literal["constant", "reflect"]
 """What lies beyond the ends of a recording."""
 _LEAST_DEVIATION = 1e-5
@@ -30,8 +31,9 @@ _LEAST_DEVIATION = 1e-5
 class FeatureConfig:
     """Every parameter of the features. Raises ValueError where no features could come of it."""
 
-    kind: Literal["logmel", "mfcc", "whisper"] = "logmel"
-    """Log-mel energies, their first cepstral coefficients (orthonormal DCT-II), or log-mels as Whisper has them."""
+    kind: Literal["logmel", "mfcc", "whisper", "waveform"] = "logmel"
+    """Log-mel energies, their first cepstral coefficients (orthonormal DCT-II), log-mels as Whisper has them, or the
+    samples themselves, `hop_length` in a frame."""
     sample_rate: int = 16_000
     """Hz; recordings at other rates are resampled."""
     n_fft: int = 512
@@ -58,7 +60,7 @@ class FeatureConfig:
     """Zero mean and unit variance of each feature over the recording, or over the corpus (see `load_corpus`)."""
 
     def __post_init__(self) -> None:
-        for name, known in (("kind", ("logmel", "mfcc", "whisper")), ("normalize", ("none", "utterance", "corpus"))):
+        for name, known in (("kind", _KINDS), ("normalize", ("none", "utterance", "corpus"))):
             value = getattr(self, name)
             _need(value in known, name, value, f"is one of {', '.join(known)}")
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "n_mfcc"):
@@ -80,6 +82,8 @@ class FeatureConfig:
     @property
     def size(self) -> int:
         """Features in a frame, F."""
+        if self.kind == "waveform":
+            return self.hop_length
         return (self.n_mfcc if self.kind == "mfcc" else self.n_mels) * (1 + self.deltas)
 
     @property
@@ -99,6 +103,17 @@ def whisper_features(n_mels: int = 80) -> FeatureConfig:
     """
     return FeatureConfig("whisper", n_fft=400, hop_length=160, n_mels=n_mels, fmin=0.0, fmax=8_000.0, floor=1e-10,
                          normalize="none")  # fmt: skip
+
+
+def waveform_frames(hop_length: int = 320) -> FeatureConfig:
+    """The samples of a waveform at 16 kHz in frames of so many, for networks that take waveforms.
+
+    A recording of S samples has S / hop_length frames, rounded up; zeros fill the last one.
+
+    >>> extract(np.zeros(16_001), waveform_frames()).shape
+    (51, 320)
+    """
+    return FeatureConfig("waveform", hop_length=hop_length, normalize="none")
 
 
 class Statistics(NamedTuple):
@@ -122,7 +137,9 @@ def extract(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
         raise ValueError(f"extract needs a waveform [S] with S >= 1, got shape {waveform.shape}.")
     if config.trim_db is not None:
         waveform = _trim(waveform, config.trim_db, config)
-    if config.kind == "whisper":
+    if config.kind == "waveform":
+        features = np.pad(waveform, (0, -len(waveform) % config.hop_length)).reshape(-1, config.hop_length).T
+    elif config.kind == "whisper":
         features = _whisper(waveform, config)
     else:
         features = np.log(np.maximum(_mel_power(waveform, config), config.floor))

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import librosa
 import numpy as np
 
-from jaxmeta.data.audio import AudioError, decode
+from jaxmeta.data.audio import Audio, AudioError, decode
 from jaxmeta.data.features import FeatureConfig, extract
+from jaxmeta.data.manifests.clips import as_clip
 
 SILENT = 1e-4
 """Root mean square of 25 ms below which nobody speaks, where 1 is full scale (-80 dB)."""
@@ -18,7 +18,7 @@ QUIET_DB = 40.0
 
 def read_features(
     config: FeatureConfig,
-    files: Sequence[str | Path],
+    files: Sequence[Audio],
     where: Callable[[int], str] | None = None,
     *,
     resample: bool = False,
@@ -28,7 +28,7 @@ def read_features(
 
     Args:
       config: of the features.
-      files: audio files.
+      files: audio files, or pieces of them.
       where: names the row of a file for errors.
       resample: take other sample rates too; a lower one lacks the upper bands that the network was trained with.
       least_sound: seconds that are not silent, which every file must have.
@@ -44,7 +44,7 @@ def read_features(
 
 def read_waveforms(
     sample_rate: int,
-    files: Sequence[str | Path],
+    files: Sequence[Audio],
     where: Callable[[int], str] | None = None,
     *,
     resample: bool = False,
@@ -54,7 +54,7 @@ def read_waveforms(
     return _each(files, where, lambda file: _waveform(file, sample_rate, resample, least_sound))
 
 
-def _waveform(file: str | Path, rate: int, resample: bool, least_sound: float) -> np.ndarray:
+def _waveform(file: Audio, rate: int, resample: bool, least_sound: float) -> np.ndarray:
     recording = decode(file, rate)
     if (own := recording.sample_rate) != rate and not resample:
         raise AudioError(f"is at {own} Hz and the network at {rate} Hz; give --resample to convert it.")
@@ -66,7 +66,7 @@ def _waveform(file: str | Path, rate: int, resample: bool, least_sound: float) -
 
 
 def _each(
-    files: Sequence[str | Path], where: Callable[[int], str] | None, read: Callable[[str | Path], np.ndarray]
+    files: Sequence[Audio], where: Callable[[int], str] | None, read: Callable[[Audio], np.ndarray]
 ) -> list[np.ndarray]:
     """What each file is read as; errors name it, and its row."""
     results = []
@@ -74,7 +74,8 @@ def _each(
         try:
             results.append(read(file))
         except (ValueError, MemoryError) as error:
-            said = f"{error}" if str(file) in str(error) else f"{file}: {error}"
+            path = as_clip(file).path
+            said = f"{error}" if path in str(error) else f"{path}: {error}"
             raise AudioError(said if where is None else f"{where(index)}: {said}") from error
     return results
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +50,15 @@ class Words(NamedTuple):
     """Of the manifests."""
 
 
-def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: int = 0) -> Words:
+def load_log_mels(folder: Path, roots: Sequence[Path] = ()) -> Corpus:
+    """A manifest with the log-mels `FEATURES`; its files may lie in further folders, see `load_corpus`."""
+    return load_corpus(folder, FEATURES, roots=roots)
+
+
+def load_words(
+    folders: Sequence[Path], *, invented: int | None = None, seed: int = 0,
+    load: Callable[[Path], Corpus] = load_log_mels,
+) -> Words:  # fmt: skip
     """Training words by training speakers, with synthesised words added or alone, and test words by test speakers.
 
     Args:
@@ -59,6 +67,7 @@ def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: in
       invented: words that are invented for the built-in corpus (extra "synth"); None: no synthesised speech. Test words
         of the folders, and their `SPELLINGS`, are not synthesised.
       seed: of the synthesised speech, and of what is held out.
+      load: what reads a manifest.
     Raises:
       ValueError: neither folders nor synthesised speech; two folders of one name; columns that do not fit.
       ManifestError, AudioError: as `load_corpus`.
@@ -69,14 +78,14 @@ def load_words(folders: Sequence[Path], *, invented: int | None = None, seed: in
     names = [folder.resolve().name for folder in folders] + [SYNTHESISED] * (invented is not None)
     if len(set(names)) < len(names):
         raise ValueError(f"folders are told apart by their last part, got {names}; rename one of them.")
-    real = {name: with_splits(load_corpus(f, FEATURES), name, seed) for name, f in zip(names, folders, strict=False)}
+    real = {name: with_splits(load(f), name, seed) for name, f in zip(names, folders, strict=False)}
     recorded = [rows(corpus, "train").with_column("corpus", name) for name, corpus in real.items()]
     parts = [corpus.with_column("pool", "recorded") for corpus in recorded]
     whole, places = dict(real), dict(zip(names, folders, strict=False))
     if invented is not None:
         heldout = sorted({*_test_words(real.values()), *(word for name in real for word in SPELLINGS.get(name, ()))})
         places[SYNTHESISED] = _synthesise(invented, heldout, seed)
-        whole[SYNTHESISED] = load_corpus(places[SYNTHESISED], FEATURES).with_column("corpus", SYNTHESISED)
+        whole[SYNTHESISED] = load(places[SYNTHESISED]).with_column("corpus", SYNTHESISED)
         spoken = rows(whole[SYNTHESISED], "train")
         made_up = np.char.startswith(spoken.columns["label"], "pseudo_")
         parts.append(spoken.with_column("pool", np.where(made_up, "invented", SYNTHESISED)))

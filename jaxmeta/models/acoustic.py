@@ -71,6 +71,15 @@ def recogniser(
     return from_linen(wrap(module))
 
 
+def body(encoder: Encoder = "gru", size: str | Size = "small") -> Model:
+    """What `recogniser` has below its head: Ragged log-mels [N, T, F] to Ragged [N, ceil(T / 4), D].
+
+    With a head of its own, such as `models.heads.with_ctc_head` gives it, it is trained as a recogniser. Then it can be
+    frozen as a public encoder is. Arguments as in `recogniser`.
+    """
+    return from_linen(_Body(acoustic_encoder(encoder, size)))
+
+
 def acoustic_encoder(
     encoder: Encoder, size: str | Size, dropout: float = 0.0, widths: Widths | None = None
 ) -> nn.Module:
@@ -146,6 +155,15 @@ class _Recogniser(nn.Module):
         if context is not None:
             hidden += nn.Dense(hidden.shape[-1], use_bias=False, name="context")(context)
         return Ragged(nn.Dense(self.classes, name="head")(self.encoder(hidden, lengths, train)), lengths)
+
+
+class _Body(nn.Module):
+    encoder: nn.Module
+
+    @nn.compact
+    def __call__(self, inputs: Ragged, train: bool) -> Ragged:
+        hidden, lengths = FrontEnd(self.encoder.size.width, name="front")(inputs)
+        return Ragged(self.encoder(hidden, lengths, train), lengths)
 
 
 class _Frames(nn.Module):

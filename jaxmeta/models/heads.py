@@ -47,6 +47,33 @@ def contextual(encoder: Model, ways: int) -> Model:
     return Model(init, apply)
 
 
+def context_of_classes(encoder: Model, ways: int, size: int) -> Model:
+    """A model of (inputs, context) whose context is a vector for each class, which one head reads for all of them.
+
+    A class's logit is the product of its vector with a linear map of the embedding. So the head need not learn which
+    class is which: the first step gives each class the mean of its own embeddings, as it does with a head of zeros.
+    Args:
+      encoder: of the inputs, to embeddings [N, F].
+      ways: classes.
+      size: numbers of a class's vector; the context has `ways * size`.
+    """
+    reader = from_linen(nn.Dense(size, use_bias=False))
+
+    def init(key, inputs):
+        clips, _ = inputs
+        body, state = encoder.init(key, clips)
+        embedding, _ = encoder.apply(body, state, clips, key, False)
+        return {"body": body, "head": reader.init(key, embedding)[0]}, state
+
+    def apply(params, state, inputs, key, train):
+        clips, context = inputs
+        embedding, state = encoder.apply(params["body"], state, clips, key, train)
+        read = reader.apply(params["head"], {}, embedding, key, train)[0]
+        return read @ context.reshape(ways, size).T.astype(read.dtype), state
+
+    return Model(init, apply)
+
+
 def with_ctc_head(encoder: Model, classes: int) -> Model:
     """An encoder of Ragged frames [N, T, D] with a linear layer that gives each frame logits of C classes.
 

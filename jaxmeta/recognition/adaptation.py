@@ -1,19 +1,21 @@
 """Adaptation of a recogniser to a voice: of all weights, the head, norms and biases, or low-rank adapters."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import optax
 
 from jaxmeta import tree
 from jaxmeta.estimators import Estimator, forward_only
+from jaxmeta.learners.learned_rates import at_learned_rates
 from jaxmeta.learners.maml import maml
 from jaxmeta.models.low_rank import is_adapter, low_rank, with_adapters
 from jaxmeta.sequence_losses import ctc, per_label
 from jaxmeta.types import Key, MetaLearner, Model, PyTree
 
-Adaptation = Literal["all", "head", "norms", "low_rank"]
-METHODS: tuple[Adaptation, ...] = get_args(Adaptation)
+Adaptation = Literal["all", "head", "norms", "low_rank", "learned"]
+METHODS: tuple[Adaptation, ...] = ("all", "head", "norms", "low_rank")
+"""What any recogniser can adapt; "learned" needs one with the rates of its steps among its params."""
 RANK = 4
 LOSS = per_label(ctc)
 
@@ -26,7 +28,7 @@ def fine_tuning(
     Args:
       model: a recogniser.
       method: "all" weights; the "head"; "norms", scales and biases wherever they are; "low_rank" adapters of rank 4
-        on every matrix.
+        on every matrix; "learned", all weights with the rates of `learned_rates.with_rates`, instead of `rate`.
       rate: of the steps, on the loss in nats a label.
       steps: 0 or more.
       estimator: of the meta-gradient, where the starting point is meta-learned. By default there is none, and steps
@@ -36,6 +38,8 @@ def fine_tuning(
     Raises:
       ValueError: an unknown method.
     """
+    if method == "learned":
+        return at_learned_rates(model, LOSS, steps, estimator)
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
     if method == "low_rank":

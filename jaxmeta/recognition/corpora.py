@@ -1,8 +1,8 @@
 """Folders of transcribed recordings as a training corpus and another of speakers who are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible, infeasible
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import Manifest, ManifestError, copy_recordings, read_manifest
+from jaxmeta.data.manifests.clips import DURATION, START
 from jaxmeta.data.synthesis.sentences import read_aloud
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.models.acoustic import output_lengths
@@ -36,7 +37,14 @@ class TranscribedSpeech(NamedTuple):
 
 
 def read_corpora(
-    folders: Sequence[Path], *, seed: int = 0, share: float = 0.1, drop: bool = False
+    folders: Sequence[Path],
+    *,
+    seed: int = 0,
+    share: float = 0.1,
+    drop: bool = False,
+    features: FeatureConfig = FEATURES,
+    frames_out: Callable[[Any], Any] = output_lengths,
+    roots: Sequence[Path] = (),
 ) -> TranscribedSpeech:
     """Read folders of recordings; all mistakes in their lists are found before any sound is looked at.
 
@@ -48,6 +56,9 @@ def read_corpora(
       seed: of the draw.
       share: of the speakers, between 0 and 1; two at least are held out.
       drop: leave out recordings that are too short for their transcripts, and log how many, instead of refusing them.
+      features: that the network takes.
+      frames_out: frames of the logits for frames of the features.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: a manifest, a transcript, a speaker or a split is of no use; names file, row and remedy.
       AudioError: a recording cannot be read.
@@ -56,7 +67,7 @@ def read_corpora(
     paths = [Path(folder).resolve() for folder in folders]
     if not paths or len(set(paths)) < len(paths):
         raise ValueError(f"manifests: {[str(folder) for folder in folders]} must name one or more folders, each once.")
-    manifests = [read_manifest(folder) for folder in paths]
+    manifests = [read_manifest(folder, roots) for folder in paths]
     for manifest in manifests:
         _check_columns(manifest)
     speakers = [_speakers(manifest) for manifest in manifests]
@@ -65,11 +76,11 @@ def read_corpora(
     vocabulary = _vocabulary(manifests, splits)
     corpora = []
     for manifest, speaker, split in zip(manifests, speakers, splits, strict=True):
-        loaded = load_corpus(manifest.root / manifest.name, FEATURES)
+        loaded = load_corpus(manifest, features)
         corpus = loaded.with_column("speaker", speaker).with_column("split", split)
         if not drop:
-            _check_alignable(manifest, corpus, vocabulary)
-        corpora.append(drop_infeasible(corpus, vocabulary, output_lengths))
+            _check_alignable(manifest, corpus, vocabulary, frames_out)
+        corpora.append(drop_infeasible(corpus, vocabulary, frames_out))
     fingerprints = {str(folder): corpus.fingerprint for folder, corpus in zip(folders, corpora, strict=True)}
     whole = corpora[0] if len(corpora) == 1 else concatenate(corpora)
     held_out = whole.select(whole.columns["split"] != TRAIN)
@@ -102,7 +113,8 @@ def copy_voice(corpus: Corpus, folder: Path, out: Path, most: int = 20) -> Path:
       most: recordings that are copied.
     """
     own = corpus.columns["speaker"] == corpus.columns["speaker"][0]
-    return copy_recordings(folder, out, {name: corpus.columns[name][own][:most] for name in SPOKEN})
+    names = [*SPOKEN, *(name for name in (START, DURATION) if START in corpus.columns and name in corpus.columns)]
+    return copy_recordings(folder, out, {name: corpus.columns[name][own][:most] for name in names})
 
 
 def _check_columns(manifest: Manifest) -> None:
@@ -183,11 +195,13 @@ def _vocabulary(manifests: list[Manifest], splits: list[np.ndarray]) -> Vocabula
     return vocabulary
 
 
-def _check_alignable(manifest: Manifest, corpus: Corpus, vocabulary: Vocabulary) -> None:
-    failures = infeasible(corpus, vocabulary, output_lengths)
+def _check_alignable(
+    manifest: Manifest, corpus: Corpus, vocabulary: Vocabulary, frames_out: Callable[[Any], Any]
+) -> None:
+    failures = infeasible(corpus, vocabulary, frames_out)
     if failures:
-        row = failures[0].row
-        text, seconds = str(corpus.columns["transcription"][row]), corpus.length[row] / FEATURES.frame_rate
+        row, rate = failures[0].row, (corpus.config or FEATURES).frame_rate
+        text, seconds = str(corpus.columns["transcription"][row]), corpus.length[row] / rate
         raise ManifestError(
             f"{manifest.where(row)}: {text!r} is too long for {seconds:.2f} s of sound, as are {len(failures):,} in "
             "all; is it the transcript of another recording? Correct it, remove the row, or give --drop-infeasible."

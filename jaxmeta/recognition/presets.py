@@ -43,6 +43,38 @@ class MetaTraining(NamedTuple):
         return {f"meta_{name}": value for name, value in self._asdict().items()}
 
 
+class ShiftTraining(NamedTuple):
+    """How much speech a map of adaptation takes, and how long to train."""
+
+    updates: int
+    """Of a head for sentences on the frozen encoder."""
+    word_updates: int
+    """Of a head for words."""
+    batch: int
+    """Utterances."""
+    width: int
+    """Of the head on sentences; that on words has 96."""
+    depth: int
+    words: int
+    """Utterances of words to train on."""
+    training: tuple[int, int]
+    """Speakers to train on, and utterances of each."""
+    tasks: tuple[int, int]
+    """The same for meta-training in channels."""
+    speakers: tuple[int, int]
+    """Of validation, and of the test."""
+    draws: int
+    """Support sets of each size for a language."""
+    queries: int
+    """Utterances of a language to recognise."""
+    meta: MetaTraining
+    """On sentences."""
+    word_meta: MetaTraining
+    """On words; tasks are padded to the longest utterance."""
+    methods: tuple[str, ...]
+    """How starts are meta-learned."""
+
+
 class LanguageTraining(NamedTuple):
     """How a network is trained on one language, or on several at once, in batches of one shape."""
 

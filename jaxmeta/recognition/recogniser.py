@@ -40,6 +40,8 @@ class RecogniserCard:
     features: FeatureConfig
     subsampling: int = SUBSAMPLING
     """Frames of the features to one of the logits; a part of them gives one more."""
+    longest: int | None = None
+    """Frames that the network takes at once; None: any number."""
     adaptation: Adaptation = "all"
     """What adapts to a voice."""
     rate: float = 0.1
@@ -54,8 +56,9 @@ class RecogniserCard:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate >= 0):
             raise ValueError(f"rate={self.rate} must be a finite number of 0 or more.")
-        for name, least, most in (("steps", 0, 100_000), ("subsampling", 1, 1_000)):
-            if not least <= (value := getattr(self, name)) <= most:
+        ranges = (("steps", 0, 100_000), ("subsampling", 1, 1_000), ("longest", 100, 10**9))
+        for name, least, most in ranges:
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
                 raise ValueError(f"{name}={value} must lie between {least} and {most:,}.")
 
     def output_lengths(self, lengths: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.recognition.voice import VoiceRecordings
 from jaxmeta.types import Batch, MetaLearner, PyTree, Ragged
 
+T = TypeVar("T")
 CHUNK = 16
 """Recordings that are recognised, or whose gradient is computed, at once."""
 
@@ -62,6 +63,7 @@ def cross_validate(
     folds: int = 5,
     seed: int = 0,
     original: Sequence[int] | None = None,
+    count: Callable[[Sequence[str], Sequence[str]], Edits] = character_edits,
 ) -> Verdict:
     """Adapt to all folds but one and recognise that one, for each fold.
 
@@ -75,6 +77,7 @@ def cross_validate(
       seed: of the folds and of the resampling.
       original: for each utterance the first one that is the same recording, which stays in one fold with its copies;
         None: all are different.
+      count: (references, hypotheses) -> the edits that the gain is of.
     Raises:
       ValueError: folds out of range.
     """
@@ -88,7 +91,7 @@ def cross_validate(
     recognised = recognise_after(learner)(params, batch, masks)
     after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
     before = [vocabulary.decode(labels) for labels in recognised[folds]]
-    return judge(character_edits(texts, before), character_edits(texts, after), seed, original)
+    return judge(count(texts, before), count(texts, after), seed, original)
 
 
 @functools.lru_cache(maxsize=8)
@@ -141,14 +144,14 @@ def sentence(verdict: Verdict, taken: bool) -> str:
     return f"{rates}; {change}: the gain is not certain, {end}"
 
 
-class VoiceAdaptation(NamedTuple):
-    """A recogniser for one voice, and what it is worth."""
+class VoiceAdaptation(NamedTuple, Generic[T]):
+    """What was adapted to one voice, and what that is worth."""
 
-    recogniser: Recogniser
-    """Adapted, or as it was where the verdict is against it."""
+    adapted: T
+    """A recogniser, or adapters of one; as they were where the verdict is against adaptation."""
     verdict: Verdict
     taken: bool
-    """Whether it is the adapted one."""
+    """Whether it is adapted."""
 
     def summary(self) -> dict:
         """Figures as plain numbers; error rates in percent of characters."""
@@ -160,7 +163,7 @@ class VoiceAdaptation(NamedTuple):
 
 def adapt_to_voice(
     recogniser: Recogniser, voice: VoiceRecordings, *, folds: int = 5, seed: int = 0, always: bool = False
-) -> VoiceAdaptation:
+) -> VoiceAdaptation[Recogniser]:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:

@@ -103,6 +103,7 @@ def _network(recogniser: Recogniser) -> Callable[[Sequence[np.ndarray]], Iterato
         for first in range(0, len(stretches), _ROWS):
             rows = stretches[first : first + _ROWS]
             longest = 2 ** max(6, math.ceil(math.log2(max(map(len, rows)))))  # Few programs.
+            longest = min(longest, recogniser.card.longest or longest)
             speech = pad_rows([*rows, *[empty] * (_ROWS - len(rows))], longest)
             for row, values in zip(rows, np.asarray(run(recogniser.params, speech)), strict=False):
                 yield values[: int(recogniser.card.output_lengths(len(row)))]
@@ -110,24 +111,34 @@ def _network(recogniser: Recogniser) -> Callable[[Sequence[np.ndarray]], Iterato
     def recognised(recordings: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         starts = [_starts(recogniser, len(frames)) for frames in recordings]
         stretches = [
-            frames[start : start + STRETCH] for frames, own in zip(recordings, starts, strict=True) for start in own
+            frames[start : start + _stretch(recogniser)[0]]
+            for frames, own in zip(recordings, starts, strict=True)
+            for start in own
         ]
         outputs = logs(stretches)
         for own in starts:
-            yield _joined([next(outputs) for _ in own], own, recogniser.card.subsampling)
+            yield _joined([next(outputs) for _ in own], own, recogniser)
 
     return recognised
 
 
+def _stretch(recogniser: Recogniser) -> tuple[int, int]:
+    """Frames that this network sees at once, at most, and how many of them it sees twice."""
+    most = min(STRETCH, recogniser.card.longest or STRETCH)
+    return most, OVERLAP * most // STRETCH
+
+
 def _starts(recogniser: Recogniser, length: int) -> range:
     """First frames of the stretches of a recording; each is the first of a frame of the logits."""
-    step = (STRETCH - OVERLAP) // recogniser.card.subsampling * recogniser.card.subsampling
-    return range(0, max(length - OVERLAP, 1) if length > STRETCH else 1, step)
+    most, overlap = _stretch(recogniser)
+    step = (most - overlap) // recogniser.card.subsampling * recogniser.card.subsampling
+    return range(0, max(length - overlap, 1) if length > most else 1, step)
 
 
-def _joined(pieces: Sequence[np.ndarray], starts: Sequence[int], subsampling: int) -> np.ndarray:
+def _joined(pieces: Sequence[np.ndarray], starts: Sequence[int], recogniser: Recogniser) -> np.ndarray:
     """The logits of overlapping stretches as those of one recording: of an overlap, half from each side."""
-    borders = [0, *((start + OVERLAP // 2) // subsampling for start in starts[1:])]
+    subsampling, half = recogniser.card.subsampling, _stretch(recogniser)[1] // 2
+    borders = [0, *((start + half) // subsampling for start in starts[1:])]
     ends: list[int | None] = [*borders[1:], None]
     return np.concatenate([
         piece[border - start // subsampling : None if end is None else end - start // subsampling]

@@ -9,9 +9,11 @@ flushed before it counts, and its hashes are checked before it is trusted. One p
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +60,8 @@ def save(directory: str | Path, train: TrainState, *, keep: int = 3) -> Path:
         _write(draft, train)
     except (OSError, ValueError) as error:
         shutil.rmtree(draft, ignore_errors=True)
-        raise OSError(f"cannot write checkpoint {target}; earlier ones are untouched: {error}") from error
+        said = f"cannot write this checkpoint; earlier ones are untouched: {error}"
+        raise OSError(_number(error), said, str(target)) from error
     _put_in_place(draft, target)
     # Later steps may lie here, damaged, when training fell back: they are no reason to delete what is before them.
     done = [folder for folder in checkpoints(directory) if folder.name <= target.name]
@@ -139,6 +142,13 @@ def _write(draft: Path, train: TrainState) -> None:
     for path in draft.rglob("*"):
         sync(path)
     sync(draft)
+
+
+def _number(error: OSError | ValueError) -> int:
+    """The number of an error of the system, which tensorstore gives as text alone."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    return errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,6 @@
 """The log of a run: rows of metrics in a file, and progress on the screen."""
 
-import importlib.util
+import contextlib
 import json
 import os
 import sys
@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from jaxmeta.files.durable import plain, write_text
+from jaxmeta.files.durable import naming, plain, write_text
 from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.progress import current, progress_bar
+from jaxmeta.training.tensorboard import TensorBoard, is_installed
 
 _CHECKSUM = ', "crc32": '
 
@@ -64,23 +65,24 @@ class RunLog:
             line, self._checksum = _line(row, self._checksum)
             lines.append(line)
         write_text(path, "".join(lines))
-        self._file = path.open("a", encoding="utf-8")
         self._began = self._clock() - (rows[-1]["seconds"] if rows else 0.0)
-        self._board = _open_board(self._directory / "tensorboard", self._start)
-        self._bar = progress_bar(
-            current(self._label), self._total, start=self._start, unit="updates", compiles=True, stream=self._stream,
-            clock=self._clock,
-        )  # fmt: skip
-        self._advance = self._bar.__enter__()
+        with contextlib.ExitStack() as opened:
+            self._file = opened.enter_context(path.open("a", encoding="utf-8"))
+            self._board = TensorBoard(self._directory / "tensorboard", self._start) if is_installed() else None
+            if self._board is not None:
+                opened.callback(self._board.close)
+            self._advance = opened.enter_context(progress_bar(
+                current(self._label), self._total, start=self._start, unit="updates", compiles=True,
+                stream=self._stream, clock=self._clock,
+            ))  # fmt: skip
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.__exit__(None, None, None)
-        if self._board is not None:
-            self._board.close()
-        self._file.close()
+        with naming(self._directory):
+            self._opened.close()
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append the row of one step, and hand it to the operating system before returning.
@@ -92,14 +94,13 @@ class RunLog:
         values = {name: plain(value) for name, value in metrics.items()}
         row = {"step": step, "seconds": round(self._clock() - self._began, 3), **values}
         line, self._checksum = _line(row, self._checksum)
-        self._file.write(line)
-        self._file.flush()
+        with naming(self._directory):
+            self._file.write(line)
+            self._file.flush()
+            if self._board is not None:
+                self._board.write(step, values)
         if "loss" in values:
             self._loss = float(values["loss"])
-        if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):  # TensorBoard draws nothing else
-                    self._board.add_scalar(name, value, step)
 
     def progress(self, step: int, left_out: int = 0) -> None:
         """Show that `step` updates are made: at once in a terminal, at most every ten seconds elsewhere.
@@ -206,11 +207,3 @@ def _line(row: Mapping[str, Any], checksum: int) -> tuple[str, int]:
     content = json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]
     checksum = zlib.crc32(content.encode(), checksum)
     return f'{content}{_CHECKSUM}"{checksum:08x}"}}\n', checksum
-
-
-def _open_board(folder: Path, start: int) -> Any:
-    if importlib.util.find_spec("tensorboardX") is None:
-        return None
-    from tensorboardX import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=start + 1 if start else None)

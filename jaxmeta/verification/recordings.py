@@ -1,8 +1,7 @@
 """Recordings of one user: a folder is checked, and an assistant's network embeds what is in it."""
 
 import os
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +31,12 @@ class Recordings(NamedTuple):
 
 
 def read_recordings(
-    assistant: Assistant, folder: str | os.PathLike[str], *, resample: bool = False, counted: Collection[str] = ()
+    assistant: Assistant,
+    folder: str | os.PathLike[str],
+    *,
+    resample: bool = False,
+    roots: Iterable[str | os.PathLike[str]] = (),
+    counted: Collection[str] = (),
 ) -> Recordings:
     """Read a folder of recordings of one voice, with the column file_name and perhaps label (the word that is said).
 
@@ -40,14 +44,15 @@ def read_recordings(
       assistant: whose network is used.
       folder: with a metadata.csv.
       resample: take other sample rates than the assistant's too.
+      roots: further folders in which files may lie.
       counted: digests of recordings that are left out, as those that an earlier enrolment holds.
     Raises:
       ManifestError: no recordings, or none but those left out, or a column `speaker` with several names; names file
         and row. AudioError as `read_features`, and where a recording is silent.
     """
-    manifest = read_manifest(folder)
-    paths = [Path(path) for path in manifest.paths()]
-    if not paths:
+    manifest = read_manifest(folder, roots)
+    clips = manifest.clips()
+    if not clips:
         raise ManifestError(f"{manifest.root / manifest.name}: no recordings; one voice needs one at least, better 5.")
     speakers = manifest.columns.get("speaker", np.array([]))
     others = np.flatnonzero(speakers != speakers[:1])
@@ -56,7 +61,7 @@ def read_recordings(
             f"{manifest.where(int(others[0]))}: is by {str(speakers[others[0]])!r} and the first by "
             f"{str(speakers[0])!r}; one enrolment is one voice: give each speaker a folder."
         )
-    features = read_features(assistant.card.features, paths, manifest.where, resample=resample, least_sound=LEAST_SOUND)
+    features = read_features(assistant.card.features, clips, manifest.where, resample=resample, least_sound=LEAST_SOUND)
     original, digests = first_copies(features), list(map(digest, features))
     rows, remarks = [], []
     for row, first in enumerate(original):

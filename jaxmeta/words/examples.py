@@ -8,6 +8,8 @@ import numpy as np
 from jaxmeta.data.audio import read_audio, write_audio
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.manifest import write_manifest
+from jaxmeta.data.manifests.clips import clips_of
+from jaxmeta.data.manifests.copies import copy_clip
 
 WORDS, RATE = 5, 16_000
 _PAUSE = RATE // 2
@@ -41,20 +43,18 @@ def write_examples(corpus: Corpus, recordings: Path, folder: Path) -> None:
     enrolled: dict[str, list[str]] = {"file_name": [], "label": []}
     said: list[np.ndarray] = []
 
-    def source(row: int) -> Path:
-        return recordings / str(corpus.columns["file_name"][row])
+    sources = clips_of(recordings, corpus.columns)
 
     for place, word in enumerate(shared):
         other = others[place % len(others)]
         own, theirs = (np.flatnonzero((speakers == who) & (labels == word)) for who in (user, other))
         for number, row in enumerate(own[:-1], 1):
-            enrolled["file_name"].append(f"{word}_{number}{source(row).suffix}")
+            enrolled["file_name"].append(copy_clip(sources[row], voice / f"{word}_{number}").name)
             enrolled["label"].append(word)
-            shutil.copyfile(source(row), voice / enrolled["file_name"][-1])
         for who, row in (("own", own[-1]), ("other", theirs[0])):
-            shutil.copyfile(source(row), clips / f"{who}_{word}{source(row).suffix}")
+            copy_clip(sources[row], clips / f"{who}_{word}")
             if who == "own" or word == shared[0]:
-                said.append(read_audio(source(row), RATE))
+                said.append(read_audio(sources[row], RATE))
     write_manifest(voice, enrolled)
     said.append(said.pop(1))  # The other speaker comes last.
     noise = np.random.default_rng(0).normal(scale=1e-4, size=_PAUSE)

@@ -22,7 +22,7 @@ from jaxmeta.models.heads import Network, warm
 from jaxmeta.progress import stage
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.runlog import read_metrics
-from jaxmeta.types import PyTree
+from jaxmeta.types import Model, PyTree
 from jaxmeta.words.learners import learners
 from jaxmeta.words.presets import METRIC, LearnerName, WordsPreset
 
@@ -79,6 +79,28 @@ def trained_words(folder: Path, learner: str) -> tuple[dict[str, Any], list[Meth
     Raises:
       ValueError: there is no run of this learner, or it has not come to its end.
     """
+    run, unfinished = _run(folder, learner)
+    return run, _methods(run, folder, np.zeros((1, 1, FEATURES.n_mels)), unfinished, unfinished)
+
+
+def trained_encoder(folder: Path) -> tuple[Model, PyTree]:
+    """The prototypical network of the run in a folder, as `train_words` left it there.
+
+    Raises:
+      ValueError: as `trained_words`; or the network's normalisation depends on the batch.
+    """
+    run, unfinished = _run(folder, "protonet")
+    preset, noise = WordsPreset(**run["recipe"]), np.zeros((1, 1, FEATURES.n_mels))
+    network = partial(residual, width=preset.width, norm=run["norm"])
+    training = {"augment": augment_episode(word_augmentation(noise)), "features": noise.shape[-1], "seed": run["seed"]}
+    encoder = _meta_trained(run, preset, network, folder / "protonet", unfinished, training).encoder
+    if encoder is None:
+        raise ValueError(f"the network in {folder} has norm={run['norm']!r}, and embeds no recording by itself.")
+    return encoder
+
+
+def _run(folder: Path, learner: str) -> tuple[dict[str, Any], Sampler]:
+    """The settings of a run, and a sampler that refuses to go on with it."""
     path = folder / learner / "run.json"
     if not path.exists():
         raise ValueError(f"{folder} holds no run of {learner} ({path} is missing); train one there first.")
@@ -86,8 +108,7 @@ def trained_words(folder: Path, learner: str) -> tuple[dict[str, Any], list[Meth
     def unfinished(index: int) -> Episode:
         raise ValueError(f"the run of {path} stopped at update {index}; finish it with the command that began it.")
 
-    run = read_sealed(path, "run", "train again in another folder")
-    return run, _methods(run, folder, np.zeros((1, 1, FEATURES.n_mels)), unfinished, unfinished)
+    return read_sealed(path, "run", "train again in another folder"), unfinished
 
 
 def _methods(run: Mapping[str, Any], folder: Path, noise: np.ndarray, tasks: Sampler, words: Sampler) -> list[Method]:

@@ -37,7 +37,7 @@ def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folde
     assert [line.split("\t")[0] for line in lines] == files
     main(["transcribe", checkpoint, *files, "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["file"] for row in rows] == files and [row["seconds"] for row in rows] == [0.13, 0.25]
+    assert [row["file"] for row in rows] == files and [row["seconds"] for row in rows] == [0.12, 0.24]
     assert [row["text"] for row in rows] == [line.split("\t")[1] for line in lines]
 
 

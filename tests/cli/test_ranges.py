@@ -24,6 +24,11 @@ REQUIRED = {
     "enroll": ["none", "--out", "out"],
     "verify": ["none", "none.wav"],
     "spot": ["none", "none.wav"],
+    "data check": ["none"],
+    "data import": ["none", "--out", "out"],
+    "data segment": ["none.wav", "--out", "out"],
+    "listen": ["none", "--wav", "none.wav"],
+    "train wakeword": ["--positive", "none", "--embedding", "none", "--out", "out"],
 } | {f"train {kind}": ["none", "--out", "out"] for kind in ("words", "recogniser", "assistant")}
 
 

@@ -1,6 +1,7 @@
 """`jaxmeta transcribe` and `jaxmeta adapt` with a small random Whisper."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ def test_options_that_do_not_apply_are_refused(whisper_folder, recogniser, sound
     whisper, ours = str(whisper_folder), str(save_recogniser(tmp_path / "ours", recogniser))
     assert "--lm cannot be used with" in fails(["transcribe", whisper, sound, "--lm", "words.arpa"], capsys)
     assert "--base cannot be used with" in fails(["transcribe", whisper, sound, "--base", whisper], capsys)
-    said = fails(["transcribe", ours, sound, "--language", "de", "--base", whisper], capsys)
-    assert "--language and --base cannot be used with" in said
+    assert "--language cannot be used with" in fails(["transcribe", ours, sound, "--language", "de"], capsys)
+    assert "--bits cannot be used with" in fails(["transcribe", ours, sound, "--bits", "8"], capsys)
+    assert "--base" in fails(["transcribe", ours, sound, "--base", whisper], capsys)
     said = fails(["adapt", ours, str(tmp_path), "--out", str(tmp_path / "out"), "--rank", "2"], capsys)
     assert "--rank cannot be used with" in said and not (tmp_path / "out").exists()
 
@@ -45,12 +47,21 @@ def test_whisper_transcribes_files_and_names_those_that_it_cannot_read(whisper_f
     long = str(tmp_path / "long.wav")
     write_audio(long, np.random.default_rng(1).uniform(-0.5, 0.5, 12 * 16_000), 16_000)
     (tmp_path / "bad.wav").write_text("no audio")
+    talking = shutil.copytree(whisper_folder, tmp_path / "talking")
+    others = {"suppress_tokens": [token for token in range(31) if token != 1]}
+    (talking / "generation_config.json").write_text(json.dumps(others))
     with pytest.raises(SystemExit) as stop:
-        main(["transcribe", str(whisper_folder), long, str(tmp_path / "bad.wav"), sound, "--json"])
+        main(["transcribe", str(talking), long, str(tmp_path / "bad.wav"), sound, "--json"])
     said = capsys.readouterr()
     rows = [json.loads(line) for line in said.out.splitlines()]
     assert [(row["file"], row["seconds"]) for row in rows] == [(long, 12.0), (sound, 0.5)]
     assert stop.value.code == 3 and "bad.wav" in said.err and "1 of 3 files could not be read" in said.err
+    assert all(set(row["text"].split()) == {"hello"} for row in rows)
+    main(["transcribe", str(talking), sound, "--bits", "8"])
+    assert capsys.readouterr().out == f"{sound}\t{rows[1]['text']}\n"
+    # In stretches of at most the five seconds that this network sees.
+    times = [(part["start"], part["end"]) for part in rows[0]["segments"]]
+    assert all(end - start <= 5 for start, end in times) and times[0][0] == 0 and times[-1][1] == 12
 
 
 @pytest.mark.slow

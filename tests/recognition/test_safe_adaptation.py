@@ -59,7 +59,7 @@ def test_a_voice_whose_letters_are_tones_is_learnt_and_the_gain_is_found(recogni
     voice = read_voice(recogniser, voice_folder)
     result = adapt_to_voice(recogniser, voice, folds=2, always=True)
     loss = jax.jit(lambda params: _loss(recogniser.model, params, voice.batch))
-    assert loss(result.recogniser.params) < 0.7 * loss(recogniser.params)
+    assert loss(result.adapted.params) < 0.7 * loss(recogniser.params)
     actual = result.summary()
     assert (
         actual["recordings"] == 4

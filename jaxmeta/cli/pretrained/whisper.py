@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxmeta.cli.transcripts import Part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from jaxmeta.recognition.pretrained.adapter import AdapterCard
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 
+Bits = Literal[8, 16]
+"""Of the weights of a public network in memory."""
+
 
 def is_pretrained(folder: Path) -> bool:
     """Whether a folder holds a network in Hugging Face's form, or adapters of a Whisper.
@@ -23,13 +28,19 @@ def is_pretrained(folder: Path) -> bool:
     Raises:
       ImportError: it does, and what reads it is not installed.
     """
-    from jaxmeta.recognition.pretrained.adapter import WHISPER_ADAPTER, is_whisper
+    from jaxmeta.recognition.pretrained.adapter import WHISPER_ADAPTER
+    from jaxmeta.recognition.pretrained.bases import is_public
 
-    if not is_whisper(folder) and _kind(folder / WHISPER_ADAPTER.card) != WHISPER_ADAPTER.name:
+    if not is_public(folder) and _kind(folder / WHISPER_ADAPTER.card) != WHISPER_ADAPTER.name:
         return False
+    check_installed(folder)
+    return True
+
+
+def check_installed(folder: Path) -> None:
+    """Raises ImportError where what reads public networks is not installed."""
     if missing := [name for name in ("safetensors", "tokenizers") if find_spec(name) is None]:
         raise ImportError(f"{folder} needs {' and '.join(missing)}; install the extra: pip install jaxmeta[pretrained]")
-    return True
 
 
 def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:
@@ -38,24 +49,28 @@ def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:
         raise ValueError(f"{' and '.join(given)} cannot be used with {folder}, {reason}.")
 
 
-def texts_of_files(
+def parts_of_files(
     folder: Path,
     files: Iterator[tuple[Path, np.ndarray]],
     base: Path | None,
     language: str | None,
     voice_activity: Path | None,
-) -> Iterator[tuple[Path, float, str]]:
-    """Each file with its seconds and its text, in turn; `files` are names and waveforms at 16 kHz."""
+    longest: float | None,
+    bits: Bits | None,
+) -> Iterator[Part]:
+    """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
     from jaxmeta.recognition.pretrained.stretches import RATE, load_detector
-    from jaxmeta.recognition.pretrained.transcription import transcribe_each
+    from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
 
-    recogniser, card = _load(folder, base)
+    recogniser, card = _load(folder, base, bits)
     spoken = language or (card.language if card else "en")
     recogniser.tokenizer.whisper_prompt(spoken)  # Refuses an unknown language before the first file is read.
     detect = None if voice_activity is None else load_detector(voice_activity)
+    seconds = window(recogniser) if longest is None else min(longest, window(recogniser))
     for file, waveform in files:
-        (text,) = transcribe_each(recogniser, [waveform], spoken, detect)
-        yield file, len(waveform) / RATE, text
+        for segment in transcribe_segments(recogniser, waveform, spoken, detect, seconds):
+            yield Part(file, len(waveform) / RATE, segment)
+        yield Part(file, len(waveform) / RATE, None)
 
 
 def adapt_to_folder(
@@ -71,16 +86,19 @@ def adapt_to_folder(
     seed: int,
     language: str,
     rank: int | None,
+    bits: Bits | None,
+    roots: tuple[Path, ...] = (),
     as_json: bool,
 ) -> None:
     """Learn adapters, say what they are worth, and write them."""
     from jaxmeta.cli.claimed import claimed
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
-    from jaxmeta.recognition.pretrained.adapter import is_whisper, save_adapter
+    from jaxmeta.recognition.pretrained.adapter import save_adapter
+    from jaxmeta.recognition.pretrained.bases import is_public
     from jaxmeta.recognition.pretrained.voice import read_whisper_voice
-    from jaxmeta.recognition.pretrained.whisper import load_whisper
+    from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
 
-    if not is_whisper(folder):
+    if not is_public(folder):
         raise ValueError(
             f"{folder} holds adapters already; adapt the Whisper that they belong to, with all recordings."
         )
@@ -89,32 +107,36 @@ def adapt_to_folder(
     options = AdaptationOptions(language=language, folds=folds, seed=seed, **chosen)
     with claimed(out):
         recogniser = load_whisper(folder)
+        recogniser = recogniser if bits is None else in_bits(recogniser, bits)
         recogniser.tokenizer.whisper_prompt(language)
-        voice = read_whisper_voice(recogniser, manifest, resample=resample)
+        voice = read_whisper_voice(recogniser, manifest, resample=resample, roots=roots)
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_whisper(recogniser, voice, options, always=always)
         print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
-        save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapters)
+        save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapted)
 
 
 def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:
     import dataclasses
 
-    from jaxmeta.recognition.pretrained.adapter import AdapterCard, base_hash
+    from jaxmeta.recognition.pretrained.adapter import AdapterCard
+    from jaxmeta.recognition.pretrained.bases import base_hash
 
     origin = dataclasses.asdict(options) | {"recordings": recordings}
     place = str(folder.absolute())
     return AdapterCard(place, base_hash(folder), options.rank, options.language, adapted, origin)
 
 
-def _load(folder: Path, base: Path | None) -> tuple[WhisperRecogniser, AdapterCard | None]:
-    from jaxmeta.recognition.pretrained.adapter import is_whisper, load_adapted
-    from jaxmeta.recognition.pretrained.whisper import load_whisper
+def _load(folder: Path, base: Path | None, bits: Bits | None) -> tuple[WhisperRecogniser, AdapterCard | None]:
+    from jaxmeta.recognition.pretrained.adapter import load_adapted
+    from jaxmeta.recognition.pretrained.bases import is_public
+    from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
 
-    if is_whisper(folder):
+    if is_public(folder):
         refuse({"--base": base}, folder, "which is a Whisper itself and no adapter of it")
-        return load_whisper(folder), None
-    return load_adapted(folder, base)
+        recogniser = load_whisper(folder)
+        return recogniser if bits is None else in_bits(recogniser, bits), None
+    return load_adapted(folder, base, bits)
 
 
 def _kind(card: Path) -> object:

@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Count, Process, Seed, Updates
+from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates
 from jaxmeta.cli.training.together import prepared_together
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
@@ -21,6 +22,7 @@ def train_assistant(
     seed: Seed = 0,
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
+    root: Roots = (),
     coordinator: str | None = None,
     processes: Count | None = None,
     process: Process | None = None,
@@ -45,6 +47,7 @@ def train_assistant(
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
         noise: Folders with a metadata.csv of noise, mixed into training recordings and told from words; none:
             artificial noise.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
         coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
             a number of its own. The first one writes; all need the same folders.
         processes: How many there are.
@@ -53,16 +56,17 @@ def train_assistant(
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_words, noise_features
+    from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
     begin()
     numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
+    invented, load = numbers.invented if synthesised else None, partial(load_log_mels, roots=root)
     with joined(coordinator, processes, process, cluster=cluster) as leave:
-        with prepared_together(manifests, FEATURES):
-            data = load_words(manifests, invented=numbers.invented if synthesised else None, seed=seed)
+        with prepared_together(manifests, FEATURES, root):
+            data = load_words(manifests, invented=invented, seed=seed, load=load)
             val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
             check_speakers(data.train, val, val)
             background = noise_features(noise, seed=seed)

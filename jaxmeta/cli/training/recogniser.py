@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Count, Process, Seed, Updates
+from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
 from jaxmeta.cli.training.together import prepared_together
-from jaxmeta.recognition.presets import PRESETS, RecogniserPreset, replaced
+from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
+    from jaxmeta.cli.training.on_base import TrainingOnBase
     from jaxmeta.recognition.corpora import TranscribedSpeech
     from jaxmeta.recognition.recogniser import Recogniser
 
@@ -28,6 +29,11 @@ def train_recogniser(
     seed: Seed = 0,
     synthesised: bool = False,
     drop_infeasible: bool = False,
+    base: Path | None = None,
+    adapters: Annotated[int, Within(0, 1_000)] | None = None,
+    layers: Annotated[int, Within(0, 1_000)] | None = None,
+    learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
+    root: Roots = (),
     coordinator: str | None = None,
     processes: Count | None = None,
     process: Process | None = None,
@@ -44,13 +50,20 @@ def train_recogniser(
             what is said in each; speaker and split are columns, too, where they are known.
         out: Folder for the recogniser and the results; must not exist yet, but for an interrupted training.
         preset: How large a network, and how long to train.
-        updates: Updates of training, instead of the preset's.
-        encoder: Kind of network, instead of the preset's.
-        size: Of the network, instead of the preset's; from 0.2 to 5 million weights.
+        updates: Updates of training, instead of the preset's; with --base, of each of its stages.
+        encoder: Kind of network, instead of the preset's; with --base, kind of the head.
+        size: Of the network, instead of the preset's; from 0.2 to 5 million weights. Not with --base.
         seed: Of everything random.
         synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
             then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
+        base: Folder of a public Whisper, wav2vec2, HuBERT or WavLM (config.json, model.safetensors). Its encoder stays
+            frozen; a head learns on top of it, then low-rank adapters and the head. The result holds what learnt.
+        adapters: Rank of the adapters on --base, instead of the preset's; 0: the head alone learns.
+        layers: Uppermost layers of the encoder of --base that get adapters, instead of the preset's.
+        learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
+            layer_rates learn the rates of its steps too.
+        root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
         coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
             a number of its own. The first one writes; all need the same folders.
         processes: How many there are.
@@ -65,18 +78,24 @@ def train_recogniser(
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
+    on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner)
     begin()
     with joined(coordinator, processes, process, cluster=cluster) as leave, stages(4) as seconds:
         _check(manifests, out, synthesised)
-        with stage("preparing the speech"), prepared_together(manifests, FEATURES):
+        with stage("preparing the speech"), prepared_together(() if on_base else manifests, FEATURES, root):
             folders = [accented_sentences(seed)] if synthesised else manifests
-            speech = read_corpora(folders, seed=seed, drop=drop_infeasible or synthesised)
-        _describe(speech, training)
+            read = read_corpora if on_base is None else on_base.read
+            speech = read(folders, seed=seed, drop=drop_infeasible or synthesised, roots=root)
+        _describe(speech, training.max_frames / 100 if on_base is None else on_base.longest)
         with stage("training"):
-            recogniser = train_recogniser(
-                speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
-                config={"data": sorted(speech.fingerprints.values())},
-            )  # fmt: skip
+            config = {"data": sorted(speech.fingerprints.values())}
+            if on_base is None:
+                recogniser = train_recogniser(
+                    speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
+                    config=config,
+                )  # fmt: skip
+            else:
+                recogniser = on_base.train(speech, out / "training", seed, config)
         if not leave():
             return
         if synthesised:
@@ -95,13 +114,27 @@ def _check(manifests: tuple[Path, ...], out: Path, synthesised: bool) -> None:
         raise ValueError(f"--out {out} exists and holds no interrupted training; name a new folder, or delete it.")
 
 
-def _describe(speech: TranscribedSpeech, training: RecogniserPreset) -> None:
-    """Say on standard error what is trained on and what is held out."""
-    left_out = int((speech.train.length > training.max_frames).sum())
+def _on_base(base: Path | None, preset: str, size: str | None, **given: Any) -> TrainingOnBase | None:
+    """Training on a public encoder, where one is given."""
+    from jaxmeta.cli.pretrained.whisper import refuse
+    from jaxmeta.cli.training.on_base import prepare
+
+    if base is None:
+        if any(given[name] is not None for name in ("rank", "layers", "learner")):
+            raise ValueError("--adapters, --layers and --learner need a public encoder; give its folder by --base.")
+        return None
+    refuse({"--size": size}, base, "whose size is what it is")
+    return prepare(base, preset, **given)
+
+
+def _describe(speech: TranscribedSpeech, longest: float) -> None:
+    """Say on standard error what is trained on and what is held out; recordings of more seconds are left out."""
+    config = speech.train.config
+    left_out = 0 if config is None else int((speech.train.length > longest * config.frame_rate).sum())
     print(
         f"training on {speech.train.describe()}; {speech.vocabulary.size - 1} characters; held out: "
         f"{speech.held_out.describe()}, by {speech.how}"
-        + (f"; {left_out:,} recordings longer than {training.max_frames / 100:g} s are left out" if left_out else ""),
+        + (f"; {left_out:,} recordings longer than {longest:g} s are left out" if left_out else ""),
         file=sys.stderr,
     )
 

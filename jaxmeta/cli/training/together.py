@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def prepared_together(folders: Sequence[Path], features: FeatureConfig) -> Iterator[None]:
+def prepared_together(folders: Sequence[Path], features: FeatureConfig, roots: Sequence[Path] = ()) -> Iterator[None]:
     """Compute a share of the features of these folders; within, load them, the first process before the others.
 
     So of processes with one cache folder none computes what another does. One that is alone does nothing here.
@@ -24,7 +24,7 @@ def prepared_together(folders: Sequence[Path], features: FeatureConfig) -> Itera
 
     if together():
         for folder in folders:
-            prepare_part(folder, features, jax.process_index(), jax.process_count())
+            prepare_part(folder, features, jax.process_index(), jax.process_count(), roots)
         wait_for_all("features")
     if not is_first():
         wait_for_all("loaded")

@@ -58,9 +58,8 @@ def room_bank(folder: str | os.PathLike[str], seconds: float = 0.5, sample_rate:
 
 
 def _waveforms(folder: str | os.PathLike[str], sample_rate: int) -> Iterator[np.ndarray]:
-    manifest = read_manifest(folder)
-    for name in manifest.columns["file_name"]:
-        yield read_audio(manifest.root / str(name), sample_rate)
+    for clip in read_manifest(folder).clips():
+        yield read_audio(clip, sample_rate)
 
 
 def _size(seconds: float, sample_rate: int) -> int:

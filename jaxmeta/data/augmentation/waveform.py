@@ -20,7 +20,8 @@ from jaxmeta.data.cache import cached_features
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.file_hashes import content_hashes
-from jaxmeta.data.manifest import Manifest, read_manifest
+from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
+from jaxmeta.data.manifests.clips import DURATION, START
 
 _DRAWS = 100  # Stretches tried before a noise counts as silent.
 
@@ -55,6 +56,10 @@ def find_noises(folder: str | os.PathLike[str], kinds: Sequence[str] | None = No
     if not wanted or not set(wanted) <= set(held):
         raise ValueError(f"kinds={wanted} must be some of {held}, the values of {by!r} in {manifest.root}.")
     rows = np.flatnonzero(np.isin(manifest.columns[by], wanted))
+    if pieces := [row for row, clip in enumerate(manifest.clips()) if not clip.whole]:
+        raise ManifestError(
+            f"{manifest.where(pieces[0])}: noise is taken from anywhere in a file; leave out start and duration."
+        )
     hashes = content_hashes(manifest, progress=False)
     digest = hashlib.sha256(" ".join(hashes[row] for row in rows).encode()).hexdigest()[:16]
     files = tuple(manifest.columns["file_name"][rows].tolist())
@@ -148,7 +153,8 @@ def in_condition(corpus: Corpus, folder: str | os.PathLike[str], transform: Wave
         return corpus
     if corpus.config is None or transform.copies != 1:
         raise ValueError(f"in_condition needs a corpus with a config and one copy, got copies={transform.copies}.")
-    manifest = Manifest(Path(folder).resolve(), {"file_name": corpus.columns["file_name"]})
+    naming = {name: corpus.columns[name] for name in ("file_name", START, DURATION) if name in corpus.columns}
+    manifest = Manifest(Path(folder).resolve(), naming)
     hashes = content_hashes(manifest, progress=False)
     features = cached_features(manifest, hashes, corpus.config, transform=transform)
     start = np.cumsum(features.lengths, dtype=np.int64) - features.lengths

@@ -4,6 +4,8 @@ import os
 import stat
 from collections.abc import Callable
 
+import soundfile
+
 from jaxmeta.data.containers import flac, mp3, ogg, riff
 from jaxmeta.data.containers.id3 import tags_end
 from jaxmeta.data.containers.parts import ContainerError, Part
@@ -43,6 +45,30 @@ def parts(path: str | os.PathLike[str]) -> list[Part]:
         if view.head[:4] in riff.MAGIC and view.head[8:12] == b"WAVE":
             return riff.parts(view)
         return _compressed(view.head)(view.everything())
+
+
+def form(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Samples of a channel that a file declares, and its sample rate in Hz; only its header is looked at.
+
+    Raises:
+      ContainerError: it is no file, empty, or of a kind that is not read, or its header makes no sense.
+      OSError: it is missing or cannot be read.
+    """
+    info = os.stat(path)
+    if not stat.S_ISREG(info.st_mode):
+        raise ContainerError("is a folder, a pipe or a device, and no file")
+    if info.st_size == 0:
+        raise ContainerError("empty file (0 bytes)")
+    with open(path, "rb", buffering=0) as file:
+        view = riff.View(file, info.st_size)
+        if not (view.head[:4] in riff.MAGIC and view.head[8:12] == b"WAVE"):
+            _compressed(view.head)
+        file.seek(0)
+        try:
+            with soundfile.SoundFile(file) as sound:
+                return sound.frames, sound.samplerate
+        except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as error:
+            raise ContainerError(str(getattr(error, "error_string", error)).rstrip(".")) from error
 
 
 def _compressed(head: bytes) -> Callable[[bytes], list[Part]]:

@@ -6,6 +6,8 @@ import numpy as np
 from jaxmeta.data.features import mel_filters
 
 _HOP, _WINDOW = 160, 400
+STEP_SAMPLES = 1_280
+"""Samples of a step of a stream: 80 ms, or 8 frames."""
 
 
 def word_mels(waveform: np.ndarray) -> np.ndarray:
@@ -16,10 +18,32 @@ def word_mels(waveform: np.ndarray) -> np.ndarray:
     """
     waveform = np.asarray(waveform, np.float32)
     padded = np.pad(waveform, (0, max(0, 512 + 75 * _HOP - len(waveform))))
-    spectrum = librosa.stft(32_767 * padded, n_fft=512, hop_length=_HOP, win_length=_WINDOW, center=False)
-    power = mel_filters(16_000, 512, 32, 60.0, 3_800.0) @ np.square(np.abs(spectrum))
-    decibels = 10 * np.log10(np.maximum(power, 1e-10))
+    decibels = _decibels(padded)
     return (np.maximum(decibels, decibels.max() - 80) / 10 + 2).T.astype(np.float32)
+
+
+def step_mels(waveforms: np.ndarray, frames: int) -> np.ndarray:
+    """The first log-mels of waveforms [..., S], float32 [..., frames, 32], in groups of 8 as a stream has them.
+
+    They differ from `word_mels` in what counts as silence: 80 dB below the loudest value of a group, not of all of it.
+    Args:
+      waveforms: at 16 kHz, with 160 * frames + 352 samples or more.
+      frames: how many.
+    Source: the features of openWakeWord, for a stream.
+    """
+    decibels = np.swapaxes(_decibels(np.asarray(waveforms, np.float32))[..., :frames], -1, -2)
+    group = STEP_SAMPLES // _HOP
+    loudest = np.maximum.reduceat(decibels.max(axis=-1), np.arange(0, frames, group), axis=-1)
+    floor = np.repeat(loudest, group, axis=-1)[..., :frames, None] - 80
+    return (np.maximum(decibels, floor) / 10 + 2).astype(np.float32)
+
+
+def _decibels(waveforms: np.ndarray) -> np.ndarray:
+    """Of the power in each of 32 bands [..., 32, T], on the scale of 16 bits."""
+    spectrum = librosa.stft(32_767 * waveforms, n_fft=512, hop_length=_HOP, win_length=_WINDOW, center=False)
+    power = np.moveaxis(np.square(np.abs(spectrum)), -2, 0)
+    bands = mel_filters(16_000, 512, 32, 60.0, 3_800.0) @ power.reshape(len(power), -1)
+    return np.moveaxis(10 * np.log10(np.maximum(bands, 1e-10)).reshape(-1, *power.shape[1:]), 0, -2)
 
 
 def speaker_mels(waveform: np.ndarray) -> np.ndarray:

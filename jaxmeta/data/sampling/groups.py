@@ -120,7 +120,7 @@ def largest_feasible(groups: Iterable[Group], ways: int, shots: int, queries: in
 def _recording(corpus: Corpus) -> np.ndarray:
     if "recording" in corpus.columns:
         return codes(corpus, "recording", "recording")[0]
-    identity = tuple(column for column in ("corpus", "file_name") if column in corpus.columns)
+    identity = tuple(column for column in ("corpus", "file_name", "start", "duration") if column in corpus.columns)
     if "file_name" not in identity:
         raise ValueError(f"recordings need a column 'recording' or 'file_name'; there are {sorted(corpus.columns)}.")
     return codes(corpus, identity, "recording")[0]

@@ -54,16 +54,17 @@ def task_sampler(corpus: Corpus, ways: int, batches: Sequence[tuple[int, int, in
     Raises:
       ValueError: no pool has the words and recordings; the largest feasible episode is named.
     """
+    return TaskSampler(tuple(pool_sampler(corpus, ways, *batch, seed) for batch in batches))
+
+
+def pool_sampler(corpus: Corpus, ways: int, shots: int, queries: int, tasks: int, seed: int) -> EpisodeSampler:
+    """The sampler of one of the batches of `task_sampler`, with its arguments and errors."""
     pools = np.unique(corpus.columns["pool"]).tolist()
     weights = {pool: len(pools) - 1.0 if pool == "recorded" else 1.0 for pool in pools} if len(pools) > 1 else None
-    samplers = (
-        episode_sampler(
-            corpus, ways=ways, shots=shots, queries=queries, tasks=tasks, seed=seed,
-            label=("corpus", "label"), within="pool", weights=weights, buckets=1,
-        )
-        for shots, queries, tasks in batches
+    return episode_sampler(
+        corpus, ways=ways, shots=shots, queries=queries, tasks=tasks, seed=seed,
+        label=("corpus", "label"), within="pool", weights=weights, buckets=1,
     )  # fmt: skip
-    return TaskSampler(tuple(samplers))
 
 
 class WordBatches:

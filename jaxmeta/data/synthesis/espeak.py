@@ -14,6 +14,7 @@ import functools
 import importlib
 import locale
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,7 @@ _RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: hand the samples to the callback, play
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: the same, and return only when all of them were handed over.
 _DONT_EXIT = 0x8000  # Without it a missing data folder ends the process.
 _UTF8 = 1
+_SEPARATED = ord("_") << 8  # In phonemes: what stands between them.
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER.
 _NO_DICTIONARY = frozenset({"fo", "kaa", "xex"})  # Listed by espeak-ng 1.52, but their dictionaries are not shipped.
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -82,6 +84,25 @@ def speak(
     if not samples.any() and volume > 0:
         raise ValueError(f"text={text!r}: voice {voice!r} pronounces nothing; write it in that language's script.")
     return samples.astype(np.float32) / 32768.0, sample_rate
+
+
+def phonemes(text: str, language: str = "en") -> tuple[str, ...]:
+    """The sounds of a text in espeak-ng's own notation, without stress and tones.
+
+    Raises:
+      ValueError: unknown language, or nothing to pronounce. ImportError: the extra "synth" is not installed.
+    """
+    if not text.strip() or "\0" in text:
+        raise ValueError(f"text={text!r} has nothing to say; give at least one word, without NUL characters.")
+    name, spoken = voice_name(language), ctypes.create_string_buffer(text.encode())
+    place, parts = ctypes.c_void_p(ctypes.addressof(spoken)), []
+    with _LOCK, _engine() as lib:
+        lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        _check(lib.espeak_SetVoiceByName(name.encode()), f"voice {language!r}")
+        while place.value:  # a clause at a time
+            parts.append((lib.espeak_TextToPhonemes(ctypes.byref(place), _UTF8, _SEPARATED) or b"").decode())
+    sounds = re.sub(r"[',|%=#\d]", "", "_".join(parts)).replace(" ", "_").split("_")
+    return tuple(sound for sound in sounds if sound)
 
 
 def _check_numbers(**numbers: int) -> None:

@@ -8,8 +8,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from jax import numpy as jnp
 
 from jaxmeta.types import Array, PyTree
 
+T = TypeVar("T")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
 _REMEDY = "fetch the folder again, or convert it with transformers' save_pretrained(FOLDER)"
@@ -34,6 +36,12 @@ def read_config(folder: str | Path, kinds: Iterable[str]) -> dict[str, Any]:
     if config.get("model_type") not in kinds:
         raise ValueError(f"{path} has model_type={config.get('model_type')!r}; this reader needs {' or '.join(kinds)}.")
     return config
+
+
+def chosen_fields(kind: type[T], config: dict[str, Any]) -> T:
+    """A dataclass of those fields that config.json has; lists become tuples, and the others have their defaults."""
+    given = {each.name: config[each.name] for each in fields(kind) if each.name in config}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 
 def read_weights(

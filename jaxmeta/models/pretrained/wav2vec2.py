@@ -6,7 +6,7 @@ are those of a recording's own frames, so that padding is inert.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from jax import numpy as jnp
 from jaxmeta.models.layers import apply_mask, frame_mask, where
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require, widened
-from jaxmeta.models.pretrained.folder import Tensors, read_config, read_weights, write_folder
+from jaxmeta.models.pretrained.folder import Tensors, chosen_fields, read_config, read_weights, write_folder
 from jaxmeta.models.pretrained.relative_attention import GatedAttention, buckets
 from jaxmeta.types import Array, Model, PyTree, Ragged
 
@@ -97,9 +97,7 @@ def read_wav2vec2(folder: str | Path, dtype: Any = None) -> tuple[Wav2Vec2Config
     norms, acts = ("group", "layer"), tuple(ACTIVATIONS)
     require(found, {"feat_extract_norm": norms, "hidden_act": acts, "feat_extract_activation": acts})
     require(found, {"add_adapter": (False,), "conv_pos_batch_norm": (False,)})
-    given: dict[str, Any] = {each.name: found[each.name] for each in fields(Wav2Vec2Config) if each.name in found}
-    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    config = Wav2Vec2Config(**given | lists)
+    config = chosen_fields(Wav2Vec2Config, found)
     inputs = Ragged(jnp.zeros((1, math.prod(config.conv_stride) * sum(config.conv_kernel))), jnp.ones(1, jnp.int32))
     shapes = jax.eval_shape(wav2vec2(config).init, jax.random.key(0), inputs)[0]
     prefix = f"{config.model_type}."

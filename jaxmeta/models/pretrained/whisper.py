@@ -6,7 +6,7 @@ padded to 30 seconds; pad the recording itself to get what others compute.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from jax import numpy as jnp
 from jaxmeta.models.layers import apply_mask, frame_mask
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.pretrained.blocks import ACTIVATIONS, Attention, LayerNorm, require, widened
-from jaxmeta.models.pretrained.folder import read_config, read_weights, write_folder
+from jaxmeta.models.pretrained.folder import chosen_fields, read_config, read_weights, write_folder
+from jaxmeta.models.pretrained.whispers.greedy import fits, greedy_tokens
 from jaxmeta.models.seq2seq import Spoken
 from jaxmeta.types import Array, Loss, Model, PyTree, Ragged
 
@@ -72,8 +73,8 @@ def whisper(config: WhisperConfig) -> Whisper:
         return module.apply({"params": params}, memory, tokens, method="decode")
 
     def greedy(params, memory, prompt, end, length, suppress=(), suppress_first=()):
-        _fits(len(prompt) + length, config.max_target_positions, "tokens")
-        return _greedy(module.bind({"params": params}), memory, prompt, end, length, (suppress, suppress_first))
+        decoder = module.bind({"params": params}).decoder
+        return greedy_tokens(config, decoder, memory, prompt, end, length, (suppress, suppress_first))
 
     return Whisper(from_linen(module), encode, decode, greedy)
 
@@ -102,7 +103,7 @@ def read_whisper(folder: str | Path, dtype: Any = None) -> tuple[WhisperConfig, 
     found = read_config(folder, ("whisper",))
     known = {"tie_word_embeddings": (True,), "scale_embedding": (False,), "activation_function": tuple(ACTIVATIONS)}
     require(found, known)
-    config = WhisperConfig(**{each.name: found[each.name] for each in fields(WhisperConfig) if each.name in found})
+    config = chosen_fields(WhisperConfig, found)
     model = whisper(config).model
     inputs = Spoken(_nothing(config), jnp.zeros((1, 1), jnp.int32))
     shapes = jax.eval_shape(model.init, jax.random.key(0), inputs)[0]
@@ -135,7 +136,9 @@ def _nothing(config: WhisperConfig) -> Ragged:
     return Ragged(jnp.zeros((1, 2, config.num_mel_bins)), jnp.ones(1, jnp.int32))
 
 
-class _EncoderLayer(nn.Module):
+class EncoderLayer(nn.Module):
+    """Frames [N, T, D] and a mask of what is seen -> [N, T, D]."""
+
     config: WhisperConfig
 
     @nn.compact
@@ -160,14 +163,14 @@ class _Encoder(nn.Module):
         mask = frame_mask(lengths, values.shape[1])[:, None, None]
         layers = config.encoder_layers
         for index in range(layers)[self.first : self.last]:
-            values = _EncoderLayer(config, name=f"layers_{index}")(values, mask)
+            values = EncoderLayer(config, name=f"layers_{index}")(values, mask)
         if self.last is None:
             values = LayerNorm(epsilon=1e-5, name="layer_norm")(values)
         return Ragged(apply_mask(values, lengths), lengths)
 
     def _front(self, speech: Ragged) -> tuple[Array, Array]:
         config, act = self.config, ACTIVATIONS["gelu"]  # Whatever the Transformer has.
-        _fits(speech.values.shape[1], 2 * config.max_source_positions, "frames of log-mels")
+        fits(speech.values.shape[1], 2 * config.max_source_positions, "frames of log-mels")
         values = apply_mask(speech.values, speech.lengths)
         values = act(nn.Conv(config.d_model, (3,), padding=1, name="conv1")(values))
         values = apply_mask(values, speech.lengths)
@@ -178,7 +181,9 @@ class _Encoder(nn.Module):
         return apply_mask(values, lengths), lengths
 
 
-class _DecoderLayer(nn.Module):
+class DecoderLayer(nn.Module):
+    """A layer of the decoder; `crossed` gives it keys and values of the encoder's frames."""
+
     config: WhisperConfig
 
     def setup(self) -> None:
@@ -214,7 +219,7 @@ class _Decoder(nn.Module):
         config = self.config
         self.embed_tokens = nn.Embed(config.vocab_size, config.d_model)
         self.embed_positions = nn.Embed(config.max_target_positions, config.d_model)
-        self.layers = [_DecoderLayer(config) for _ in range(config.decoder_layers)]
+        self.layers = [DecoderLayer(config) for _ in range(config.decoder_layers)]
         self.layer_norm = LayerNorm(epsilon=1e-5)
 
     def crossed(self, memory: Array) -> list[tuple[Array, Array]]:
@@ -245,45 +250,9 @@ class _Whisper(nn.Module):
         return self.encoder(speech)
 
     def decode(self, memory: Ragged, tokens: Array) -> Array:
-        _fits(tokens.shape[1], self.config.max_target_positions, "tokens")
+        fits(tokens.shape[1], self.config.max_target_positions, "tokens")
         mask = frame_mask(memory.lengths, memory.values.shape[1])[:, None, None]
         return self.decoder(tokens, self.decoder.crossed(memory.values), mask)[0]
 
     def __call__(self, inputs: Spoken) -> Array:
         return self.decode(self.encoder(inputs.speech), inputs.prefix)
-
-
-def _greedy(
-    network: Any, memory: Ragged, prompt: Array, end: int, length: int, suppress: tuple[Sequence[int], Sequence[int]]
-) -> Ragged:
-    rows, places = len(memory.values), len(prompt) + length
-    mask = frame_mask(memory.lengths, memory.values.shape[1])[:, None, None]
-    crossed = network.decoder.crossed(memory.values)
-    caches = jax.tree.map(lambda leaf: jnp.zeros((rows, places, *leaf.shape[2:]), leaf.dtype), crossed)
-    never = jnp.zeros(network.config.vocab_size, bool).at[jnp.array(suppress[0], int)].set(True)
-
-    def likeliest(logits, forbidden):
-        return jnp.argmax(jnp.where(forbidden, -jnp.inf, logits[:, -1]), axis=-1).astype(jnp.int32)
-
-    tokens = jnp.broadcast_to(jnp.asarray(prompt, jnp.int32), (rows, len(prompt)))
-    logits, caches = network.decoder(tokens, crossed, mask, 0, caches)
-    start = likeliest(logits, never.at[jnp.array(suppress[1], int)].set(True))
-
-    def going(carry):
-        step, token, _, _ = carry
-        return (step < length) & jnp.any(token != end)
-
-    def write(carry):
-        step, token, written, caches = carry
-        written = written.at[:, step].set(token)
-        logits, caches = network.decoder(token[:, None], crossed, mask, len(prompt) + step, caches)
-        return step + 1, jnp.where(token == end, end, likeliest(logits, never)), written, caches
-
-    empty = jnp.full((rows, length), end, jnp.int32)
-    written = lax.while_loop(going, write, (jnp.zeros((), jnp.int32), start, empty, caches))[2]
-    return Ragged(written, jnp.sum(written != end, axis=1, dtype=jnp.int32))
-
-
-def _fits(count: int, most: int, what: str) -> None:
-    if count > most:
-        raise ValueError(f"this Whisper has positions for {most} {what}, got {count}; cut the recordings into pieces.")

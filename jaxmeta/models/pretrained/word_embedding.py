@@ -39,14 +39,18 @@ def read_word_embedding(path: str | Path) -> PyTree:
       ValueError: missing, extra or misshapen weights; a damaged file.
       OSError: no such file.
     """
-    inputs = Ragged(jnp.zeros((1, WINDOW, 32)), jnp.ones(1, jnp.int32))
-    shapes = jax.eval_shape(word_embedding().init, jax.random.key(0), inputs)[0]
     # Kernels are stored as linen has them, and not as PyTorch would.
     tensors = {
         name.replace(".kernel", ".weight"): (lambda read=read: read().T) if name.endswith(".kernel") else read
         for name, read in open_file(path).items()
     }
-    return fill(shapes, tensors, str(path))
+    return fill(embedding_shapes(), tensors, str(path))
+
+
+def embedding_shapes() -> PyTree:
+    """Shapes and types of the params."""
+    inputs = Ragged(jnp.zeros((1, WINDOW, 32)), jnp.ones(1, jnp.int32))
+    return jax.eval_shape(word_embedding().init, jax.random.key(0), inputs)[0]
 
 
 class _WordEmbedding(nn.Module):

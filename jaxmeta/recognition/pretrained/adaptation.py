@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +10,13 @@ import numpy as np
 import optax
 
 from jaxmeta.decoding.error_rates import character_edits
-from jaxmeta.models.low_rank import merged
 from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.adapter import new_adapters, with_whisper_adapters
+from jaxmeta.recognition.pretrained.adapter import joining, new_adapters, with_whisper_adapters
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
-from jaxmeta.recognition.safe_adaptation import Verdict, judge, sentence, summary
+from jaxmeta.recognition.safe_adaptation import Verdict, VoiceAdaptation, judge
 from jaxmeta.sequence_losses import sequence_cross_entropy
 from jaxmeta.types import PyTree, Ragged
 
@@ -49,26 +47,9 @@ class AdaptationOptions:
             raise ValueError(f"rate={self.rate} must be a finite number of 0 or more.")
 
 
-class WhisperAdaptation(NamedTuple):
-    """Adapters for one voice, and what they are worth."""
-
-    adapters: PyTree
-    """Such as change nothing where the verdict is against adaptation."""
-    verdict: Verdict
-    taken: bool
-    """Whether they are adapted."""
-
-    def summary(self) -> dict:
-        """Figures as plain numbers; error rates in percent of characters."""
-        return summary(self.verdict, self.taken)
-
-    def __str__(self) -> str:
-        return sentence(self.verdict, self.taken)
-
-
 def adapt_whisper(
     recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions, *, always: bool = False
-) -> WhisperAdaptation:
+) -> VoiceAdaptation[PyTree]:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
     Args:
@@ -76,14 +57,16 @@ def adapt_whisper(
       voice: transcribed recordings.
       options: how adapters learn; at most one fold for each recording is used.
       always: adapt whatever the verdict.
+    Returns:
+      Adapters, which change nothing where the verdict is against adaptation.
     Raises:
       ValueError: a language that the Whisper does not know.
     """
     verdict = cross_validate(recogniser, voice, options)
     if not (verdict.adopted or always):
-        start = new_adapters(recogniser.params, options.rank, jax.random.key(options.seed))
-        return WhisperAdaptation(start, verdict, False)
-    return WhisperAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
+        start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
+        return VoiceAdaptation(start, verdict, False)
+    return VoiceAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
 
 
 def cross_validate(recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions) -> Verdict:
@@ -121,21 +104,23 @@ def learn(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, 
     order = np.concatenate([draw.permutation(rows) for _ in range(-(-options.steps * size // len(rows)))] or [rows[:0]])
     batches = order[: options.steps * size].reshape(options.steps, size)
     prompt = tuple(recogniser.tokenizer.whisper_prompt(options.language))
-    run = _training(recogniser.network, prompt, recogniser.tokenizer.end, options.rate)
-    start = new_adapters(recogniser.params, options.rank, jax.random.key(options.seed))
+    run = _training(recogniser.network, joining(recogniser), prompt, recogniser.tokenizer.end, options.rate)
+    start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
     # All recordings, so that every fold has one and the same program.
     memory, labels = pad_memory(voice.memory), pad_rows(voice.labels)
     return run({"decoder": recogniser.params["decoder"]}, start, memory, labels, batches)
 
 
 @cache
-def _training(network: Whisper, prompt: tuple[int, ...], end: int, rate: float) -> Callable[..., PyTree]:
+def _training(
+    network: Whisper, join: Callable[[PyTree, PyTree], PyTree], prompt: tuple[int, ...], end: int, rate: float
+) -> Callable[..., PyTree]:
     optimizer = optax.adam(rate)
     cross_entropy = after_prompt(sequence_cross_entropy, len(prompt))
 
     def loss(adapters: PyTree, params: PyTree, memory: Ragged, labels: Ragged) -> jax.Array:
         inputs, targets = teacher_forced(memory, labels, prompt, end)
-        logits = network.decode(merged({"weights": params, "adapters": adapters}), *inputs)
+        logits = network.decode(join(params, adapters), *inputs)
         return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
 
     @jax.jit

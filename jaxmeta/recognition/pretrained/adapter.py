@@ -1,17 +1,19 @@
 """What a public Whisper learns of a voice: low-rank adapters of its decoder, in a folder of some kilobytes."""
 
 import dataclasses
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
+from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
 from jaxmeta.models.low_rank import merged, with_adapters
-from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, load_whisper
+from jaxmeta.models.pretrained.whispers.stacked import with_stacked_adapters
+from jaxmeta.recognition.pretrained.bases import base_folder
+from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, in_bits, load_whisper
 from jaxmeta.types import Key, PyTree
 
 WHISPER_ADAPTER = BundleKind(
@@ -42,11 +44,6 @@ class AdapterCard:
             raise ValueError(f"rank={self.rank} must be 1 or more.")
 
 
-def is_whisper(folder: str | Path) -> bool:
-    """Whether a folder is in Hugging Face's form."""
-    return (Path(folder) / "config.json").is_file() and not (Path(folder) / WHISPER_ADAPTER.card).is_file()
-
-
 def is_adapted(path: str) -> bool:
     """Whether the matrix at a path of Whisper's params gets an adapter: queries and outputs of the decoder's attention.
 
@@ -65,18 +62,20 @@ def new_adapters(params: PyTree, rank: int, key: Key) -> PyTree:
 
 
 def with_whisper_adapters(recogniser: WhisperRecogniser, adapters: PyTree) -> WhisperRecogniser:
-    """The recogniser with adapters added to its matrices, which have float32 then; all others are shared."""
-    return replace(recogniser, params=merged({"weights": recogniser.params, "adapters": adapters}))
+    """The recogniser with adapters added to its matrices, which have float32 then; all others are shared.
+
+    Of weights in fewer bits the adapters stay apart, in float32, and are added where a layer is restored.
+    """
+    return replace(recogniser, params=joining(recogniser)(recogniser.params, adapters))
 
 
-def base_hash(folder: str | Path) -> str:
-    """SHA-256 of the files of a Whisper folder that decide what it writes."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).iterdir()):
-        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json", "generation_config.json"):
-            with path.open("rb") as file:
-                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
+def joining(recogniser: WhisperRecogniser) -> Callable[[PyTree, PyTree], PyTree]:
+    """What makes params of a recogniser's network of its own params and adapters."""
+    return _merged if recogniser.bits is None else with_stacked_adapters
+
+
+def _merged(params: PyTree, adapters: PyTree) -> PyTree:
+    return merged({"weights": params, "adapters": adapters})
 
 
 def save_adapter(folder: str | Path, card: AdapterCard, adapters: PyTree) -> Path:
@@ -84,27 +83,41 @@ def save_adapter(folder: str | Path, card: AdapterCard, adapters: PyTree) -> Pat
     return save_bundle(folder, WHISPER_ADAPTER, dataclasses.asdict(card), adapters)
 
 
-def load_adapted(folder: str | Path, base: str | Path | None = None) -> tuple[WhisperRecogniser, AdapterCard]:
+def load_adapted(
+    folder: str | Path, base: str | Path | None = None, bits: Literal[8, 16] | None = None
+) -> tuple[WhisperRecogniser, AdapterCard]:
     """A Whisper with the adapters of a folder.
 
     Args:
       folder: that `save_adapter` wrote.
       base: folder of the Whisper that was adapted; None: where it was then.
+      bits: of the Whisper's weights, as in `in_bits`; None: as they are stored.
     Raises:
       CardError, BundleError: the folder is damaged, or the base is not there or another.
       ValueError, OSError: as `load_whisper` does.
     """
+    read = read_adapted(folder, base)
+    recogniser = read.recogniser if bits is None else in_bits(read.recogniser, bits)
+    return with_whisper_adapters(recogniser, read.adapters), read.card
+
+
+class ReadAdapters(NamedTuple):
+    """What a folder of adapters holds, and the base beside it."""
+
+    recogniser: WhisperRecogniser
+    """The base, without them."""
+    adapters: PyTree
+    card: AdapterCard
+    place: Path
+    """Folder of the base."""
+
+
+def read_adapted(folder: str | Path, base: str | Path | None = None) -> ReadAdapters:
+    """A Whisper and the adapters of a folder beside it; arguments and errors are those of `load_adapted`."""
     bundle = open_bundle(folder, WHISPER_ADAPTER, AdapterCard)
     card = bundle.card
     bundle.check_size(bundle.place.at("rank"), card.rank)
-    place = Path(card.base if base is None else base)
-    if not is_whisper(place):
-        raise BundleError(f"{folder} adapts the Whisper of {place}, which is not there; give its folder by --base.")
-    if base_hash(place) != card.base_sha256:
-        raise BundleError(
-            f"{folder} adapts another Whisper than that of {place} (the SHA-256 of its files differs); give the folder "
-            "that was adapted by --base, or adapt again."
-        )
+    place = base_folder(folder, card.base, card.base_sha256, base)
     recogniser = load_whisper(place)
     shapes = jax.eval_shape(lambda params: new_adapters(params, card.rank, jax.random.key(0)), recogniser.params)
-    return with_whisper_adapters(recogniser, bundle.weights(shapes)), card
+    return ReadAdapters(recogniser, bundle.weights(shapes), card, place)

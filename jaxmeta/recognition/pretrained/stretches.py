@@ -4,20 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import librosa
 import numpy as np
 
 from jaxmeta.models.pretrained.voice_activity import CHUNK, read_voice_activity, voice_activity
 from jaxmeta.padding import pad_rows
 
 RATE = 16_000
-_HOP = 320
-"""Samples whose power is summed up; a cut lies between two such pieces."""
+_HOPS = 50
+"""Pieces of a second whose power is summed up; a cut lies between two such pieces."""
 _QUIET = 10
 """Pieces around a cut that are quiet together, 0.2 s."""
 _SPEECH, _GAP, _MARGIN = 0.5, 16, 6
 """Probability of speech; chunks of silence that part two utterances (0.5 s); chunks before and after one (0.2 s)."""
 _BLOCK = 1_920 * CHUNK
 """Samples that the detector sees at once, one minute."""
+Span = tuple[int, int]
+"""First sample of a stretch, and the first one after it."""
 SpeechDetector = Callable[[np.ndarray], np.ndarray]
 """Waveform [S] at 16 kHz -> probability of speech in each 32 ms, [ceil(S / 512)]."""
 
@@ -25,23 +28,63 @@ SpeechDetector = Callable[[np.ndarray], np.ndarray]
 def stretches(
     waveform: np.ndarray, detect: SpeechDetector | None = None, seconds: float = 30.0, search: float = 5.0
 ) -> list[np.ndarray]:
-    """A waveform in stretches of at most `seconds`; a shorter one stays as it is.
-
-    Args:
-      waveform: [S] at 16 kHz.
-      detect: leaves out what is no speech; None: everything stays, and a cut lies at the quietest place.
-      seconds: longest stretch.
-      search: seconds before the end of a stretch in which the quietest place is looked for.
+    """A waveform at 16 kHz in stretches of at most `seconds`, as `spans` cuts it.
 
     >>> [len(each) / RATE for each in stretches(np.ones(70 * RATE), search=1.0)]
     [29.1, 29.1, 11.8]
     """
-    most = int(seconds * RATE)
+    return [waveform[start:end] for start, end in spans(waveform, detect, seconds, search)]
+
+
+def spans(
+    waveform: np.ndarray,
+    detect: SpeechDetector | None = None,
+    seconds: float = 30.0,
+    search: float | None = None,
+    rate: int = RATE,
+) -> list[Span]:
+    """Where the stretches of a waveform lie, each of at most `seconds`; a shorter waveform stays as it is.
+
+    Args:
+      waveform: [S].
+      detect: leaves out what is no speech; None: everything stays, and a cut lies at the quietest place.
+      seconds: longest stretch.
+      search: seconds before the end of a stretch in which the quietest place is looked for; None: a sixth of `seconds`,
+        but a second at least.
+      rate: samples of the waveform in a second.
+
+    >>> spans(np.ones(9 * RATE), seconds=6.0, search=2.0)
+    [(0, 65600), (65600, 144000)]
+    """
+    most = int(seconds * rate)
     if len(waveform) <= most:
-        return [waveform]
-    spans = [(0, len(waveform))] if detect is None else _packed(_utterances(detect(waveform)), most)
+        return [(0, len(waveform))]
+    search = min(max(seconds / 6, 1.0), seconds / 2) if search is None else search
+    whole = [(0, len(waveform))]
+    speech = whole if detect is None else _packed(_spoken(waveform, detect, rate), most)
     return [
-        piece for start, end in spans for piece in _cut(waveform[start:end], most, int(search * RATE)) if len(piece)
+        (start + first, start + last)
+        for start, end in speech
+        for first, last in _cut(waveform[start:end], most, int(search * rate), rate // _HOPS)
+    ]
+
+
+def utterances(
+    waveform: np.ndarray, detect: SpeechDetector | None = None, seconds: float = 30.0, search: float = 5.0
+) -> list[Span]:
+    """Where the utterances of a waveform lie; parted by half a second without speech or more.
+
+    Args:
+      waveform: [S] at 16 kHz.
+      detect: says where speech is; None: nobody knows, and the waveform is cut at quiet places alone.
+      seconds: longest utterance; a longer one is cut at the quietest place.
+      search: seconds before the end of a stretch in which the quietest place is looked for; below `seconds`.
+    """
+    whole = [(0, len(waveform))]
+    return [
+        (start + first, start + last)
+        for start, end in (whole if detect is None else _spoken(waveform, detect, RATE))
+        for first, last in _cut(waveform[start:end], int(seconds * RATE), int(search * RATE), RATE // _HOPS)
     ]
 
 
@@ -61,19 +104,27 @@ def load_detector(path: str | Path) -> SpeechDetector:
     return detect
 
 
-def _cut(waveform: np.ndarray, most: int, search: int) -> list[np.ndarray]:
-    pieces = []
-    while len(waveform) > most:
-        border = most - search
-        power = np.square(waveform[border : most - search % _HOP]).reshape(-1, _HOP).sum(axis=1)
+def _cut(waveform: np.ndarray, most: int, search: int, hop: int) -> list[Span]:
+    pieces, start = [], 0
+    while len(waveform) - start > most:
+        border = start + most - search
+        power = np.square(waveform[border : start + most - search % hop]).reshape(-1, hop).sum(axis=1)
         quiet = np.convolve(power, np.ones(min(_QUIET, len(power))), "valid")
-        end = border + (int(np.argmin(quiet)) + _QUIET // 2) * _HOP
-        pieces.append(waveform[:end])
-        waveform = waveform[end:]
-    return [*pieces, waveform]
+        end = border + (int(np.argmin(quiet)) + _QUIET // 2) * hop
+        pieces.append((start, end))
+        start = end
+    return [*pieces, (start, len(waveform))]
 
 
-def _utterances(probabilities: np.ndarray) -> list[tuple[int, int]]:
+def _spoken(waveform: np.ndarray, detect: SpeechDetector, rate: int) -> list[Span]:
+    """The utterances of a waveform at any rate, within its bounds."""
+    sampled = librosa.resample(waveform, orig_sr=rate, target_sr=RATE, res_type="soxr_hq")  # Itself at 16 kHz.
+    utterances = _utterances(detect(sampled))
+    bounded = [(start * rate // RATE, min(end * rate // RATE, len(waveform))) for start, end in utterances]
+    return [(start, end) for start, end in bounded if start < end]
+
+
+def _utterances(probabilities: np.ndarray) -> list[Span]:
     """First and last sample of each stretch of speech, with a margin; short gaps do not part them."""
     chunks = np.flatnonzero(probabilities >= _SPEECH)
     if not len(chunks):
@@ -82,10 +133,10 @@ def _utterances(probabilities: np.ndarray) -> list[tuple[int, int]]:
     return [(max(0, int(part[0]) - _MARGIN) * CHUNK, (int(part[-1]) + 1 + _MARGIN) * CHUNK) for part in parts]
 
 
-def _packed(spans: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """Neighbouring spans joined as long as they fit into one stretch: fewer calls, and more context."""
-    packed: list[tuple[int, int]] = []
-    for start, end in spans:
+def _packed(utterances: list[Span], most: int) -> list[Span]:
+    """Neighbours joined as long as they fit into one stretch: fewer calls, and more context."""
+    packed: list[Span] = []
+    for start, end in utterances:
         if packed and end - packed[-1][0] <= most:
             packed[-1] = (packed[-1][0], end)
         else:

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxmeta.data.features import extract
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.stretches import RATE, SpeechDetector, stretches
+from jaxmeta.recognition.pretrained.stretches import RATE, SpeechDetector, spans
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+from jaxmeta.recognition.segments.formats import Segment
 from jaxmeta.types import Ragged
 
 RATE_OF_MEMORY = 50
@@ -32,11 +33,28 @@ def transcribe_each(
       language: ISO 639-1 code.
       detect: finds the speech in what is longer than 30 seconds; None: such recordings are cut at quiet places.
     """
-    seconds = window(recogniser)
     for waveform in waveforms:
-        pieces = stretches(waveform, detect, seconds, seconds / 6)
-        texts = [write(recogniser, [encode(recogniser, piece)], language)[0] for piece in pieces]
-        yield " ".join(text for text in texts if text)
+        segments = transcribe_segments(recogniser, waveform, language, detect)
+        yield " ".join(segment.text for segment in segments if segment.text)
+
+
+def transcribe_segments(
+    recogniser: WhisperRecogniser,
+    waveform: np.ndarray,
+    language: str = "en",
+    detect: SpeechDetector | None = None,
+    longest: float | None = None,
+) -> Iterator[Segment]:
+    """The text of each stretch of a recording with its time, as soon as it is known.
+
+    Args:
+      recogniser, language, detect: as in `transcribe_each`.
+      waveform: [S] at 16 kHz, S at least 1.
+      longest: seconds of the longest stretch, at most `window`; None: `window`.
+    """
+    for start, end in spans(waveform, detect, window(recogniser) if longest is None else longest):
+        (text,) = write(recogniser, [encode(recogniser, waveform[start:end])], language)
+        yield Segment(start / RATE, end / RATE, text)
 
 
 def window(recogniser: WhisperRecogniser) -> float:

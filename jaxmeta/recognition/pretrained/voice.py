@@ -1,16 +1,17 @@
 """Recordings of one voice with their transcripts, encoded by a public Whisper once and for all."""
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
-from jaxmeta.data.recordings import first_copies, read_waveforms
+from jaxmeta.data.recordings import read_waveforms
 from jaxmeta.recognition.pretrained.stretches import RATE
 from jaxmeta.recognition.pretrained.transcription import comparable, encode, window
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
-from jaxmeta.recognition.voice import LEAST_SOUND
+from jaxmeta.recognition.voice import LEAST_SOUND, copies, transcripts
 
 
 class WhisperVoice(NamedTuple):
@@ -28,7 +29,11 @@ class WhisperVoice(NamedTuple):
 
 
 def read_whisper_voice(
-    recogniser: WhisperRecogniser, manifest: str | os.PathLike[str], *, resample: bool = False
+    recogniser: WhisperRecogniser,
+    manifest: str | os.PathLike[str],
+    *,
+    resample: bool = False,
+    roots: Iterable[str | os.PathLike[str]] = (),
 ) -> WhisperVoice:
     """Read a folder of recordings with the columns file_name and transcription, and encode each once.
 
@@ -37,14 +42,15 @@ def read_whisper_voice(
       recogniser: whose encoder and tokens are used.
       manifest: folder with metadata.csv.
       resample: take other sample rates too.
+      roots: further folders in which files may lie.
     Raises:
       ManifestError: no transcripts, one without letters, a recording or a transcript that is too long, or one recording
         alone, perhaps many times; names file and row. AudioError: a recording is silent or cannot be read.
     """
-    read = read_manifest(manifest)
+    read = read_manifest(manifest, roots)
     texts = _texts(read)
     labels = [recogniser.tokenizer.encode(f" {text}") for text in texts]
-    waveforms = read_waveforms(RATE, read.paths(), read.where, resample=resample, least_sound=LEAST_SOUND)
+    waveforms = read_waveforms(RATE, read.clips(), read.where, resample=resample, least_sound=LEAST_SOUND)
     for row, (label, waveform) in enumerate(zip(labels, waveforms, strict=True)):
         if len(label) > recogniser.longest:
             raise ManifestError(
@@ -56,25 +62,14 @@ def read_whisper_voice(
                 f"{read.where(row)}: lasts {len(waveform) / RATE:.1f} s, and this Whisper takes {window(recogniser):g} "
                 "s at once; cut the recording in two."
             )
-    original = first_copies(waveforms)
-    copies = [row for row, first in enumerate(original) if first != row]
-    if len(texts) - len(copies) < 2:
-        raise ManifestError(f"{read.root / read.name}: its {len(texts)} rows are one recording; adaptation needs two.")
+    original, remarks = copies(read, waveforms)
     memory = [encode(recogniser, waveform).astype(np.float16) for waveform in waveforms]
-    remarks = [f"{read.where(row)}: the same recording as that of {read.where(original[row])}" for row in copies]
     return WhisperVoice(memory, labels, texts, original, remarks)
 
 
 def _texts(read: Manifest) -> list[str]:
-    path = read.root / read.name
-    if "transcription" not in read.columns:
-        raise ManifestError(f"{path}, row 1: no transcription column; the columns are {', '.join(read.columns)}.")
-    texts = [str(text) for text in read.columns["transcription"]]
+    texts = transcripts(read)
     for row, text in enumerate(texts):
         if not comparable(text):
             raise ManifestError(f"{read.where(row)}: the transcript has no letters; say what is said, or leave it out.")
-    if len(texts) < 2:
-        raise ManifestError(
-            f"{path}: one recording; adaptation needs two or more, to try on one what it learns from another."
-        )
     return [text.capitalize() if text.isupper() else text for text in texts]

@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxmeta.compress.quantize import quantise, quantise_params
+from jaxmeta.compress.variants import restored
 from jaxmeta.data.features import FeatureConfig, extract, whisper_features
 from jaxmeta.data.pretrained.tokenizer import Tokenizer, load_tokenizer
+from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import Whisper, WhisperConfig, read_whisper, whisper
+from jaxmeta.models.pretrained.whispers.stacked import stack, stacked_whisper
+from jaxmeta.models.seq2seq import Spoken
 from jaxmeta.padding import pad_rows
 from jaxmeta.types import PyTree, Ragged
 
@@ -32,15 +38,25 @@ class WhisperRecogniser:
     """Tokens that are never written."""
     suppress_first: tuple[int, ...] = ()
     """Tokens that no transcript starts with."""
+    bits: Literal[8, 16] | None = None
+    """Of weights, as `in_bits` stores them; None: those of `params` as they were read."""
     network: Whisper = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "network", _network(self.config))
+        object.__setattr__(self, "network", (_network if self.bits is None else _stacked)(self.config))
 
     @property
     def features(self) -> FeatureConfig:
         """What recordings are turned into."""
         return whisper_features(self.config.num_mel_bins)
+
+    @property
+    def forms(self) -> PyTree:
+        """Weights of the network itself, or their shapes where these are stored in fewer bits."""
+        if self.bits is None:
+            return self.params
+        inputs = Spoken(speech_form(1, 2, self.config.num_mel_bins), jnp.zeros((1, 1), jnp.int32))
+        return jax.eval_shape(_network(self.config).model.init, jax.random.key(0), inputs)[0]
 
     @property
     def longest(self) -> int:
@@ -60,7 +76,8 @@ class WhisperRecogniser:
           length: most tokens of a transcript.
         """
         prompt = tuple(self.tokenizer.whisper_prompt(language))
-        decode = _decode(self.network, prompt, self.tokenizer.end, length, self.suppress, self.suppress_first)
+        suppressed = (self.suppress, self.suppress_first)
+        decode = _decode(self.network, self.bits is None, prompt, self.tokenizer.end, length, suppressed)
         values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory))
         return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
 
@@ -104,11 +121,44 @@ def load_whisper(folder: str | Path, dtype: Any = None) -> WhisperRecogniser:
     config, params = read_whisper(folder, dtype)
     path = Path(folder) / "generation_config.json"
     options = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    suppressed = (tuple(options.get(name) or ()) for name in ("suppress_tokens", "begin_suppress_tokens"))
-    return WhisperRecogniser(config, params, load_tokenizer(folder), *suppressed)
+    always, first = (tuple(options.get(name) or ()) for name in ("suppress_tokens", "begin_suppress_tokens"))
+    return WhisperRecogniser(config, params, load_tokenizer(folder), always, first)
+
+
+def in_bits(recogniser: WhisperRecogniser, bits: Literal[8, 16]) -> WhisperRecogniser:
+    """The recogniser with weights in fewer bits, which are restored layer by layer as they are used.
+
+    It takes less memory, and more time for each token.
+    Args:
+      recogniser: with weights as they were read, and without adapters.
+      bits: 16: float32 becomes float16, and 16 bits stay. 8: matrices of layers become integers with a scale for each
+        output, and the embedding of tokens such with a scale for each token; the others as with 16.
+    Raises:
+      ValueError: other bits; a weight beyond the largest number of float16, 65,504.
+    """
+    if bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, got {bits}.")
+
+    def half(leaf: jax.Array) -> jax.Array:
+        # Not bfloat16: XLA's CPU compiler would widen the weights of all layers at once.
+        small = leaf if leaf.dtype.itemsize == 2 else leaf.astype(jnp.float16)
+        if not isinstance(small, jax.core.Tracer) and not bool(jnp.isfinite(small).all()):
+            raise ValueError("a weight is beyond 65,504, the largest number of float16; use all bits.")
+        return small
+
+    def store(weights: PyTree) -> PyTree:
+        if bits == 16:
+            return weights
+        if "embedding" in weights:
+            return {"embedding": quantise(widened(weights["embedding"]), axis=None)}
+        return quantise_params(jax.tree.map(lambda leaf: widened(leaf) if leaf.ndim > 1 else leaf, weights))
+
+    params = stack(jax.tree.map(half, recogniser.params), store)
+    return replace(recogniser, params=params, bits=bits)
 
 
 _network = cache(whisper)  # So that recognisers of the same form share compiled programs.
+_stacked = cache(partial(stacked_whisper, restore=restored))
 
 
 @cache
@@ -118,11 +168,16 @@ def _encode(network: Whisper) -> Callable[[PyTree, Ragged], Ragged]:
 
 @cache
 def _decode(
-    network: Whisper, prompt: tuple[int, ...], end: int, length: int, suppress: tuple[int, ...], first: tuple[int, ...]
+    network: Whisper,
+    widen: bool,
+    prompt: tuple[int, ...],
+    end: int,
+    length: int,
+    suppressed: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Callable[[PyTree, Ragged], Ragged]:
     def decode(params: PyTree, memory: Ragged) -> Ragged:
-        # Once, and not again for each token.
-        whole = jax.tree.map(widened, params)
-        return network.greedy(whole, memory, np.array(prompt), end, length, suppress, first)
+        # Once, and not again for each token, unless that would take the memory that fewer bits save.
+        weights = jax.tree.map(widened, params) if widen else params
+        return network.greedy(weights, memory, np.array(prompt), end, length, *suppressed)
 
     return jax.jit(decode)

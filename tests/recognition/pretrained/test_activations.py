@@ -6,7 +6,7 @@ import pytest
 
 from jaxmeta import Model, Ragged
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.recognition.pretrained.activations import with_activations
+from jaxmeta.recognition.pretrained.activations import cached_activations, with_activations
 
 FRAMES = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 CORPUS = Corpus(FRAMES, np.array([0, 10, 25]), np.array([10, 4, 15], np.int32), {"speaker": np.array(["a", "b", "c"])})
@@ -40,3 +40,28 @@ def test_what_cannot_be_computed_is_refused():
     short = Corpus(FRAMES, np.array([0, 10]), np.array([10, 1], np.int32), {})
     with pytest.raises(ValueError, match="recording 1 of the corpus is too short"):
         jax.tree.leaves(with_activations(short, LOWER, {"scale": np.float32(1)}))
+
+
+def test_cached_activations_are_computed_once_and_again_where_they_are_damaged(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXMETA_HOME", str(tmp_path))
+    corpus = CORPUS.with_column("recording", ["x", "y", "z"])
+    expected = with_activations(CORPUS, LOWER, {"scale": np.float32(2)})
+
+    def check(scale, key):
+        # Where the cache is used, what is computed now does not matter.
+        actual = cached_activations(corpus, LOWER, {"scale": np.float32(scale)}, {"base": key})
+        np.testing.assert_allclose(actual.frames, scale_of[key] / 2 * expected.frames, rtol=2e-3)
+        assert actual.length.tolist() == expected.length.tolist() and actual.frames.dtype == np.float16
+
+    scale_of = {"a": 2, "b": 6}
+    check(2, "a")
+    check(3, "a")
+    check(6, "b")
+    frames = sorted(tmp_path.glob("activations/*/frames.npy"))
+    assert len(frames) == 2 and not list(tmp_path.glob("activations/*.partial"))
+    for path in frames:
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    check(2, "a")
+    check(6, "b")

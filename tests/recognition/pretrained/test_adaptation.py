@@ -15,13 +15,13 @@ from jaxmeta.data.manifest import ManifestError
 from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper, learn, recognise
 from jaxmeta.recognition.pretrained.adapter import (
     AdapterCard,
-    base_hash,
     is_adapted,
     load_adapted,
     new_adapters,
     save_adapter,
     with_whisper_adapters,
 )
+from jaxmeta.recognition.pretrained.bases import base_hash
 from jaxmeta.recognition.pretrained.voice import read_whisper_voice
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.tree import named
@@ -56,7 +56,7 @@ def test_a_folder_of_adapters_belongs_to_one_base(whisper_folder, tmp_path):
     assert load_adapted(tmp_path / "mine", moved)[1] == read
     text = (moved / "config.json").read_text()
     (moved / "config.json").write_text(text + " ")
-    with pytest.raises(BundleError, match="adapts another Whisper than that of"):
+    with pytest.raises(BundleError, match="was made with another network than that of"):
         load_adapted(tmp_path / "mine", moved)
     with pytest.raises(BundleError, match="which is not there; give its folder by --base"):
         load_adapted(tmp_path / "mine", tmp_path / "nowhere")
@@ -86,13 +86,13 @@ def test_adapters_learn_what_a_voice_says_and_the_gain_is_certain(whisper_folder
     options = AdaptationOptions(rank=4, steps=200, rate=0.03, folds=3)
     result = adapt_whisper(recogniser, voice, options)
     assert result.taken and result.summary()["cer_after"] < result.summary()["cer_before"]
-    adapted = with_whisper_adapters(recogniser, result.adapters)
+    adapted = with_whisper_adapters(recogniser, result.adapted)
     assert recognise(adapted, voice, np.arange(6)) == ["hello world"] * 6
     jax.tree.map(np.testing.assert_array_equal, recogniser.params, untouched)
     # Without a step nothing is gained, and the adapters change nothing.
     kept = adapt_whisper(recogniser, voice, AdaptationOptions(steps=0))
     assert not kept.taken and "the recogniser is kept as it was" in str(kept)
-    assert not any(np.any(each["up"]) for each in kept.adapters.values())
+    assert not any(np.any(each["up"]) for each in kept.adapted.values())
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Misses and false alarms of wake words from five recordings."""

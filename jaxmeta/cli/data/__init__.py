@@ -1,0 +1,1 @@
+"""`jaxmeta data`: bring recordings in, and check them."""

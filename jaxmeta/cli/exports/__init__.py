@@ -1,0 +1,1 @@
+"""`jaxmeta export`: a file for each kind of folder that it takes."""

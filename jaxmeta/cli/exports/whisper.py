@@ -1,0 +1,22 @@
+"""An adapted Whisper as a folder that transformers loads."""
+
+from pathlib import Path
+
+
+def export_whisper(checkpoint: Path, out: Path, bits: int | None, base: Path | None) -> None:
+    """Write the public Whisper with its adapters added.
+
+    Raises:
+      ValueError: nothing is adapted; bits other than 32. As `export_huggingface`.
+    """
+    from jaxmeta.cli.claimed import claimed
+    from jaxmeta.recognition.interchange.huggingface import export_huggingface
+    from jaxmeta.recognition.pretrained.bases import is_public
+
+    if is_public(checkpoint):
+        raise ValueError(f"{checkpoint} is a public Whisper as it was; adapt it first, or copy the folder.")
+    if bits not in (None, 32):
+        raise ValueError(f"--bits {bits} cannot be used with --to huggingface; give 32, or nothing.")
+    with claimed(out):
+        exported = export_huggingface(checkpoint, out, base, 32 if bits else None)
+    print(f"{out}: {exported}")

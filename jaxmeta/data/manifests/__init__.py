@@ -1,0 +1,1 @@
+"""What the rows of a manifest name: files, and pieces of long ones."""

@@ -1,0 +1,1 @@
+"""Recognisers in the form of other libraries."""

@@ -1,0 +1,194 @@
+"""Meta-training of what a small part learns on a frozen encoder: its start, and the rates of its steps.
+
+The encoder runs once for each recording (`stored_activations`); params are adapters and a head, or a head alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import optax
+from jax import numpy as jnp
+
+from jaxmeta import MetaLearner, anil, cavia, first_order, forward_only, maml, meta_sgd, mixed_mode, reptile
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.utterances import utterance_sampler
+from jaxmeta.estimators import Estimator
+from jaxmeta.evaluation.result_cache import params_digest
+from jaxmeta.learners.learned_rates import RATE, Rates, new_rates
+from jaxmeta.optimizers import adam
+from jaxmeta.recognition.adaptation import LOSS, Adaptation, fine_tuning
+from jaxmeta.recognition.methods import AdaptationMethod
+from jaxmeta.recognition.presets import MetaTraining
+from jaxmeta.recognition.pretrained.on_base import parts
+from jaxmeta.recognition.recogniser import Recogniser
+from jaxmeta.training.fit import Augment, fit
+from jaxmeta.types import Episode, Key, Model, PyTree
+
+RecogniserLearner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"]
+"""Those whose start a recogniser can hold."""
+_RATES: Mapping[str, Rates] = {"meta_sgd": "weight", "layer_rates": "layer"}
+FINE_TUNING, FINE_TUNING_ADAM = "fine-tune", "fine-tune by Adam"
+OUTPUT = "output"
+"""Name of the last layer, which alone adapts under `anil`."""
+
+
+def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
+    """Every way to adapt what learns on a frozen encoder, by name; the first two are not meta-trained.
+
+    Args:
+      model: of Ragged activations [N, T, D] to Ragged logits, such as a head with adapters in the layers below it. Its
+        params are what learns, and all of them adapt, but with "anil" (the last layer) and "cavia" (a vector that is
+        added to the activations).
+      width: D.
+    """
+    told = with_context(model)
+
+    def steps_of(optimizer: Callable[[Any], optax.GradientTransformation]) -> Callable[[float, int], MetaLearner]:
+        return lambda rate, steps: maml(model, LOSS, optimizer(rate), steps, forward_only())
+
+    def family(factory: Callable[..., MetaLearner], adapts: Callable[..., MetaLearner] = maml, **options: Any):
+        return AdaptationMethod(
+            lambda rate, steps: adapts(model, LOSS, optax.sgd(rate), steps, forward_only()),
+            lambda params, rate: params,
+            lambda rate, steps: factory(model, LOSS, optax.sgd(rate), steps, **options),
+        )
+
+    def learned_rates(estimator: Estimator) -> Callable[[float, int], MetaLearner]:
+        return lambda rate, steps: meta_sgd(model, LOSS, rate, steps, estimator)
+
+    def vector(estimator: Estimator) -> Callable[[float, int], MetaLearner]:
+        return lambda rate, steps: cavia(told, LOSS, optax.sgd(rate), steps, width, estimator)
+
+    def rates(shape: Callable[[jax.Array], tuple[int, ...]]) -> AdaptationMethod:
+        def start(params: PyTree, rate: float) -> PyTree:
+            return {"weights": params, "rate": jax.tree.map(lambda leaf: jnp.full(shape(leaf), rate), params)}
+
+        return AdaptationMethod(learned_rates(forward_only()), start, learned_rates(mixed_mode()), scale=None)
+
+    return {
+        FINE_TUNING: AdaptationMethod(steps_of(optax.sgd), lambda params, rate: params),
+        FINE_TUNING_ADAM: AdaptationMethod(steps_of(adam), lambda params, rate: params, scale=0.03),
+        "maml": family(maml, estimator=mixed_mode()),
+        "fomaml": family(maml, estimator=first_order()),
+        "reptile": family(reptile),
+        "anil": family(_last_layer, _last_layer, estimator=mixed_mode()),
+        "meta_sgd": rates(lambda leaf: leaf.shape),
+        "layer_rates": rates(lambda leaf: ()),
+        "cavia": AdaptationMethod(
+            vector(forward_only()), lambda params, rate: params, vector(mixed_mode()), scale=10.0
+        ),
+    }
+
+
+def meta_train(
+    method: AdaptationMethod,
+    params: PyTree,
+    tasks: Callable[[int], Episode],
+    meta: MetaTraining,
+    directory: Path,
+    *,
+    width: int,
+    seed: int,
+    config: Mapping[str, Any],
+    augment: Augment | None = None,
+) -> PyTree:
+    """The start of a method, and the rates of its steps where it learns them; or what was meta-trained before.
+
+    Args:
+      method: one of `adapter_methods`; one that is not meta-trained gives the params in its own form.
+      params: of the model, such as those trained on all speakers at once.
+      tasks: index -> batch of tasks of one speaker, language, vocabulary or room each, of activations.
+      meta: how long, and with which inner steps; the numbers of tasks and utterances are those of `tasks`.
+      directory: of the checkpoints and the log.
+      width: numbers in a frame of the activations.
+      seed: of the augmentation.
+      config: what decides the result besides params, `meta` and the seed: the method and what tasks are drawn from.
+      augment: (key, episode) -> episode, for one task; None: it stays as it is.
+    Raises:
+      Interrupted: a signal came; the same call resumes.
+      ValueError: the directory holds a run of another config.
+    """
+    start = method.start(params, meta.inner_rate)
+    if method.meta is None:
+        return start
+    decided = meta.decides() | {"seed": seed, "params": params_digest(params)} | dict(config)
+    return fit(
+        method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), tasks, meta.updates, meta.rate, directory,
+        augment=augment or _unchanged, features=width, seed=seed, config=decided, params=start,
+    ).params  # fmt: skip
+
+
+def meta_train_recogniser(
+    recogniser: Recogniser,
+    speech: Corpus,
+    learner: RecogniserLearner,
+    meta: MetaTraining,
+    directory: Path,
+    *,
+    seed: int,
+    config: Mapping[str, Any],
+) -> Recogniser:
+    """A recogniser on a base whose params are a start for adaptation to a voice, with rates where the learner has some.
+
+    Tasks are speakers. Its card says what adapts, with which steps and, where it is not learned, at which rate.
+    Args:
+      recogniser: on a public encoder, trained on all speakers.
+      speech: of the speakers, with the activations below the lowest layer that learns.
+      learner: "anil" adapts the head alone, all others the head and the adapters.
+      meta: how long, and with which inner steps.
+      directory: of the checkpoints and the log.
+      seed: of the tasks.
+      config: what decides the result besides the recogniser, `meta` and the seed.
+    Raises: as `meta_train`; ValueError where no speaker has recordings enough.
+    """
+    rates: Rates = _RATES.get(learner, "none")
+    adapts: Adaptation = "head" if learner == "anil" else "learned" if rates != "none" else "all"
+    options = recogniser.card.options | {"rates": rates}
+    card = replace(recogniser.card, options=options, adaptation=adapts, rate=meta.inner_rate, steps=meta.steps)
+    upper = parts(recogniser._replace(card=card)).upper
+
+    def build(rate: float, steps: int) -> MetaLearner:
+        if learner == "reptile":
+            return reptile(upper.model, LOSS, optax.sgd(rate), steps)
+        estimator = first_order() if learner == "fomaml" else mixed_mode()
+        return fine_tuning(upper.model, adapts, rate, steps, estimator)
+
+    def start(params: PyTree, rate: float) -> PyTree:
+        return params if rates == "none" else params | {RATE: new_rates(params, rates, rate)}
+
+    tasks = utterance_sampler(
+        speech, recogniser.vocabulary, support=meta.support, query=meta.query, tasks=meta.tasks, seed=seed,
+        max_frames=meta.longest, buckets=1,
+    )  # fmt: skip
+    params = meta_train(
+        AdaptationMethod(build, start, build), recogniser.params, tasks, meta, directory,
+        width=speech.frames.shape[1], seed=seed, config={"learner": learner} | dict(config),
+    )  # fmt: skip
+    return recogniser._replace(card=card, params=params)
+
+
+def with_context(model: Model) -> Model:
+    """A model of (Ragged activations [N, T, D], context [D]): the context is added to every frame.
+
+    `cavia` adapts it, from zero, while the params stay the same for all; so a voice is D numbers.
+    """
+
+    def shifted(inputs):
+        activations, context = inputs
+        return activations._replace(values=activations.values + context.astype(activations.values.dtype))
+
+    return Model(
+        lambda key, inputs: model.init(key, shifted(inputs)),
+        lambda params, state, inputs, key, train: model.apply(params, state, shifted(inputs), key, train),
+    )
+
+
+def _last_layer(*args: Any, **options: Any) -> MetaLearner:
+    return anil(*args, **options, head=OUTPUT)
+
+
+def _unchanged(key: Key, episode: Episode) -> Episode:
+    return episode

@@ -1,0 +1,48 @@
+"""How a recogniser on a public encoder is trained: numbers only, so that --help is quick."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from jaxmeta.recognition.presets import MetaTraining
+
+
+class Stage(NamedTuple):
+    """One of the two stages of training."""
+
+    updates: int
+    rate: float
+    """Peak, of the outer optimizer."""
+
+
+class BasePreset(NamedTuple):
+    """What learns on a frozen public encoder, and how long."""
+
+    frozen: Stage
+    """Of the head alone."""
+    adapted: Stage
+    """Of the adapters and the head."""
+    rank: int
+    """Of the adapters; 0: none."""
+    layers: int
+    """Uppermost layers of the encoder with adapters, at most all."""
+    kind: Literal["dnn", "gru", "lstm", "conformer"]
+    """Of the head's layers, a name of `models.acoustic.SIZES`."""
+    width: int
+    """Of the head."""
+    depth: int
+    dropout: float
+    frames_per_batch: int
+    """Of the encoder, with padding; 50 frames are a second."""
+    max_frames: int
+    """Longer utterances are left out."""
+    voice_rate: float = 0.03
+    """Of the steps of adaptation to a voice."""
+    voice_steps: int = 5
+    meta: MetaTraining = MetaTraining(100, 3e-4, tasks=2, support=5, query=5, steps=3, inner_rate=0.03, longest=400)
+    """With speakers as tasks, for `--learner`; frames are those of the encoder."""
+
+
+BASE_PRESETS: Mapping[str, BasePreset] = {
+    "quick": BasePreset(Stage(300, 2e-3), Stage(300, 1e-3), 16, 2, "conformer", 96, 1, 0.1, 3_000, 800),
+    "full": BasePreset(Stage(1_500, 2e-3), Stage(1_400, 1e-3), 32, 2, "conformer", 144, 2, 0.1, 3_000, 800),
+}

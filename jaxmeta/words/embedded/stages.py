@@ -1,0 +1,114 @@
+"""The two stages of a comparison on embeddings: the search on validation words, and the test."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.episodes import episode_sampler
+from jaxmeta.data.sampling.word_tasks import most_ways, pool_sampler
+from jaxmeta.data.word_corpora import Words, load_words
+from jaxmeta.words.embedded.corpora import embed_corpus
+from jaxmeta.words.embedded.embeddings import Embedding
+from jaxmeta.words.embedded.programs import QUERIES, SHOTS, TEST_QUERIES, WAYS, Tasks
+from jaxmeta.words.embedded.spaces import SIZE, fit_space, joined, place, summary
+
+DRAWN = 200
+"""Batches of training tasks, after which the first one comes again."""
+RECORDINGS = 200
+"""Of an update, for every learner: four tasks of 5 words, or one of 20."""
+
+
+class Episodes(NamedTuple):
+    """Test or validation episodes of a corpus, as rows of vectors."""
+
+    support: np.ndarray
+    """[E, WAYS * shots], and [E, WAYS * SHOTS] filled up with recordings that do not count where shots are fewer."""
+    query: np.ndarray
+    """[E, WAYS * TEST_QUERIES]."""
+    shots: int
+
+
+class Stage(NamedTuple):
+    """Vectors to train on and to be scored by."""
+
+    vectors: np.ndarray
+    """[R, D], of training recordings first."""
+    words: np.ndarray
+    """[R] int32, numbers of training words; 0 for the others."""
+    tasks: dict[int, Tasks]
+    """Classes of a task -> the batches."""
+    episodes: dict[str, Episodes]
+    """By "corpus, shots"."""
+
+
+def load_embedded(embeddings: Sequence[Embedding], folders: Sequence[Path], invented: int | None, seed: int):
+    """The words of each embedding, whose recordings are the same ones in the same order, see `load_words`."""
+    return [
+        load_words(folders, invented=invented, seed=seed, load=lambda folder, each=each: embed_corpus(folder, each))
+        for each in embeddings
+    ]
+
+
+def searching(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
+    """Training words without any that validation has, and episodes of validation words and speakers."""
+    validation = [each.val for each in words]
+    train = []
+    for each in words:
+        held_out = np.zeros(len(each.train), bool)
+        for name, corpus in each.val.items():
+            same = np.isin(each.train.columns["label"], np.unique(corpus.columns["label"]))
+            held_out |= same & (each.train.columns["corpus"] == name)
+        train.append(each.train.select(~held_out))
+    return _stage(train, validation, shots, episodes, seed)
+
+
+def testing(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
+    """All training words, and the episodes of the few-shot protocol."""
+    return _stage([each.train for each in words], [each.test for each in words], shots, episodes, seed)
+
+
+def _stage(
+    train: Sequence[Corpus], tested: Sequence[Mapping[str, Corpus]], shots: Sequence[int], episodes: int, seed: int
+) -> Stage:
+    first = train[0]
+    names = np.char.add(np.char.add(first.columns["corpus"], "/"), first.columns["label"])
+    words = np.unique(names, return_inverse=True)[1].astype(np.int32)
+    parts = [_placed(corpus, words, each, SIZE // len(train)) for corpus, each in zip(train, tested, strict=True)]
+    vectors = joined(parts)
+    rows, drawn = len(first), {}
+    for name, corpus in tested[0].items():
+        for each in shots:
+            drawn[f"{name}, {each}-shot"] = _episodes(corpus, each, episodes, seed + 1, rows)
+        rows += len(corpus)
+    tasks = {ways: _tasks(first, ways, seed) for ways in {WAYS, min(20, most_ways(first))}}
+    return Stage(vectors, np.pad(words, (0, len(vectors) - len(words))), tasks, drawn)
+
+
+def _placed(train: Corpus, words: np.ndarray, tested: Mapping[str, Corpus], size: int) -> np.ndarray:
+    """Vectors of one embedding for the training recordings and then for those of every test."""
+    summaries = summary(train)
+    space = fit_space(summaries, words, size)
+    return np.concatenate(
+        [place(space, each) for each in (summaries, *(summary(corpus) for corpus in tested.values()))]
+    )
+
+
+def _episodes(corpus: Corpus, shots: int, episodes: int, seed: int, first: int) -> Episodes:
+    """The episodes that `evaluation.few_shot` draws with this seed."""
+    sampler: Any = episode_sampler(
+        corpus, ways=WAYS, shots=shots, queries=TEST_QUERIES, tasks=1, seed=seed, buckets=1
+    )  # fmt: skip
+    drawn = [sampler.rows(index) for index in range(episodes)]
+    support = np.concatenate([rows for rows, _ in drawn]).reshape(episodes, WAYS, shots)
+    support = np.pad(support, ((0, 0), (0, 0), (0, SHOTS - shots)), mode="edge").reshape(episodes, -1)
+    return Episodes(first + support, first + np.concatenate([rows for _, rows in drawn]), shots)
+
+
+def _tasks(corpus: Corpus, ways: int, seed: int) -> Tasks:
+    count = RECORDINGS // (ways * (SHOTS + QUERIES))
+    sampler = pool_sampler(corpus, ways, SHOTS, QUERIES, count, seed)
+    drawn = [sampler.rows(index) for index in range(DRAWN)]
+    return Tasks(*(np.stack([pair[side] for pair in drawn]).astype(np.int32) for side in (0, 1)))

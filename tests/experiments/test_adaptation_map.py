@@ -1,0 +1,71 @@
+"""The map of adaptation: what is skipped, its data, and the quick preset in small."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.adaptation_map.__main__ import PRESETS, Config, main
+from experiments.adaptation_map.data import synthesised_sentences, synthesised_words
+from jaxmeta.models.acoustic import output_lengths
+from jaxmeta.recognition.corpora import FEATURES
+
+
+def test_the_full_preset_is_skipped_without_a_base_and_says_why(capsys, tmp_path):
+    assert main(Config(preset="full", workdir=tmp_path)) == {}
+    assert "skipped: the full preset needs --base FOLDER" in capsys.readouterr().out
+
+
+def test_one_speaker_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="speakers=1 must be 2 or more"):
+        main(Config(speakers=1, workdir=tmp_path))
+
+
+def test_recordings_are_needed_for_the_full_preset(monkeypatch, tmp_path):
+    from experiments.adaptation_map.data import recorded_words
+
+    monkeypatch.delenv("JAXMETA_DATA", raising=False)
+    with pytest.raises(ValueError, match="JAXMETA_DATA='' lacks zh_en_words"):
+        recorded_words(FEATURES, output_lengths, 10)
+
+
+@pytest.fixture(scope="module")
+def synthesised():
+    pytest.importorskip("espeakng_loader", reason='needs the extra "synth"')
+
+
+@pytest.mark.slow
+def test_what_is_taught_is_not_trained_on(synthesised):
+    sentences = synthesised_sentences(FEATURES)
+    texts = sentences.allowed().columns["transcription"].tolist()
+    assert texts and not any(word in text for text in texts for word in (*sentences.words, *sentences.val_words))
+    assert not {*sentences.seen} & {*sentences.unseen}
+    words = synthesised_words(FEATURES, output_lengths, 50)
+    taught = {*words.tests, words.validation}
+    assert len(words.train) == 50 and not taught & {*words.train.columns["language"].tolist()}
+    split = words.others.columns["split"]
+    voices = [set(words.others.columns["speaker"][split == part]) for part in ("train", "test")]
+    assert all(voices) and not voices[0] & voices[1]
+    assert set(" ".join(words.others.columns["transcription"]).split()) <= set(words.vocabulary.units)
+
+
+@pytest.mark.slow
+def test_the_quick_preset_draws_the_map(synthesised, monkeypatch, tmp_path):
+    small = PRESETS["quick"]._replace(methods=("layer_rates",), speakers=(2, 2), queries=4, words=200, updates=2)
+    monkeypatch.setitem(PRESETS, "quick", small._replace(word_updates=2, training=(12, 8), tasks=(4, 12)))
+    monkeypatch.setattr("experiments.adaptation_map.data.PRESETS", {"quick": _few_updates()})
+    main(Config(meta_updates=1, shifts=("language", "channel", "vocabulary", "speaker"), workdir=tmp_path))
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    gains = [row for row in rows if "error" in row]
+    assert {row["shift"] for row in gains} == {
+        "tr", "cmn", "telephone", "room", "noise 5 dB", "taught words", "other utterances", "speaker"
+    }  # fmt: skip
+    for row in gains:
+        assert np.isfinite(row["error"]) and (row["utterances"] == 0 or row["change_low"] <= row["change_high"])
+    assert all(row["adopted"] <= row["groups"] for row in rows if "adopted" in row)
+
+
+def _few_updates():
+    from jaxmeta.recognition.presets import PRESETS as RECOGNISERS
+
+    return RECOGNISERS["quick"]._replace(updates=2)

@@ -1,0 +1,109 @@
+"""Every learner works on vectors, from settings that are arguments of one program."""
+
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxmeta import Batch
+from jaxmeta.evaluation.comparison.protocol import Budget
+from jaxmeta.evaluation.comparison.search import Ranges, Rung, Settings
+from jaxmeta.learners.cavia import cavia
+from jaxmeta.losses import cross_entropy
+from jaxmeta.models.heads import context_of_classes
+from jaxmeta.types import Model
+from jaxmeta.words.embedded.comparison import compare_embedded, contestant, cosine_accuracies
+from jaxmeta.words.embedded.networks import projection
+from jaxmeta.words.embedded.recipes import BASELINE, descent, recipes
+from jaxmeta.words.embedded.stages import searching
+from jaxmeta.words.embedded.stages import testing as testing_stage
+from jaxmeta.words.presets import LearnerName
+from tests.programs import compiled
+
+GOOD = {name: Settings(1.0, 5, 1e-3, 1.0) for name in recipes()} | {"imaml": Settings(0.3, 5, 1e-3, 1.0)}
+
+
+@pytest.fixture(scope="module")
+def stages(clusters):
+    return searching([clusters], (1, 5), 20, 0), testing_stage([clusters], (1, 5), 20, 0)
+
+
+def test_every_learner_of_words_has_a_recipe_here():
+    assert set(recipes()) == {*typing.get_args(LearnerName), BASELINE}
+
+
+def test_steps_beyond_those_of_the_settings_go_nowhere():
+    optimizer = descent(Settings(0.5, 2, 1e-3, 0.0))
+    weights, state = jnp.ones(()), optimizer.init(jnp.ones(()))
+    for _ in range(5):
+        updates, state = optimizer.update(jnp.ones(()), state)
+        weights = optax.apply_updates(weights, updates)
+    assert weights == 1 - 2 * 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipes())
+def test_no_learner_is_at_chance(stages, name):
+    scores = contestant(name, recipes()[name], *stages).test(GOOD[name], 4, 0)
+    floor = {test: cosine_accuracies(stages[1].vectors, each).mean() for test, each in stages[1].episodes.items()}
+    # The frozen embedding reaches the floor; four updates cannot make much of a difference to it.
+    for test, values in scores.items():
+        assert np.mean(values) > floor[test] - (12 if name == "boil" else 6), (test, np.mean(values), floor[test])
+
+
+@pytest.mark.slow
+def test_a_comparison_is_rendered_with_what_each_learner_was_given(clusters, tmp_path):
+    class Named(typing.NamedTuple):
+        name: str = "clusters"
+        digest: str = "of clusters"
+
+    budget = Budget((Rung(2, 2), Rung(1, 3)), 4, 2, Ranges(outer_rate=(1e-4, 1e-3)))
+    text, rows = compare_embedded(
+        [Named()], [clusters], tmp_path, budget=budget, episodes=20, learners=["protonet"]
+    )  # fmt: skip
+    assert [row["method"] for row in rows] == [
+        BASELINE, "protonet", "whitened vectors", "clusters, mean over time", "clusters, flattened",
+    ]  # fmt: skip
+    assert "| protonet | 2 | 15 |" in text and (tmp_path / "comparison.md").read_text() == text
+    again = compare_embedded([Named()], [clusters], tmp_path, budget=budget, episodes=20, learners=["protonet"])
+    assert again == (text, rows)
+
+
+@pytest.mark.slow
+def test_the_first_step_of_contexts_gives_each_class_the_mean_of_its_own_embeddings():
+    rng = np.random.default_rng(0)
+    targets = np.repeat(np.arange(3), 4)
+    inputs = rng.normal(size=(12, 6)).astype(np.float32)
+    identity = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
+    learner = cavia(context_of_classes(identity, 3, 5), cross_entropy, optax.sgd(1.0), 1, 15)
+    params, state = learner.init(jax.random.key(0), inputs)
+
+    @compiled
+    def adapt(params):
+        return learner.adapt(params, state, Batch(inputs, targets, np.ones(12, np.float32)), jax.random.key(0))[0]
+
+    read = inputs @ np.asarray(params["head"]["kernel"])
+    # The gradient of cross-entropy at equal logits: 1/3 of all embeddings, less those of the class itself.
+    expected = [(read * ((targets == c) - 1 / 3)[:, None]).mean(0) for c in range(3)]
+    np.testing.assert_allclose(adapt(params).reshape(3, 5), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_body_alone_moves_as_far_as_its_head_is_long():
+    inputs = np.random.default_rng(0).normal(size=(10, 8)).astype(np.float32)
+    targets = np.arange(10) % 5
+
+    @compiled
+    def gradient(params):
+        return jax.grad(lambda params: cross_entropy(
+            projection(5).apply(params, {}, inputs, jax.random.key(0), True)[0], targets).mean())(params)  # fmt: skip
+
+    norms = []
+    for scale in (0.0, 1e-3, 2e-3):
+        params = projection(5, head_scale=scale).init(jax.random.key(0), inputs)[0]
+        norms.append(float(jnp.linalg.norm(gradient(params)["body"]["kernel"])))
+    assert norms[0] == 0
+    np.testing.assert_allclose(norms[2] / norms[1], 2, rtol=1e-2)
