@@ -89,7 +89,7 @@ def compute_part(manifest: Manifest, hashes: Sequence[str], config: FeatureConfi
     """
     config = cached_form(config)
     entry = cache_folder("features") / feature_key(hashes, config)
-    if _open(entry) is None:
+    if open_entry(entry) is None:
         partial = entry.with_name(f"{entry.name}.partial")
         extract_chunks(partial, manifest, hashes, config, None, None, True, (index, count))
 
