@@ -255,8 +255,8 @@ class _Training:
         return None
 
     def _validate(self) -> dict[str, float]:
-        state = gathered(self.state, self.run.mesh)
-        return _score(self.run.directory, state, self.run.validation) if is_first() else {}
+        state, validation = gathered(self.state, self.run.mesh), self.run.validation
+        return {} if validation is None or not is_first() else _score(self.run.directory, state, validation)
 
     def _say_left_out(self, step: int, count: int) -> None:
         reason, state = "a loss or gradient is not finite", gathered(self.state, self.run.mesh)
