@@ -9,7 +9,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, read_audio
 from jaxmeta.data.augmentation.artificial_sounds import artificial_rooms
 from jaxmeta.data.augmentation.banks import coloured_noise
-from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.manifest import ManifestError, read_manifest
 from jaxmeta.data.recordings import first_copies, read_waveforms
 from jaxmeta.words.wake.augmentation import trimmed
 from jaxmeta.words.wake.stream import RATE
@@ -47,7 +47,13 @@ def audio_files(folder: Path) -> list[Path]:
       ValueError: there is no such folder, or there are no recordings in it. ManifestError as `read_manifest`.
     """
     if (folder / "metadata.csv").is_file():
-        return [Path(path) for path in read_manifest(folder).paths()]
+        manifest = read_manifest(folder)
+        if pieces := [row for row, clip in enumerate(manifest.clips()) if not clip.whole]:
+            raise ManifestError(
+                f"{manifest.where(pieces[0])}: is a piece of a file, and wake words want files of their own; make them "
+                "by `jaxmeta data import --copy`."
+            )
+        return [Path(path) for path in manifest.paths()]
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; give one that holds recordings.")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
