@@ -126,6 +126,15 @@ def noise_and_rooms(noise: Sequence[Path], rooms: Sequence[Path], seed: int) -> 
     )
 
 
+def background(noise: np.ndarray, seed: int) -> np.ndarray:
+    """Stretches of noise [M, L] one after the other, each at a level from -80 to -15 dB of full scale, and silence."""
+    rng = np.random.default_rng(seed)
+    levels = 10 ** (rng.uniform(-80, -15, (len(noise), 1)) / 20)
+    strength = np.sqrt(np.mean(np.square(noise), axis=1, keepdims=True))
+    parts = [np.zeros(noise.shape[1]), *(noise / strength * levels), np.zeros(noise.shape[1])]
+    return np.concatenate(parts).clip(-1, 1).astype(np.float32)
+
+
 def synthesised_confusables(text: str, language: str, *, count: int = 16, seed: int = 0) -> list[np.ndarray]:
     """What sounds like the word and is not it, each by three artificial voices, at 16 kHz.
 
