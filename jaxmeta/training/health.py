@@ -90,8 +90,8 @@ def write_health(directory: Path, health: Health) -> None:
 
 
 def at_rate(
-    update: Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]], rate: float
-) -> Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]:
+    update: Callable[..., tuple[TrainState, dict[str, Array]]], rate: float
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """The update with steps of the params `rate` times as long, whatever the optimizer is."""
     if rate == 1.0:
         return update

@@ -59,7 +59,8 @@ def shared_draw(sampler: Callable[[int], PyTree], mesh: Mesh) -> Callable[[int, 
         whole = None if parts else sampler(step)
         tasks = sampler.size(step) if parts else tree.leading_size(whole)  # type: ignore[attr-defined]
         if tasks == 1:
-            return Share(_by_examples(whole, mesh), np.ones(1, bool), _placed(flags, mesh, 0))
+            real: Any = np.ones(1, bool)
+            return Share(_by_examples(whole, mesh), real, _placed(flags, mesh, 0))
         filled = -(-tasks // mesh.size) * mesh.size
         first = 0
         if parts:
@@ -151,7 +152,7 @@ def from_first(values: PyTree) -> PyTree:
     content = np.asarray(broadcast_one_to_all(packed)).astype(np.uint32).tobytes()
     received, start = [], 0
     for leaf, array in zip(leaves, arrays, strict=True):
-        value = np.frombuffer(content, array.dtype, array.size, start).reshape(array.shape)
+        value: Any = np.frombuffer(content, array.dtype, array.size, start).reshape(array.shape)
         start += array.nbytes
         received.append(jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else value)
     return jax.tree.unflatten(structure, received)
@@ -178,8 +179,8 @@ def _without_filling(episodes: PyTree) -> PyTree:
     def cut(node: Any) -> Any:
         if not isinstance(node, Batch):
             return node
-        parts = jax.tree.map(lambda leaf: leaf[:, : node.weight.shape[1]], (node.inputs, node.targets))
-        return Batch(*parts, node.weight)
+        inputs, targets = jax.tree.map(lambda leaf: leaf[:, : node.weight.shape[1]], (node.inputs, node.targets))
+        return Batch(inputs, targets, node.weight)
 
     return jax.tree.map(cut, episodes, is_leaf=lambda node: isinstance(node, Batch))
 
@@ -191,7 +192,7 @@ def _placed(leaf: Any, mesh: Mesh, axis: int | None, rows: np.ndarray | None = N
     spec = PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, mesh.axis_names)
     shape = leaf.shape if axis is None else (*leaf.shape[:axis], len(rows), *leaf.shape[axis + 1 :])
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         return leaf if axis is None else np.take(leaf, rows[index[axis]], axis)
 
     return jax.make_array_from_callback(shape, NamedSharding(mesh, spec), part)

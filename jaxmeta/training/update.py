@@ -88,8 +88,8 @@ def make_update(
     def update(train: TrainState, episodes: Episode, real: Array | None = None) -> tuple[TrainState, dict[str, Array]]:
         tasks = tree.leading_size(episodes)
         keys = jax.random.split(jax.random.fold_in(typed(train.key), train.step), tasks)
-        alone = mesh is None or (tasks == 1 and real is not None)  # Then its examples are what devices share.
-        shared = total if alone else _on_mesh(total, mesh)
+        alone = tasks == 1 and real is not None  # Then its examples are what devices share.
+        shared = total if mesh is None or alone else _on_mesh(total, mesh)
         real = jnp.ones(tasks, bool) if real is None else real
         healthy, sums = shared((train.params, train.state), (episodes, keys), real)
         loss, gradients, state = jax.tree.map(

@@ -63,10 +63,15 @@ def learners(network: Network, estimator: Estimator | None) -> dict[LearnerName,
             maml(network(ways), cross_entropy, sgd, steps, **by_size), members=2
         ),
         "cavia": lambda ways, steps: cavia(
-            context_of_classes(network(), ways, CONTEXT), cross_entropy, optax.sgd(1.0), steps, ways * CONTEXT, **exact
+            context_of_classes(network(), ways, CONTEXT),
+            cross_entropy,
+            optax.sgd(1.0),
+            steps,
+            ways * CONTEXT,
+            **by_size,
         ),
         "progressive": lambda ways, steps: two_columns(
-            [network(), from_linen(nn.Dense(ways))], cross_entropy, sgd, steps, **exact
+            [network(), from_linen(nn.Dense(ways))], cross_entropy, sgd, steps, **by_size
         ),
         "proto_maml": lambda ways, steps: proto_maml(network(), cross_entropy, sgd, steps, ways, **by_size),
         "protonet": lambda ways, steps: protonet(network(), cross_entropy, ways),

@@ -7,7 +7,8 @@ recorded speech counts as much as all others together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ def most_ways(corpus: Corpus) -> int:
     return min(len(np.unique(corpus.columns["label"][pools == pool])) for pool in np.unique(pools))
 
 
-class TaskSampler(NamedTuple):
+@dataclass(frozen=True)
+class TaskSampler:
     """`sampler(index) -> Episode`, batches of several samplers in turn; made by `task_sampler`."""
 
     samplers: tuple[EpisodeSampler, ...]
