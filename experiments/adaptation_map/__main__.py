@@ -63,17 +63,17 @@ PRESETS = {
     "quick": ShiftTraining(
         200, 100, 16, 72, 1, 600, (24, 8), (10, 12), (6, 8), 1, 40,
         MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=120),
-        MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=1.0, longest=0),
+        MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=0.3, longest=0),
         ("maml", "layer_rates"),
     ),
     "full": ShiftTraining(
         300, 250, 24, 64, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
         MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
-        MetaTraining(100, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=1.0, longest=0),
+        MetaTraining(300, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=0.1, longest=0),
         ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),
     ),
 }  # fmt: skip
-RATES, STEPS = (0.1, 0.3, 1.0, 3.0), (5, 20)
+RATES, STEPS = (0.03, 0.1, 0.3, 1.0), (20, 60, 150)
 COLUMNS = {
     "shift": "", "method": "", "utterances": "d", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
     "change": ("change", "", "+.1f"), "own": ("own", "", "+.1f"), "against": ("against", "", "+.1f"),
@@ -156,7 +156,7 @@ def _methods(config: Config, preset: ShiftTraining, shift: Shift, folder: Path) 
             return error_over(shift.val, ChosenMethod(name, method.build, params, rate, steps), shift.shots[-1])
 
         rates = (shift.meta.inner_rate,) if method.scale is None else [method.scale * rate for rate in RATES]
-        chosen.append(choose(name, method.build, params, error, rates, STEPS, first_steps=STEPS[-1]))
+        chosen.append(choose(name, method.build, params, error, rates, STEPS, first_steps=STEPS[0]))
     tuned = min(chosen[:2], key=lambda method: method.error)
     return [tuned, *chosen[2:]]
 

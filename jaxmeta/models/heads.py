@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import jax
 from flax import linen as nn
-from jax import numpy as jnp
 
 from jaxmeta.models.linen import from_linen
 from jaxmeta.types import Model, PyTree, Ragged
@@ -27,24 +26,6 @@ def warm(network: Network, params: PyTree) -> Network:
         return Model(init, model.apply)
 
     return start
-
-
-def contextual(encoder: Model, ways: int) -> Model:
-    """A model of (inputs, context): the context meets the embedding in a head of two layers."""
-    head = from_linen(_ContextHead(ways))
-
-    def init(key, inputs):
-        clips, context = inputs
-        body, state = encoder.init(key, clips)
-        embedding, _ = encoder.apply(body, state, clips, key, False)
-        return {"body": body, "head": head.init(key, (embedding, context))[0]}, state
-
-    def apply(params, state, inputs, key, train):
-        clips, context = inputs
-        embedding, state = encoder.apply(params["body"], state, clips, key, train)
-        return head.apply(params["head"], {}, (embedding, context), key, train)[0], state
-
-    return Model(init, apply)
 
 
 def context_of_classes(encoder: Model, ways: int, size: int) -> Model:
@@ -92,14 +73,3 @@ def with_ctc_head(encoder: Model, classes: int) -> Model:
         return Ragged(head.apply(params["head"], {}, frames.values, key, train)[0], frames.lengths), state
 
     return Model(init, apply)
-
-
-class _ContextHead(nn.Module):
-    outputs: int
-
-    @nn.compact
-    def __call__(self, inputs):
-        embedding, context = inputs
-        repeated = jnp.broadcast_to(context.astype(embedding.dtype), (len(embedding), len(context)))
-        hidden = nn.relu(nn.Dense(128)(jnp.concatenate([embedding, repeated], axis=-1)))
-        return nn.Dense(self.outputs)(hidden)

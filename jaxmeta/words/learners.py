@@ -24,7 +24,7 @@ from jaxmeta.learners.proto_maml import proto_maml
 from jaxmeta.learners.r2d2 import r2d2
 from jaxmeta.learners.reptile import reptile
 from jaxmeta.losses import cross_entropy
-from jaxmeta.models.heads import Network, contextual
+from jaxmeta.models.heads import Network, context_of_classes
 from jaxmeta.models.linen import from_linen
 from jaxmeta.types import MetaLearner, Model
 from jaxmeta.words.presets import LearnerName
@@ -32,6 +32,7 @@ from jaxmeta.words.presets import LearnerName
 INNER_RATE = 0.1
 """Of every inner loop of plain steps; that of the fine-tuned baseline, whose choice on validation words it was."""
 CONTEXT = 32
+"""Numbers of CAVIA's context for each class."""
 
 
 def learners(network: Network, estimator: Estimator | None) -> dict[LearnerName, Build]:
@@ -60,7 +61,7 @@ def learners(network: Network, estimator: Estimator | None) -> dict[LearnerName,
         ),
         "averaging": lambda ways, steps: averaging(maml(network(ways), cross_entropy, sgd, steps, **exact), members=2),
         "cavia": lambda ways, steps: cavia(
-            contextual(network(), ways), cross_entropy, optax.sgd(1.0), steps, CONTEXT, **exact
+            context_of_classes(network(), ways, CONTEXT), cross_entropy, optax.sgd(1.0), steps, ways * CONTEXT, **exact
         ),
         "progressive": lambda ways, steps: two_columns(
             [network(), from_linen(nn.Dense(ways))], cross_entropy, sgd, steps, **exact

@@ -18,7 +18,7 @@ from jaxmeta.words.embedded.embeddings import Embedding
 from jaxmeta.words.embedded.programs import SHOTS, WAYS, programs
 from jaxmeta.words.embedded.recipes import BASELINE, Recipe, recipes
 from jaxmeta.words.embedded.spaces import frames_of, unit
-from jaxmeta.words.embedded.stages import Episodes, Stage, searching, testing
+from jaxmeta.words.embedded.stages import Episodes, Stage, stage_of_search, stage_of_test
 
 VALIDATION_EPISODES = 100
 _AT_ONCE = 100
@@ -92,8 +92,8 @@ def compare_embedded(
       seed: of everything random.
       learners: names of some; none: all of them.
     """
-    search = searching(words, shots, VALIDATION_EPISODES, seed)
-    test = testing(words, shots, episodes, seed)
+    search = stage_of_search(words, shots, VALIDATION_EPISODES, seed)
+    test = stage_of_test(words, shots, episodes, seed)
     known = recipes()
     names = [BASELINE, *(name for name in learners or known if name != BASELINE)]
     contestants = [contestant(name, known[name], search, test) for name in names]

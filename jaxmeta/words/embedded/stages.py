@@ -52,7 +52,7 @@ def load_embedded(embeddings: Sequence[Embedding], folders: Sequence[Path], inve
     ]
 
 
-def searching(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
+def stage_of_search(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
     """Training words without any that validation has, and episodes of validation words and speakers."""
     validation = [each.val for each in words]
     train = []
@@ -65,7 +65,7 @@ def searching(words: Sequence[Words], shots: Sequence[int], episodes: int, seed:
     return _stage(train, validation, shots, episodes, seed)
 
 
-def testing(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
+def stage_of_test(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
     """All training words, and the episodes of the few-shot protocol."""
     return _stage([each.train for each in words], [each.test for each in words], shots, episodes, seed)
 

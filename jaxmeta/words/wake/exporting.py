@@ -34,7 +34,7 @@ class Checked(NamedTuple):
 
 
 def export_head(layers: Sequence[Layer], path: Path, to: Format, about: dict[str, Any]) -> Checked:
-    """Write a head, and run the file on random embeddings beside it.
+    """Write a head, and compare scores of the file with its own on random embeddings.
 
     Args:
       layers: of the head.
@@ -47,7 +47,8 @@ def export_head(layers: Sequence[Layer], path: Path, to: Format, about: dict[str
     if path.suffix != _SUFFIXES[to]:
         raise ValueError(f"--out {path}: openWakeWord tells a file by its suffix; let it end in {_SUFFIXES[to]}.")
     content = _onnx(layers, about) if to == "openwakeword" else _tflite(layers, about)
-    inputs = np.random.default_rng(0).normal(scale=12, size=(20, CONTEXT, FEATURES)).astype(np.float32)
+    inputs = np.random.default_rng(0).normal(size=(20, CONTEXT, FEATURES)).astype(np.float32)
+    inputs *= np.linspace(0, 12, len(inputs), dtype=np.float32)[:, None, None]  # 12 is about the spread of embeddings
     run = _run_onnx if to == "openwakeword" else _run_tflite
     difference = float(np.abs(run(content, inputs) - scores(layers, inputs)).max())
     write_bytes(path, content)

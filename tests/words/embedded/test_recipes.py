@@ -18,8 +18,7 @@ from jaxmeta.types import Model
 from jaxmeta.words.embedded.comparison import compare_embedded, contestant, cosine_accuracies
 from jaxmeta.words.embedded.networks import projection
 from jaxmeta.words.embedded.recipes import BASELINE, descent, recipes
-from jaxmeta.words.embedded.stages import searching
-from jaxmeta.words.embedded.stages import testing as testing_stage
+from jaxmeta.words.embedded.stages import stage_of_search, stage_of_test
 from jaxmeta.words.presets import LearnerName
 from tests.programs import compiled
 
@@ -28,7 +27,7 @@ GOOD = {name: Settings(1.0, 5, 1e-3, 1.0) for name in recipes()} | {"imaml": Set
 
 @pytest.fixture(scope="module")
 def stages(clusters):
-    return searching([clusters], (1, 5), 20, 0), testing_stage([clusters], (1, 5), 20, 0)
+    return stage_of_search([clusters], (1, 5), 20, 0), stage_of_test([clusters], (1, 5), 20, 0)
 
 
 def test_every_learner_of_words_has_a_recipe_here():

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from jaxmeta.words.embedded.spaces import LENGTH, SHRINKAGE, fit_space, frames_of, joined, place, summary
-from jaxmeta.words.embedded.stages import DRAWN, searching
-from jaxmeta.words.embedded.stages import testing as testing_stage
+from jaxmeta.words.embedded.stages import DRAWN, stage_of_search, stage_of_test
 from tests.words.embedded.conftest import cluster_corpus
 
 
 @pytest.fixture(scope="module")
 def stages(clusters):
-    return searching([clusters], (1, 5), 20, 0), testing_stage([clusters], (1, 5), 20, 0)
+    return stage_of_search([clusters], (1, 5), 20, 0), stage_of_test([clusters], (1, 5), 20, 0)
 
 
 def test_a_summary_has_the_mean_the_deviation_and_the_thirds_of_each_recording():
