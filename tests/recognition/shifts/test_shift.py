@@ -10,7 +10,7 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.recognition.corpora import FEATURES
 from jaxmeta.recognition.presets import MetaTraining, ShiftTraining
-from jaxmeta.recognition.pretrained.shifts import Encoder, Sentences, Words, language_shift, sentence_shift
+from jaxmeta.recognition.shifts.shift import Encoder, Sentences, Words, language_shift, sentence_shift
 
 META = MetaTraining(1, 1e-3, tasks=1, support=2, query=2, steps=1, inner_rate=0.1, longest=40)
 SIZE = ShiftTraining(1, 1, 4, 8, 1, 40, (4, 12), (4, 6), (2, 2), 2, 5, META, META, ("maml",))
