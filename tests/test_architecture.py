@@ -22,7 +22,7 @@ LAYERS = [
     {"jaxmeta.evaluation"},
     {"jaxmeta.compress"},
     {"jaxmeta.recognition", "jaxmeta.verification", "jaxmeta.words"},
-    {"jaxmeta.checking"},
+    {"jaxmeta.checking", "jaxmeta.reporting"},
     {"jaxmeta.cli", "experiments"},
     {"benchmarks"},
 ]

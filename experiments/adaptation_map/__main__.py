@@ -30,7 +30,7 @@ from jaxmeta.recognition.presets import MetaTraining, ShiftTraining, replaced
 
 if TYPE_CHECKING:
     from jaxmeta.evaluation.choosing import ChosenMethod
-    from jaxmeta.recognition.pretrained.shifts import Encoder, Shift
+    from jaxmeta.recognition.shifts.shift import Encoder, Shift
 
 Name = Literal["language", "channel", "vocabulary", "speaker"]
 
@@ -43,6 +43,8 @@ class Config:
     """Which speech, and how long to train."""
     base: Path | None = None
     """Folder of a public encoder, for the full preset."""
+    unused_layers: int = 0
+    """Uppermost layers of it that are left out."""
     shifts: tuple[Name, ...] = ("language", "channel", "vocabulary", "speaker")
     """Which ones."""
     methods: tuple[str, ...] = ()
@@ -63,17 +65,17 @@ PRESETS = {
     "quick": ShiftTraining(
         200, 100, 16, 72, 1, 600, (24, 8), (10, 12), (6, 8), 1, 40,
         MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=120),
-        MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=1.0, longest=0),
+        MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=0.3, longest=0),
         ("maml", "layer_rates"),
     ),
     "full": ShiftTraining(
-        300, 250, 24, 64, 1, 1_600, (120, 11), (40, 14), (8, 12), 3, 200,
+        300, 250, 24, 64, 1, 1_600, (120, 11), (15, 10), (8, 12), 3, 200,
         MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
-        MetaTraining(100, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=1.0, longest=0),
+        MetaTraining(300, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=0.1, longest=0),
         ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),
     ),
 }  # fmt: skip
-RATES, STEPS = (0.1, 0.3, 1.0, 3.0), (5, 20)
+RATES, STEPS = (0.03, 0.1, 0.3, 1.0), (20, 60, 150)
 COLUMNS = {
     "shift": "", "method": "", "utterances": "d", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
     "change": ("change", "", "+.1f"), "own": ("own", "", "+.1f"), "against": ("against", "", "+.1f"),
@@ -107,7 +109,8 @@ def main(config: Config) -> dict[str, Any]:
         word_meta=replaced(preset.word_meta, updates=config.meta_updates),
         methods=config.methods or None, speakers=config.speakers and (preset.speakers[0], config.speakers),
     )  # fmt: skip
-    encoder = frozen_encoder(config.base if config.preset == "full" else None, config.workdir, config.seed)
+    base = config.base if config.preset == "full" else None
+    encoder = frozen_encoder(base, config.workdir, config.seed, config.unused_layers)
     rows: list[dict[str, Any]] = []
     gates: list[dict[str, Any]] = []
     fingerprints: dict[str, str] = {"encoder": encoder.sha256}
@@ -127,7 +130,7 @@ def main(config: Config) -> dict[str, Any]:
 def make_shift(name: Name, encoder: Encoder, preset: ShiftTraining, config: Config) -> Shift:
     """The speech of a shift, encoded, and the head that is trained without it."""
     from experiments.adaptation_map import data
-    from jaxmeta.recognition.pretrained.shifts import language_shift, sentence_shift
+    from jaxmeta.recognition.shifts.shift import language_shift, sentence_shift
 
     given = (encoder, preset, config.seed, config.workdir)
     if name == "language":
@@ -156,7 +159,7 @@ def _methods(config: Config, preset: ShiftTraining, shift: Shift, folder: Path) 
             return error_over(shift.val, ChosenMethod(name, method.build, params, rate, steps), shift.shots[-1])
 
         rates = (shift.meta.inner_rate,) if method.scale is None else [method.scale * rate for rate in RATES]
-        chosen.append(choose(name, method.build, params, error, rates, STEPS, first_steps=STEPS[-1]))
+        chosen.append(choose(name, method.build, params, error, rates, STEPS, first_steps=STEPS[0]))
     tuned = min(chosen[:2], key=lambda method: method.error)
     return [tuned, *chosen[2:]]
 

@@ -27,7 +27,7 @@ from jaxmeta.recognition.corpora import FEATURES
 from jaxmeta.recognition.presets import PRESETS
 from jaxmeta.recognition.pretrained.activations import cached_activations, with_activations
 from jaxmeta.recognition.pretrained.encoder import read_encoder
-from jaxmeta.recognition.pretrained.shifts import Encoder, Sentences, Words
+from jaxmeta.recognition.shifts.shift import Encoder, Sentences, Words
 from jaxmeta.recognition.training import train_on_all_speakers
 
 
@@ -41,7 +41,7 @@ def recorded_sentences(features: FeatureConfig) -> Sentences:
     seen |= {f"sounds {snr} dB": noisy(find_noises(sounds, kinds), snr, seed=1) for snr in (10, 5, 0)}
     unseen = {"telephone": telephone("GSM610"), "room": reverberant(room_bank(rooms, sample_rate=16_000)[echoing])}
     unseen |= {f"noise {snr} dB": noisy(find_noises(background, by="source"), snr) for snr in (5, 0)}
-    tuned = ("land line", "artificial room", "sounds 5 dB")
+    tuned = ("land line", "artificial room")
     words = ("HOUSE", "WORLD", "TODAY", "EYES", "ROOM", "PEOPLE", "WALKED", "PLACE", "HAND", "LIFE")
     return Sentences(
         folder, corpus.select(corpus.length <= 800), words, ("BEST", "LONG", "WORK", "FIRST"), seen, tuned, unseen
@@ -114,16 +114,30 @@ def _words(
     return Words(train.select(chosen), others, vocabulary, validation, val_split, tests)
 
 
-def frozen_encoder(base: Path | None, folder: Path, seed: int) -> Encoder:
-    """The encoder of a public network, or one of our own, trained on the synthesised sentences as a recogniser."""
+def frozen_encoder(base: Path | None, folder: Path, seed: int, unused: int = 0) -> Encoder:
+    """The encoder of a public network, or one of our own, trained on the synthesised sentences as a recogniser.
+
+    Args:
+      base: folder of the public network; None: our own.
+      folder: of the training of our own.
+      seed: of that.
+      unused: uppermost layers of the public one that are left out.
+    """
     if base is not None:
         public = read_encoder(base)
+        lower, _ = public.split(unused)
 
         def encode(corpus: Corpus) -> Corpus:
-            key = {"base": public.sha256, "layers": 0, "recordings": corpus.fingerprint}
-            return cached_activations(corpus, public.part(None, None), public.params, key, batch=16)
+            key = {"base": public.sha256, "layers": unused, "recordings": corpus.fingerprint}
+            return cached_activations(corpus, lower, public.params, key, batch=16)
 
-        return Encoder(public.features, encode, lambda n: -(-n // (2 * public.subsampling)), True, public.sha256)
+        return Encoder(
+            public.features,
+            encode,
+            lambda n: -(-n // (2 * public.subsampling)),
+            True,
+            f"{public.sha256} {unused}" if unused else public.sha256,
+        )
     speech = synthesised_sentences(FEATURES)
     vocabulary = build_vocabulary(speech.corpus.columns["transcription"])
     train, val = speech.allowed(), speech.corpus.select(split="val")

@@ -83,9 +83,11 @@ def _adapt_recogniser(
     from dataclasses import replace
 
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.data.manifest import read_manifest
     from jaxmeta.recognition.pretrained.on_base import adapt_any_to_voice, load_any_recogniser
     from jaxmeta.recognition.recogniser import save_recogniser
     from jaxmeta.recognition.voice import read_voice
+    from jaxmeta.reporting.recognised import write_recognised
 
     recogniser = load_any_recogniser(checkpoint, base)
     if rate is not None and recogniser.card.adaptation == "learned":
@@ -103,3 +105,5 @@ def _adapt_recogniser(
         # Before it is saved: what minutes of work have found stands there even where the disk is full.
         print(json_lines.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if json else result, flush=True)
         save_recogniser(out, result.adapted)
+        clips = read_manifest(manifest, roots).clips()
+        write_recognised(out, clips, voice.texts, result.verdict, taken=result.taken)

@@ -14,6 +14,8 @@ from jaxmeta.cli.data.segment import segment
 from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
+from jaxmeta.cli.inspection.doctor import doctor
+from jaxmeta.cli.inspection.report import report
 from jaxmeta.cli.listen import listen
 from jaxmeta.cli.ranges import checked
 from jaxmeta.cli.spot import spot
@@ -28,7 +30,7 @@ from jaxmeta.versions import versions
 GROUPS = {"train": "Train from folders of recordings.", "data": "Bring recordings in, and check them."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen)
+    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, report, doctor)
 } | {
     "train words": train_words,
     "train recogniser": train_recogniser,

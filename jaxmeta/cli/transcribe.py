@@ -119,9 +119,9 @@ def _by_recogniser(
 ) -> Iterator[Part]:
     from jaxmeta.data.recordings import read_waveforms
     from jaxmeta.recognition.pretrained.on_base import load_any_recogniser
-    from jaxmeta.recognition.pretrained.stretches import load_detector
     from jaxmeta.recognition.searching import word_search
     from jaxmeta.recognition.segments.ctc import Pieces, cut, transcribe_pieces
+    from jaxmeta.recognition.segments.stretches import load_detector
 
     recogniser = load_any_recogniser(checkpoint, base)
     search = None if lm is None else word_search(recogniser.vocabulary, lm, **options)

@@ -14,7 +14,7 @@ _SMALL = 1 << 20
 
 def canonical(text: str) -> str:
     """The text in Unicode's composed form, without white space at its ends: labels and names are compared so."""
-    return unicodedata.normalize("NFC", text).strip()
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
 
 
 def column(values: Iterable[object]) -> np.ndarray:

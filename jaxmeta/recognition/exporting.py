@@ -65,11 +65,16 @@ def export_recogniser(
       bits: of kernels, one of `BITS[to]`.
       frames: of the longest recording that an ONNX file takes.
     Raises:
-      ValueError: other bits, a recording of more frames, or weights that are not finite.
+      ValueError: other bits, stablehlo of a network that has a largest number of frames, a recording of more frames, or
+        weights that are not finite.
       ImportError: the extra "export" or "onnx" is missing.
     """
     if bits not in BITS[to]:
         raise ValueError(f"bits must be {' or '.join(map(str, BITS[to]))} for {to}, got {bits}.")
+    if to == "stablehlo" and (longest := recogniser.card.longest) is not None:
+        raise ValueError(
+            f"stablehlo is for recordings of any length, and this network takes {longest} frames; use onnx."
+        )
     check_finite(path, {name: np.asarray(leaf) for name, leaf in named(recogniser.params).items()})
     about = {"kind": "ctc recogniser", "vocabulary": asdict(recogniser.vocabulary)} | asdict(recogniser.card)
     clips = [_alone(clip) for clip in sorted(features, key=len)]

@@ -35,6 +35,8 @@ class Verdict(NamedTuple):
     """Of the character error rate, in points; below 0 adaptation helps."""
     adopted: bool
     """Whether the interval lies below 0."""
+    texts: tuple[Sequence[str], Sequence[str]] | None = None
+    """What was recognised of each utterance before and after, where that is known."""
 
 
 def judge(before: Edits, after: Edits, seed: int = 0, original: Sequence[int] | None = None) -> Verdict:
@@ -91,7 +93,7 @@ def cross_validate(
     recognised = recognise_after(learner)(params, batch, masks)
     after = [vocabulary.decode(recognised[fold[row]][row]) for row in range(rows)]
     before = [vocabulary.decode(labels) for labels in recognised[folds]]
-    return judge(count(texts, before), count(texts, after), seed, original)
+    return judge(count(texts, before), count(texts, after), seed, original)._replace(texts=(before, after))
 
 
 @functools.lru_cache(maxsize=8)

@@ -130,7 +130,7 @@ def _write(draft: Path, train: TrainState) -> None:
     draft.mkdir()
     leaves = _named(train)
     arrays = {name: _to_numpy(leaf) for name, leaf in leaves.items()}
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
         # orbax refuses arrays without elements; leaves.json says all there is to know about them.
         checkpointer.save(draft / _PAYLOAD, {name: array for name, array in arrays.items() if array.size})
     stored = _payload(draft)
@@ -177,8 +177,20 @@ def _read(folder: Path, like: TrainState) -> TrainState:
 
 
 def _payload(folder: Path) -> dict[str, np.ndarray]:
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
         return checkpointer.restore(folder / _PAYLOAD)
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    """Of this process alone: orbax would otherwise wait for the others."""
+    if jax.process_count() == 1:
+        return ocp.PyTreeCheckpointer()
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process_{here}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _check_same(folder: Path, saved: dict[str, dict], wanted: dict[str, dict]) -> None:

@@ -166,6 +166,13 @@ def test_what_cannot_be_adapted_to_is_said_with_file_and_row(name, checkpoint, t
     assert not (tmp_path / "out").exists()
 
 
+def test_a_network_with_a_largest_length_has_no_program_for_any_length(recogniser, tmp_path, capsys):  # noqa: F811
+    limited = recogniser._replace(card=replace(recogniser.card, longest=200))
+    checkpoint, out = save_recogniser(tmp_path / "limited", limited), tmp_path / "out"
+    said = fails(["export", str(checkpoint), "--to", "stablehlo", "--out", str(out)], capsys)
+    assert "this network takes 200 frames; use onnx" in said and not out.exists()
+
+
 def test_files_that_are_none_and_folders_that_hold_no_recogniser_are_said(checkpoint, tmp_path, capsys):
     assert "missing.wav" in fails(["transcribe", checkpoint, str(tmp_path / "missing.wav")], capsys)
     (tmp_path / "text.wav").write_text("not audio")

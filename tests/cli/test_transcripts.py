@@ -89,7 +89,7 @@ def test_a_recogniser_writes_times_where_a_detector_finds_speech(checkpoint, tmp
         starts = np.arange(-(-len(waveform) // CHUNK)) * CHUNK / 16_000
         return ((starts >= 3) & (starts < 5) | (starts >= 9)).astype(float)
 
-    monkeypatch.setattr("jaxmeta.recognition.pretrained.stretches.load_detector", lambda path: detect)
+    monkeypatch.setattr("jaxmeta.recognition.segments.stretches.load_detector", lambda path: detect)
     long, bad = str(tmp_path / "long.wav"), str(tmp_path / "bad.wav")
     write_audio(long, np.random.default_rng(0).uniform(-0.5, 0.5, 12 * 16_000), 16_000)
     Path(bad).write_text("no audio")

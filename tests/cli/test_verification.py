@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmeta.cli.main import main
-from jaxmeta.data.audio import write_audio
+from jaxmeta.data.audio import read_audio, write_audio
+from jaxmeta.data.manifest import write_manifest
 from jaxmeta.verification.assistant import save_assistant
 from jaxmeta.verification.user import load_user
 from tests.cli.test_cli import fails
@@ -122,3 +123,22 @@ def test_bad_input_is_said(assistant_folder, me, voice_folder, tmp_path, capsys)
     assert "no files to verify" in fails(["verify", str(me)], capsys)
     assert "no files to search" in fails(["spot", str(me)], capsys)
     assert not (tmp_path / "x").exists()
+
+
+def test_pieces_of_recordings_are_enrolled_like_files(assistant_folder, voice_folder, tmp_path, capsys):  # noqa: F811
+    names = [f"{word}_{take}.wav" for word in ("hum", "whistle") for take in range(3)]
+    parts = [read_audio(voice_folder / name, RATE) for name in names]
+    (tmp_path / "recordings").mkdir()
+    write_audio(tmp_path / "recordings" / "long.wav", np.concatenate(parts), RATE)
+    ends = np.cumsum([0, *map(len, parts)]) / RATE
+    columns = {"file_name": ["long.wav"] * 6, "label": [name.split("_")[0] for name in names],
+               "start": ends[:-1], "duration": np.diff(ends)}  # fmt: skip
+    write_manifest(tmp_path / "lists", columns)
+    for folder, out in ((voice_folder, "files"), (tmp_path / "lists", "pieces")):
+        given = ["--root", str(tmp_path / "recordings"), "--assistant", assistant_folder, "--keep-audio"]
+        main(["enroll", str(folder), "--out", str(tmp_path / out), *given])
+    assert capsys.readouterr().out.count("6 recordings of the voice, 6 of them new; words: hum (3), whistle (3)") == 2
+    users = [load_user(tmp_path / out)[1] for out in ("files", "pieces")]
+    np.testing.assert_allclose(users[0].voice, users[1].voice, atol=1e-3)
+    assert sorted(path.name for path in (tmp_path / "pieces" / "audio").iterdir()) == [
+        f"{row}_long.flac" for row in range(2, 8)]  # fmt: skip

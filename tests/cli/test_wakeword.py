@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from jaxmeta.cli.listen import _address
 from jaxmeta.cli.main import main
-from jaxmeta.data.audio import write_audio
+from jaxmeta.data.audio import read_audio, write_audio
+from jaxmeta.data.features import extract
+from jaxmeta.verification.assistant import embed_recordings
+from jaxmeta.verification.user import enroll, save_user
 from jaxmeta.words.wake.wakeword import Detector, load_wakeword
+from tests.verification.conftest import assistant  # noqa: F401
 from tests.words.wake.sounds import RATE, embedding, other, word
 
 
@@ -83,8 +88,6 @@ async def _conversation(trained, home, make_server):
     from wyoming.client import AsyncTcpClient
     from wyoming.info import Describe
 
-    from jaxmeta.data.audio import read_audio
-
     loaded = load_wakeword(trained)
     server, handler = make_server("tone", lambda: Detector(loaded), "127.0.0.1", 0)
     await server.start(handler)
@@ -110,13 +113,25 @@ async def _conversation(trained, home, make_server):
 @pytest.mark.slow
 def test_a_word_counts_where_the_voice_of_the_last_two_seconds_is_accepted(trained, home):
     from jaxmeta.cli.listen import _GatedDetector
-    from jaxmeta.data.audio import read_audio
 
     loaded, sound = load_wakeword(trained), read_audio(home / "long.wav", RATE)
     heard = []
     gated = _GatedDetector(Detector(loaded), lambda recent: bool(heard.append(len(recent))))
     assert gated.push(sound) == [] and heard == [2 * RATE]
     assert len(_GatedDetector(Detector(loaded), lambda recent: True).push(sound)) == 1
+
+
+@pytest.mark.slow
+def test_a_folder_with_a_voice_listens_to_that_voice_alone(trained, home, assistant, tmp_path, capsys):  # noqa: F811
+    (end,) = [each.seconds for each in Detector(load_wakeword(trained)).push(read_audio(home / "long.wav", RATE))]
+    recent = read_audio(home / "long.wav", RATE)[: round(4 * end + 0.5) * RATE // 4][-2 * RATE :]
+    own = embed_recordings(assistant, [extract(recent, assistant.card.features)])
+    for sign, lines in ((1, 1), (-1, 0)):
+        folder = shutil.copytree(trained, tmp_path / f"wake{sign}")
+        save_user(folder / "voice", assistant, enroll(own, None)._replace(voice=sign * own.voices[0]))
+        main(["listen", str(folder), "--wav", str(home / "long.wav"), "--json"])
+        found = [json.loads(line)["seconds"] for line in capsys.readouterr().out.splitlines()]
+        assert len([each for each in found if each is not None]) == lines
 
 
 @pytest.mark.parametrize(

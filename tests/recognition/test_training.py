@@ -64,6 +64,17 @@ def test_the_column_split_says_who_is_held_out_and_folders_are_joined(tmp_path):
     assert speech.how == "a draw with seed 0 and the column split"
 
 
+def test_recordings_may_lie_in_another_folder_that_is_allowed(tmp_path):
+    folder = write_speakers(tmp_path / "speech")
+    (tmp_path / "lists").mkdir()
+    (folder / "metadata.csv").rename(tmp_path / "lists" / "metadata.csv")
+    with pytest.raises(ManifestError, match=r"row 2: cannot open .audio/0\.wav."):
+        read_corpora([tmp_path / "lists"], seed=1)
+    speech = read_corpora([tmp_path / "lists"], seed=1, roots=[folder])
+    voice = copy_voice(speech.held_out, tmp_path / "lists", tmp_path / "voice")
+    assert len(speech.train) + len(speech.held_out) == 6 and len(read_manifest(voice).paths()) >= 1
+
+
 def test_recordings_without_speakers_count_as_somebodys_own(tmp_path):
     speech = read_corpora([write_speakers(tmp_path / "speech", speaker=None)], seed=0)
     assert len(speech.held_out) == 2 and len(np.unique(speech.held_out.columns["speaker"])) == 2

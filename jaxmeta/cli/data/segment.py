@@ -41,8 +41,8 @@ def segment(
     from jaxmeta.cli.data.importing import show
     from jaxmeta.cli.endings import PartlyDoneError
     from jaxmeta.data.manifests.importing import Imported, write_import
-    from jaxmeta.recognition.pretrained.segments import segment_recordings
-    from jaxmeta.recognition.pretrained.stretches import load_detector
+    from jaxmeta.recognition.segments.cutting import segment_recordings
+    from jaxmeta.recognition.segments.stretches import load_detector
 
     if not recordings:
         raise ValueError("no recordings to cut; name one or more.")

@@ -59,8 +59,8 @@ def parts_of_files(
     bits: Bits | None,
 ) -> Iterator[Part]:
     """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
-    from jaxmeta.recognition.pretrained.stretches import RATE, load_detector
     from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
+    from jaxmeta.recognition.segments.stretches import RATE, load_detector
 
     recogniser, card = _load(folder, base, bits)
     spoken = language or (card.language if card else "en")
@@ -92,11 +92,13 @@ def adapt_to_folder(
 ) -> None:
     """Learn adapters, say what they are worth, and write them."""
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.data.manifest import read_manifest
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
     from jaxmeta.recognition.pretrained.adapter import save_adapter
     from jaxmeta.recognition.pretrained.bases import is_public
     from jaxmeta.recognition.pretrained.voice import read_whisper_voice
     from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
+    from jaxmeta.reporting.recognised import write_recognised
 
     if not is_public(folder):
         raise ValueError(
@@ -114,6 +116,8 @@ def adapt_to_folder(
         result = adapt_whisper(recogniser, voice, options, always=always)
         print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
         save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapted)
+        clips = read_manifest(manifest, roots).clips()
+        write_recognised(out, clips, voice.texts, result.verdict, taken=result.taken)
 
 
 def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from jaxmeta.words.wake.training import Negatives
+    from jaxmeta.words.wake.wakeword import WakeWord
 
 VOICE = "voice"
 """Folder of a wake word with the voice that alone is listened to."""
@@ -60,30 +61,31 @@ def train_wakeword(
     from jaxmeta.models.pretrained.word_embedding import read_word_embedding
     from jaxmeta.progress import stages
     from jaxmeta.training.runtime import begin
-    from jaxmeta.words.wake.recordings import noise_and_rooms, read_word
+    from jaxmeta.words.wake.augmentation import Surroundings
+    from jaxmeta.words.wake.recordings import background, noise_and_rooms, read_word
     from jaxmeta.words.wake.training import HeadTraining, train_wakeword
     from jaxmeta.words.wake.wakeword import save_wakeword
 
     begin()
+    user, params = _user(voice), read_word_embedding(embedding)
+    recordings = read_word(positive, resample=resample)
     with claimed(out), stages(4):
-        user = _user(voice)
-        recordings, params = read_word(positive, resample=resample), read_word_embedding(embedding)
-        print(*recordings.remarks, sep="\n" if recordings.remarks else "", end="", file=sys.stderr)
+        for remark in recordings.remarks:
+            print(remark, file=sys.stderr)
         noises, responses = noise_and_rooms(noise, rooms, seed)
-        spoken = _confusables(word, language, seed)
-        negatives, before = _negatives(params, negative, [*noises, *spoken], seed)
-        from jaxmeta.words.wake.augmentation import Surroundings
-
+        sounds = [background(noises, seed), *_confusables(word, language, seed)]
+        negatives, before = _negatives(params, negative, sounds, seed)
         trained = train_wakeword(
             word or positive.absolute().name, recordings.waveforms, params, negatives,
             Surroundings(noises, responses, before), false_alarms=false_alarms, training=HeadTraining(takes=takes),
             seed=seed, origin=_origin(seed, negative, noise, rooms),
         )  # fmt: skip
-        if user is not None:
-            from jaxmeta.verification.user import save_user
-
-            save_user(out / VOICE, *user)
+        _save_user(out, user)
         save_wakeword(out, trained)
+    _report(trained, out, false_alarms)
+
+
+def _report(trained: WakeWord, out: Path, false_alarms: float) -> None:
     chosen, rate = trained.threshold, trained.threshold.rate
     print(
         f"{trained.card.word}: {trained.card.recordings} recordings; {chosen.alarms} false alarms in "
@@ -104,6 +106,13 @@ def _user(voice: Path | None) -> Any:
     from jaxmeta.verification.user import load_user
 
     return load_user(voice)
+
+
+def _save_user(out: Path, user: Any) -> None:
+    if user is not None:
+        from jaxmeta.verification.user import save_user
+
+        save_user(out / VOICE, *user)
 
 
 def _confusables(word: str | None, language: str, seed: int) -> list[np.ndarray]:

@@ -39,7 +39,7 @@ class Case(NamedTuple):
     """For a person."""
 
 
-_HOAGLIN = "Iglewicz and Hoaglin 1993, modified z-score; their 3.5 is for normal distributions, ours have longer tails"
+_HOAGLIN = "Iglewicz and Hoaglin 1993"
 _GRAVES = "Graves et al. 2006, section 3.1"
 BAD_ROW = Kind(
     "unreadable-row", "error", "another number of fields than the header, or a NUL character",
@@ -73,7 +73,7 @@ NO_TEXT = Kind(
 )  # fmt: skip
 CLIPPING = Kind(
     "clipping", "warning", "0.5 % of the samples in flat tops: 3 or more in a row within 1.5 % of the largest",
-    "record it again at a lower level", "flat tops as in Laguna and Lerch 2016, without their histogram",
+    "record it again at a lower level",
 )  # fmt: skip
 OFFSET = Kind(
     "dc-offset", "warning", "mean of the samples beyond 0.02 of full scale", "subtract the mean, or filter below 20 Hz",

@@ -17,7 +17,7 @@ def robust_scores(values: np.ndarray, groups: Sequence[str] | np.ndarray | None 
       values: [R]; what is not finite is not counted, and scores 0.
       groups: [R] names; each group has a median of its own, and one of fewer than `FEWEST` numbers scores 0.
       least: deviation (as of a normal distribution) that is assumed at least, for groups that hardly vary.
-    Source: Iglewicz and Hoaglin 1993, "How to detect and handle outliers", eq. 3.10; they call 3.5 an outlier.
+    Source: Iglewicz and Hoaglin 1993, "How to detect and handle outliers", who call 3.5 an outlier.
 
     >>> scores = robust_scores(np.array([1.0, 2.0, 3.0] * 5 + [12.0]), least=0.1)
     >>> scores[:3].round(2).tolist(), round(float(scores[-1]), 2)

@@ -93,7 +93,7 @@ def _two_voices(voices: np.ndarray, rows: Sequence[np.ndarray], names: Sequence[
 def two_groups(vectors: np.ndarray) -> np.ndarray:
     """Unit vectors [N, E] as two groups [N] bool: spherical 2-means from the sign along the largest direction.
 
-    Source: Dhillon and Modha 2001, "Concept decompositions for large sparse text data", section 4.
+    Source: Dhillon and Modha 2001, "Concept decompositions for large sparse text data".
     """
     centred = vectors - vectors.mean(axis=0)
     group = centred @ np.linalg.svd(centred, full_matrices=False)[2][0] > 0

@@ -1,11 +1,15 @@
 """Which files on the disk the rows of a manifest name, and whether they lie where they may."""
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from jaxmeta.data.text import canonical, on_disk
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+"""Names that mean the same on every system, and are written in one way only."""
 
 
 class Locator:
@@ -33,6 +37,14 @@ class Locator:
         Raises:
           ValueError: there is no such file, it is empty or no file, it lies elsewhere, or in several of the folders.
         """
+        if not self.roots and not os.path.isabs(name):
+            try:  # A million rows take one look each.
+                full, info = f"{self.folder}/{name}", os.lstat(f"{self.folder}/{name}")
+            except OSError:
+                pass
+            else:
+                if stat.S_ISREG(info.st_mode) and info.st_size and self._lies_inside(full[: full.rindex("/")]):
+                    return name
         full = self._full(name)
         try:
             info = os.lstat(full)
@@ -87,6 +99,8 @@ def safe_name(name: str, absolute: bool = False) -> bool:
       name: of a file.
       absolute: absolute paths will do, too.
     """
+    if _PLAIN.fullmatch(name) and ".." not in name:
+        return True
     path = PureWindowsPath(name)
     return bool(name) and ".." not in path.parts and (absolute or not (os.path.isabs(name) or path.anchor))
 
@@ -102,7 +116,7 @@ def first_repeat(
     """
     first: dict[object, int] = {}
     for row, name in enumerate(names):
-        known = canonical(str(PurePosixPath(name)))
+        known = name if _PLAIN.fullmatch(name) else canonical(str(PurePosixPath(name)))
         before = first.setdefault((known, (seconds[row][0] or 0.0), seconds[row][1]) if seconds else known, row)
         if before != row:
             return row, before

@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from jax import numpy as jnp
 
 from jaxmeta.models.acoustic import Encoder, Size, acoustic_encoder
 from jaxmeta.models.layers import LayerNorm, apply_mask
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.low_rank import with_adapters
 from jaxmeta.models.pretrained.blocks import widened
-from jaxmeta.types import Key, Model, PyTree, Ragged
+from jaxmeta.types import Array, Key, Model, PyTree, Ragged
 
 
 def ctc_head(classes: int, kind: Encoder, size: Size, dropout: float = 0.0) -> Model:
@@ -107,8 +108,30 @@ class _Head(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Ragged, train: bool) -> Ragged:
-        values = apply_mask(LayerNorm()(widened(inputs.values)), inputs.lengths)
-        values = nn.Conv(self.encoder.size.width, (3,), 2, padding=1, name="half")(values)
+        # Before normalisation too: what is not finite there would reach the gradient of its scale.
+        values = apply_mask(widened(inputs.values), inputs.lengths)
+        values = apply_mask(LayerNorm()(values), inputs.lengths)
+        values = _Halving(self.encoder.size.width, name="half")(values)
         lengths = (inputs.lengths + 1) // 2
         values = self.encoder(apply_mask(nn.gelu(values), lengths), lengths, train)
         return Ragged(nn.Dense(self.classes, name="output")(values), lengths)
+
+
+class _Halving(nn.Module):
+    """A convolution over time with a kernel of 3 and a stride of 2, zeros beyond the ends, as a product of matrices.
+
+    As a convolution, its gradient for each task is slow on a CPU.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, values: Array) -> Array:
+        """[N, T, D] -> [N, ceil(T / 2), features]."""
+        shape = (3, values.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(in_axis=(0, 1)), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        frames = values.shape[1]
+        padded = jnp.pad(values, ((0, 0), (1, 1 + frames % 2), (0, 0)))
+        neighbours = [padded[:, shift : shift + frames : 2] for shift in range(3)]
+        return jnp.concatenate(neighbours, axis=-1) @ kernel.reshape(-1, self.features) + bias

@@ -83,7 +83,8 @@ def cross_validate(recogniser: WhisperRecogniser, voice: WhisperVoice, options: 
         for row, text in zip(own, recognise(adapted, voice, own, options.language), strict=True):
             after[row] = text
     before = recognise(recogniser, voice, rows, options.language)
-    return judge(_edits(voice, before), _edits(voice, after), options.seed, voice.original)
+    verdict = judge(_edits(voice, before), _edits(voice, after), options.seed, voice.original)
+    return verdict._replace(texts=(before, after))
 
 
 def recognise(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, language: str = "en") -> list[str]:

@@ -31,12 +31,16 @@ RecogniserLearner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "la
 """Those whose start a recogniser can hold."""
 _RATES: Mapping[str, Rates] = {"meta_sgd": "weight", "layer_rates": "layer"}
 FINE_TUNING, FINE_TUNING_ADAM = "fine-tune", "fine-tune by Adam"
+ADAM = 0.3
+"""Rates of inner Adam over those of gradient descent."""
 OUTPUT = "output"
 """Name of the last layer, which alone adapts under `anil`."""
 
 
 def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
     """Every way to adapt what learns on a frozen encoder, by name; the first two are not meta-trained.
+
+    Those whose rates are not learned adapt by Adam, but for the first one and "cavia".
 
     Args:
       model: of Ragged activations [N, T, D] to Ragged logits, such as a head with adapters in the layers below it. Its
@@ -46,14 +50,20 @@ def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
     """
     told = with_context(model)
 
-    def steps_of(optimizer: Callable[[Any], optax.GradientTransformation]) -> Callable[[float, int], MetaLearner]:
-        return lambda rate, steps: maml(model, LOSS, optimizer(rate), steps, forward_only())
+    def steps_of(optimizer: Callable[[Any], optax.GradientTransformation], scale: float) -> AdaptationMethod:
+        def build(rate: float, steps: int) -> MetaLearner:
+            return maml(model, LOSS, optimizer(rate), steps, forward_only())
 
-    def family(factory: Callable[..., MetaLearner], adapts: Callable[..., MetaLearner] = maml, **options: Any):
+        return AdaptationMethod(build, lambda params, rate: params, scale=scale)
+
+    def family(
+        factory: Callable[..., MetaLearner], adapts: Callable[..., MetaLearner] = maml, **options: Any
+    ) -> AdaptationMethod:
         return AdaptationMethod(
-            lambda rate, steps: adapts(model, LOSS, optax.sgd(rate), steps, forward_only()),
+            lambda rate, steps: adapts(model, LOSS, adam(rate), steps, forward_only()),
             lambda params, rate: params,
-            lambda rate, steps: factory(model, LOSS, optax.sgd(rate), steps, **options),
+            lambda rate, steps: factory(model, LOSS, adam(rate), steps, **options),
+            scale=ADAM,
         )
 
     def learned_rates(estimator: Estimator) -> Callable[[float, int], MetaLearner]:
@@ -69,8 +79,8 @@ def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
         return AdaptationMethod(learned_rates(forward_only()), start, learned_rates(mixed_mode()), scale=None)
 
     return {
-        FINE_TUNING: AdaptationMethod(steps_of(optax.sgd), lambda params, rate: params),
-        FINE_TUNING_ADAM: AdaptationMethod(steps_of(adam), lambda params, rate: params, scale=0.03),
+        FINE_TUNING: steps_of(optax.sgd, 1.0),
+        FINE_TUNING_ADAM: steps_of(adam, ADAM),
         "maml": family(maml, estimator=mixed_mode()),
         "fomaml": family(maml, estimator=first_order()),
         "reptile": family(reptile),
@@ -187,7 +197,7 @@ def with_context(model: Model) -> Model:
 
 
 def _last_layer(*args: Any, **options: Any) -> MetaLearner:
-    return anil(*args, **options, head=OUTPUT)
+    return anil(*args, **(options | {"head": OUTPUT}))
 
 
 def _unchanged(key: Key, episode: Episode) -> Episode:

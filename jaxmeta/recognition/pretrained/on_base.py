@@ -7,7 +7,7 @@ The base lies elsewhere; its SHA-256 is in the card.
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,8 +125,12 @@ def load_on_base(folder: str | Path, base: str | Path | None = None) -> tuple[Re
     options = build(BaseOptions, bundle.card.options, bundle.place.at("options"))
     for name in ("rank", "width"):
         bundle.check_size(bundle.place.at("options").at(name), getattr(options, name))
-    encoder = read_encoder(base_folder(folder, options.base, options.base_sha256, base))
-    return load_recogniser(folder, {BUILDER: OnEncoder(encoder)}), encoder
+    place = base_folder(folder, options.base, options.base_sha256, base)
+    encoder = read_encoder(place)
+    recogniser = load_recogniser(folder, {BUILDER: OnEncoder(encoder)})
+    # What is adapted from it is written with the place where the base is now.
+    card = replace(recogniser.card, options=recogniser.card.options | {"base": str(place.absolute())})
+    return recogniser._replace(card=card), encoder
 
 
 def base_options(encoder: PublicEncoder, folder: Path, layers: int, rank: int, kind: Encoder, size: Size) -> dict:

@@ -35,7 +35,7 @@ class BasePreset(NamedTuple):
     """Of the encoder, with padding; 50 frames are a second."""
     max_frames: int
     """Longer utterances are left out."""
-    voice_rate: float = 0.03
+    voice_rate: float = 0.01
     """Of the steps of adaptation to a voice."""
     voice_steps: int = 5
     meta: MetaTraining = MetaTraining(100, 3e-4, tasks=2, support=5, query=5, steps=3, inner_rate=0.03, longest=400)
@@ -44,5 +44,5 @@ class BasePreset(NamedTuple):
 
 BASE_PRESETS: Mapping[str, BasePreset] = {
     "quick": BasePreset(Stage(300, 2e-3), Stage(300, 1e-3), 16, 2, "conformer", 96, 1, 0.1, 3_000, 800),
-    "full": BasePreset(Stage(1_500, 2e-3), Stage(1_400, 1e-3), 32, 2, "conformer", 144, 2, 0.1, 3_000, 800),
+    "full": BasePreset(Stage(1_500, 2e-3), Stage(1_250, 1e-3), 32, 2, "conformer", 144, 2, 0.1, 3_000, 800),
 }

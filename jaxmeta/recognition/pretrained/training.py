@@ -1,6 +1,6 @@
 """Training of CTC recognisers on a public encoder: first of a head, then of adapters together with the head."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ _SUBSAMPLING = 2
 """Frames of the encoder to one of the head's logits."""
 
 
-def frames_out(encoder: PublicEncoder):
+def frames_out(encoder: PublicEncoder) -> Callable[[Any], Any]:
     """Frames of the logits for frames of the encoder's features, as a function of numbers or arrays."""
     return lambda frames: -(-frames // (encoder.subsampling * _SUBSAMPLING))
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxmeta.data.features import extract
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.stretches import RATE, SpeechDetector, spans
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 from jaxmeta.recognition.segments.formats import Segment
+from jaxmeta.recognition.segments.stretches import RATE, SpeechDetector, spans
 from jaxmeta.types import Ragged
 
 RATE_OF_MEMORY = 50

@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
 from jaxmeta.data.recordings import read_waveforms
-from jaxmeta.recognition.pretrained.stretches import RATE
 from jaxmeta.recognition.pretrained.transcription import comparable, encode, window
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+from jaxmeta.recognition.segments.stretches import RATE
 from jaxmeta.recognition.voice import LEAST_SOUND, copies, transcripts
 
 

@@ -1,1 +1,1 @@
-"""Transcripts of recordings with times: what is said from when to when, and the formats that hold it."""
+"""Recordings in stretches: where they are cut, what is said in each and when, and the formats that hold it."""

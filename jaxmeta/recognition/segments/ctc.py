@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmeta.data.features import extract
-from jaxmeta.recognition.pretrained.stretches import Span, SpeechDetector, spans
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.recognition.segments.formats import Segment
+from jaxmeta.recognition.segments.stretches import Span, SpeechDetector, spans
 from jaxmeta.recognition.transcription import STRETCH, Search, transcribe_each
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from jaxmeta.data.audio import AudioError, read_audio
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.manifests.clips import Clip
 from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.files.durable import DAMAGE, replacing
 from jaxmeta.files.folders import cache_folder
@@ -38,7 +40,7 @@ def embed_corpus(folder: Path, embedding: Embedding) -> Corpus:
     vectors = _read(path)
     if vectors is None:
         places = [manifest.where(row) for row in range(len(hashes))]
-        vectors = _embed(manifest.paths(), places, embedding, folder.resolve().name)
+        vectors = _embed(manifest.clips(), places, embedding, folder.resolve().name)
         with replacing(path) as draft:
             np.savez(draft, vectors=vectors)
     rows, frames, size = vectors.shape
@@ -63,22 +65,22 @@ def _read(path: Path) -> np.ndarray | None:
         return None
 
 
-def _embed(paths: Sequence[str], places: Sequence[str], embedding: Embedding, name: str) -> np.ndarray:
+def _embed(clips: Sequence[Clip], places: Sequence[str], embedding: Embedding, name: str) -> np.ndarray:
     """[R, S, D] in float16, which is far finer than embeddings of two recordings of a word agree."""
 
     def features(row: int) -> np.ndarray:
         try:
-            return embedding.features(read_audio(paths[row], RATE))
+            return embedding.features(read_audio(clips[row], RATE))
         except AudioError as error:
             raise AudioError(f"{places[row]}: {error}") from error
 
     parts = []
     with (
-        progress_bar(f"embeddings of {name}", len(paths), unit="recordings", compiles=True) as advance,
+        progress_bar(f"embeddings of {name}", len(clips), unit="recordings", compiles=True) as advance,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
-        for start in range(0, len(paths), _BATCH):
-            rows = range(start, min(start + _BATCH, len(paths)))
+        for start in range(0, len(clips), _BATCH):
+            rows = range(start, min(start + _BATCH, len(clips)))
             parts.append(_outputs(embedding, list(pool.map(features, rows))).astype(np.float16))
             advance(len(rows))
     return np.concatenate(parts)
@@ -93,4 +95,5 @@ def _outputs(embedding: Embedding, clips: Sequence[np.ndarray]) -> np.ndarray:
     values = np.zeros((_BATCH, padded, clips[0].shape[1]), np.float32)
     for value, clip in zip(values, clips, strict=False):
         value[: len(clip)] = clip
-    return np.asarray(embedding.apply(embedding.params, Ragged(values, lengths)))[: len(clips)]
+    batch: Any = Ragged(values, lengths)  # type: ignore[arg-type]
+    return np.asarray(embedding.apply(embedding.params, batch))[: len(clips)]

@@ -74,8 +74,12 @@ def choose_threshold(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if _count(streams, distinct[middle], pause) <= allowed else (middle, high)
-    above = distinct[high] if high < len(distinct) else distinct[-1] + 1.0
-    value = float(above if low < 0 else (distinct[low] + above) / 2)
+    if high < len(distinct):
+        above = distinct[high]
+    else:  # as far above the highest score as that is above the next one, and a thousandth of all at least
+        gap, spread = np.diff(distinct)[-1:].sum(), float(np.ptp(distinct))
+        above = distinct[-1] + (max(gap, 1e-3 * spread) or 1.0)
+    value = float(above if low < 0 else (float(distinct[low]) + float(above)) / 2)
     return Threshold(value, _count(streams, value, pause), hours)
 
 

@@ -75,7 +75,8 @@ def trimmed(waveform: np.ndarray) -> np.ndarray:
 def _take(word: np.ndarray, around: Surroundings, rng: np.random.Generator) -> np.ndarray:
     spoken = soxr.resample(word, RATE, RATE / rng.uniform(*PACES), quality="LQ").astype(np.float32)
     end = SAMPLES - round(rng.uniform((STEPS - 1) * STEP_SECONDS, LATEST) * RATE)
-    spoken, clip = spoken[-end:], np.zeros(SAMPLES, np.float32)
+    spoken = spoken[-end:]
+    clip: np.ndarray = np.zeros(SAMPLES, np.float32)
     start = end - len(spoken)
     clip[start:end] = spoken
     if len(around.speech) and rng.random() < 0.5:
@@ -92,7 +93,7 @@ def _take(word: np.ndarray, around: Surroundings, rng: np.random.Generator) -> n
 
 def _speak_before(place: np.ndarray, speech: Sequence[np.ndarray], level: float, rng: np.random.Generator) -> None:
     """Fill what comes before the word with the end of other speech, about as loud."""
-    other = speech[rng.integers(len(speech))]
+    other = speech[int(rng.integers(len(speech)))]
     stop = int(rng.integers(min(len(place), len(other)), len(other) + 1)) if len(other) else 0
     part = other[max(0, stop - len(place)) : stop]
     if len(part):

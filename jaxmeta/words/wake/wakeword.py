@@ -103,7 +103,8 @@ def save_wakeword(folder: str | Path, wakeword: WakeWord) -> Path:
       ValueError: weights that are not finite; nothing is written.
       OSError: it could not be written.
     """
-    weights = {"embedding": wakeword.embedding, "head": _tree(wakeword.layers)}
+    head = {f"{number:02d}": layer._asdict() for number, layer in enumerate(wakeword.layers)}
+    weights = {"embedding": wakeword.embedding, "head": head}
     return save_bundle(folder, WAKE_WORD, dataclasses.asdict(wakeword.card), weights)
 
 
@@ -117,11 +118,14 @@ def load_wakeword(folder: str | Path) -> WakeWord:
     sizes = [CONTEXT * FEATURES, *bundle.card.hidden.values(), 1]
     for name, size in bundle.card.hidden.items():
         bundle.check_size(bundle.place.at("hidden").at(name), size)
-    layers = [
-        Layer(jax.ShapeDtypeStruct((rows, units), np.float32), jax.ShapeDtypeStruct((units,), np.float32))
-        for rows, units in itertools.pairwise(sizes)
-    ]
-    weights = bundle.weights({"embedding": embedding_shapes(), "head": _tree(layers)})
+    shapes = {
+        f"{number:02d}": {
+            "weight": jax.ShapeDtypeStruct((rows, units), np.float32),
+            "bias": jax.ShapeDtypeStruct((units,), np.float32),
+        }
+        for number, (rows, units) in enumerate(itertools.pairwise(sizes))
+    }
+    weights = bundle.weights({"embedding": embedding_shapes(), "head": shapes})
     head = weights["head"]
     return WakeWord(
         bundle.card, weights["embedding"],
@@ -132,7 +136,3 @@ def load_wakeword(folder: str | Path) -> WakeWord:
 def is_wakeword(folder: Path) -> bool:
     """Whether a folder holds a wake word."""
     return (folder / WAKE_WORD.card).is_file()
-
-
-def _tree(layers: Sequence[Layer]) -> dict[str, dict[str, Any]]:
-    return {f"{number:02d}": layer._asdict() for number, layer in enumerate(layers)}

@@ -11,8 +11,8 @@ import soundfile
 from jaxmeta.cli.main import main
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.manifest import read_manifest
-from jaxmeta.recognition.pretrained.segments import segment_recordings
-from jaxmeta.recognition.pretrained.stretches import RATE, utterances
+from jaxmeta.recognition.segments.cutting import segment_recordings
+from jaxmeta.recognition.segments.stretches import RATE, utterances
 
 
 @pytest.fixture

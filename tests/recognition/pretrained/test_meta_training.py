@@ -18,8 +18,8 @@ from jaxmeta.models.pretrained.whisper import whisper_encoder
 from jaxmeta.optimizers import adam
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.presets import MetaTraining
-from jaxmeta.recognition.pretrained.frozen_head import train_upper_part
 from jaxmeta.recognition.pretrained.meta_training import adapter_methods, meta_train
+from jaxmeta.recognition.shifts.frozen_head import train_upper_part
 from tests.models.pretrained import checkpoints
 from tests.programs import compiled, jitted
 

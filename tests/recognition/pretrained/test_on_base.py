@@ -129,7 +129,7 @@ def test_only_what_learns_is_in_checkpoints(trained):
 def test_a_folder_belongs_to_one_base(trained, bases, tmp_path, capsys):
     mine = shutil.copytree(trained / "whisper", tmp_path / "mine")
     moved = shutil.copytree(bases / "whisper", tmp_path / "moved")
-    assert load_any_recogniser(mine, moved).card.builder == "public encoder"
+    assert load_any_recogniser(mine, moved).card.options["base"] == str(moved)
     with pytest.raises(BundleError, match="made with another network than that of"):
         load_on_base(mine, bases / "hubert")
     with pytest.raises(BundleError, match="which is not there; give its folder by --base"):

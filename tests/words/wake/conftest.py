@@ -9,23 +9,23 @@ from jaxmeta.words.wake.augmentation import Surroundings
 from jaxmeta.words.wake.training import HeadTraining, Negatives, embed_streams, train_wakeword
 from tests.words.wake.sounds import embedding, other, word
 
-TRAINING = HeadTraining(takes=32, projected=8, hidden=16, updates=60, positives=32, negatives=96, hardest=200)
+TRAINING = HeadTraining(takes=64, projected=8, hidden=16, updates=120, positives=32, negatives=96, hardest=200)
 
 
 @pytest.fixture(scope="session")
 def held_out():
     """Embeddings of six minutes of sound without the word."""
-    return embed_streams(embedding(), [other(100 + seed, 120) for seed in range(3)], lambda done: None)
+    return embed_streams(embedding(), [other(100 + seed, 30) for seed in range(12)], lambda done: None)
 
 
 @pytest.fixture(scope="session")
 def tone(held_out):
     """A detector of a rising tone, at ten false alarms an hour, of which six minutes allow one."""
-    training = embed_streams(embedding(), [other(seed, 60) for seed in range(3)], lambda done: None)
+    training = embed_streams(embedding(), [other(seed, 20) for seed in range(9)], lambda done: None)
     around = Surroundings(coloured_noise(4, 3.0), artificial_rooms(4, 0.2), [other(0, 5)])
     recordings = [word(seed) for seed in range(5)]
     return train_wakeword(
-        "tone", recordings, embedding(), Negatives(training, held_out), around, false_alarms=10.5, training=TRAINING
+        "tone", recordings, embedding(), Negatives(training, held_out), around, false_alarms=10.01, training=TRAINING
     )
 
 

@@ -84,6 +84,8 @@ def test_what_home_assistant_runs_gives_the_scores_of_the_wake_word(wakeword, so
         for embeddings in features.process_streaming(step.tobytes()):
             actual += list(program.process_streaming(embeddings))
     ours = expected(wakeword, sound)
-    # It looks at the seconds of silence that it begins with, too; the last scores are of the same sound.
-    differences = [np.abs(np.array(actual[start : start + 60]) - ours[-60:]).max() for start in range(len(actual) - 59)]
+    # It looks at the seconds of silence that it begins with, too; nearly five seconds of ours are among its scores.
+    differences = [
+        np.abs(np.array(actual[start : start + 60]) - ours[30:90]).max() for start in range(len(actual) - 59)
+    ]
     assert min(differences) < 1e-3

@@ -6,7 +6,7 @@ import pytest
 from jaxmeta.data.audio import AudioError, write_audio
 from jaxmeta.data.manifest import write_manifest
 from jaxmeta.words.wake.augmentation import trimmed
-from jaxmeta.words.wake.recordings import audio_files, noise_and_rooms, read_word, speech_files
+from jaxmeta.words.wake.recordings import audio_files, background, noise_and_rooms, read_word, speech_files
 from tests.words.wake.sounds import RATE, word
 
 
@@ -84,6 +84,13 @@ def test_no_speaker_is_both_in_training_and_held_out(tmp_path):
 def test_one_recording_of_other_speech_cannot_be_parted(tmp_path):
     with pytest.raises(ValueError, match=r"--negative has 1 recording\(s\).*cut a long recording"):
         speech_files([folder_of(tmp_path, [word(0)])], seed=0)
+
+
+def test_background_has_silence_and_noise_at_the_levels_of_a_microphone():
+    parts = background(np.random.default_rng(0).normal(size=(20, 8_000)), seed=0).reshape(22, 8_000)
+    assert not parts[0].any() and not parts[-1].any()
+    levels = 10 * np.log10(np.mean(np.square(parts[1:-1], dtype=np.float64), axis=1))
+    assert levels.min() > -81 and levels.max() < -14 and np.ptp(levels) > 40
 
 
 def test_noise_and_rooms_are_those_of_folders_or_artificial(tmp_path):

@@ -21,7 +21,7 @@ from jaxmeta.evaluation.shifts.gains import ShiftProtocol
 from jaxmeta.evaluation.shifts.protocols import channels, languages, speakers, taught_words
 from jaxmeta.models.acoustic import Size
 from jaxmeta.recognition.presets import MetaTraining, ShiftTraining
-from jaxmeta.recognition.pretrained.frozen_head import UpperPart, train_upper_part
+from jaxmeta.recognition.shifts.frozen_head import UpperPart, train_upper_part
 from jaxmeta.types import Episode, Model, PyTree
 
 Transforms = Mapping[str, WaveformTransform]

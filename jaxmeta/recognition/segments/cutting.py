@@ -10,7 +10,7 @@ from jaxmeta.data.manifests.clips import Clip
 from jaxmeta.data.manifests.importing import Imported, Utterance
 from jaxmeta.data.recordings import sounding_seconds
 from jaxmeta.progress import progress_bar
-from jaxmeta.recognition.pretrained.stretches import RATE, SpeechDetector, utterances
+from jaxmeta.recognition.segments.stretches import RATE, SpeechDetector, utterances
 
 _LEAST_SOUND = 0.1
 """Seconds that are not silent, which commands want of every recording."""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxmeta.models.pretrained.voice_activity import CHUNK
-from jaxmeta.recognition.pretrained.stretches import RATE, load_detector, stretches
 from jaxmeta.recognition.pretrained.transcription import comparable
+from jaxmeta.recognition.segments.stretches import RATE, load_detector, stretches
 
 
 def noise(seconds):

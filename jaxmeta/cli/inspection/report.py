@@ -1,0 +1,28 @@
+"""`jaxmeta report FOLDER`"""
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+def report(folder: Positional[Path], out: Path | None = None, force: bool = False) -> None:
+    """Write a page about a folder that `jaxmeta train`, `adapt` or `enroll`, or an experiment, has written.
+
+    It shows the command, the results, the curves of training, the card, and of an adapted voice the transcripts before
+    and after with the worst twenty recordings to listen to. It is one file of HTML, which needs no network and runs no
+    script; of a voice it holds recordings and transcripts, so show it only to whom you would show these.
+
+    Args:
+        folder: That a command has written.
+        out: The file; none: report.html in the folder.
+        force: Write over a file that is there.
+    """
+    from jaxmeta.files.durable import write_text
+    from jaxmeta.reporting.folder import report as make
+
+    target = folder / "report.html" if out is None else out
+    if target.exists() and not force:
+        raise ValueError(f"{target} exists; name another file by --out, or add --force to write over it.")
+    text = make(folder)
+    write_text(target, text)
+    print(f"written to {target}")

@@ -1,0 +1,1 @@
+"""Pages that show what a command has left in a folder."""
