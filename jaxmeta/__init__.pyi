@@ -3,6 +3,7 @@
 from .estimators import check_estimator as check_estimator
 from .estimators import conjugate_gradients as conjugate_gradients
 from .estimators import evolution as evolution
+from .estimators import exact as exact
 from .estimators import first_order as first_order
 from .estimators import forward_only as forward_only
 from .estimators import implicit as implicit

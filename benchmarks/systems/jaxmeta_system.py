@@ -10,7 +10,7 @@ from flax import traverse_util
 from benchmarks.systems import Step, jax_networks
 from benchmarks.systems.jax_library import compiled, to_numpy, use_types
 from benchmarks.workloads import HIDDEN, WAYS, WIDTH
-from jaxmeta import Batch, Episode, Model, Ragged, first_order, maml, mixed_mode, unrolled
+from jaxmeta import Batch, Episode, Model, Ragged, exact, first_order, maml
 from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.models import clip_encoders
 from jaxmeta.models.accelerated.gru import gru
@@ -35,7 +35,7 @@ def build(workload, order, devices=None):
     """
     use_types(workload)
     devices = _devices(workload, devices)
-    estimator = first_order() if order == 1 else _exact(workload)
+    estimator = first_order() if order == 1 else exact()
     learner = maml(_model(workload), _loss(workload.name), optax.sgd(workload.rate), workload.steps, estimator)
     # A trace without decay is the gradient itself, and the outer optimizer's state shows it.
     optimizer = optax.trace(decay=0.0)
@@ -56,11 +56,6 @@ def build(workload, order, devices=None):
 
     cores = f"{devices} device{'s' * (devices > 1)}"
     return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores, memory * devices)
-
-
-def _exact(workload):
-    """Nothing is saved by computing a network as small as that for sinusoids again."""
-    return unrolled() if workload.name == "sinusoid" else mixed_mode()
 
 
 def _devices(workload, devices):

@@ -30,7 +30,7 @@ WORDS = {
     "zh_en_words": ("signal", "speaker", "shanghai", "zhongguo"),
     "ar_commands": ("zoom_out", "disable"),
 }
-"""Of the full preset; no sentence has one of them."""
+"""Of the full preset; one sentence of 4,000 has one of them."""
 SYNTHESISED = {"hey computer": "en-us", "guten Morgen": "de"}
 """Of the quick preset, and their languages."""
 FIVE = 5

@@ -1,5 +1,6 @@
 """`jaxmeta`, and `python -m jaxmeta.cli`."""
 
+import contextlib
 import os
 import signal
 from typing import Any
@@ -10,9 +11,21 @@ def start() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and job control ignore signals on purpose
             signal.signal(number, _end)
+    _keep_compiled_programs()
     from jaxmeta.cli.main import main
 
     main()
+
+
+def _keep_compiled_programs() -> None:
+    """Let JAX, which reads these as it is imported, find what an earlier command compiled."""
+    from jaxmeta.files.folders import cache_home
+
+    with contextlib.suppress(OSError):  # There is no home folder.
+        home = cache_home().absolute()
+        if os.access(next(folder for folder in (home, *home.parents) if folder.exists()), os.W_OK):
+            os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(home / "compiled"))
+            os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
 def _end(number: int, frame: Any) -> None:

@@ -37,6 +37,7 @@ Roots = Annotated[tuple[Path, ...], UseAppendAction]
 Seed = Annotated[int, Within(0, 2**32 - 1)]
 Updates = Annotated[int, Within(1, 10**9)]
 Count = Annotated[int, Within(1, 1_000_000)]
+Process = Annotated[int, Within(0, 999_999)]
 Probability = Annotated[float, Within(0, 1, "()")]
 Certainty = Annotated[float, Within(0.5, 1, "[)")]
 

@@ -80,6 +80,20 @@ def cached_features(
     raise OSError(f"{entry}: written {_ATTEMPTS} times, and missing or damaged each time; check the disk.")
 
 
+def compute_part(manifest: Manifest, hashes: Sequence[str], config: FeatureConfig, index: int, count: int) -> None:
+    """Compute a part of a manifest's features, by the hashes of recordings, where the cache does not hold them.
+
+    `cached_features` finds it afterwards. So `count` processes, each with its index, share the work where they share
+    the cache folder; where they do not, each has still to compute the rest.
+    Raises: as `cached_features`.
+    """
+    config = cached_form(config)
+    entry = cache_folder("features") / feature_key(hashes, config)
+    if open_entry(entry) is None:
+        partial = entry.with_name(f"{entry.name}.partial")
+        extract_chunks(partial, manifest, hashes, config, None, None, True, (index, count))
+
+
 def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: WaveformTransform | None = None) -> str:
     """SHA-256 (hex) of all that the features depend on: contents in order, config, transform, version of the code."""
     change = None if transform is None else [transform.name, transform.copies, transform.seed]

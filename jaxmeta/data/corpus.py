@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from jaxmeta.data.audio import say_once
-from jaxmeta.data.cache import cached_features
+from jaxmeta.data.cache import cached_features, compute_part
 from jaxmeta.data.extraction import WaveformTransform
 from jaxmeta.data.features import FeatureConfig, Statistics, normalized, statistics
 from jaxmeta.data.file_hashes import content_hashes
@@ -145,6 +145,25 @@ def load_corpus(
     if config.normalize == "corpus":
         return corpus.normalized(corpus.statistics() if statistics is None else statistics)
     return corpus
+
+
+def prepare_part(
+    folder: str | os.PathLike[str],
+    config: FeatureConfig,
+    index: int,
+    count: int,
+    roots: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Compute the features of some recordings of a manifest, which `load_corpus` then finds.
+
+    Args:
+      folder, config, roots: as in `load_corpus`.
+      index: of this process, from 0; each of them has other recordings, by their hashes.
+      count: processes that share the cache folder.
+    Raises: as `load_corpus`.
+    """
+    manifest = read_manifest(folder, roots)
+    compute_part(manifest, content_hashes(manifest), config, index, count)
 
 
 def concatenate(corpora: Sequence[Corpus]) -> Corpus:

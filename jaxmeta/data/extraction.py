@@ -66,11 +66,13 @@ def extract_chunks(
     transform: WaveformTransform | None,
     workers: int | None,
     progress: bool,
+    part: tuple[int, int] = (0, 1),
 ) -> list[Path]:
     """Makes every chunk file that is not yet in the folder, and returns all of them in row order.
 
     Args:
       workers: number of processes; 1 works in this one, None takes as many as there are processors and work for.
+      part: (index, count) makes only the chunks whose first recording has a hash of this index modulo count.
     Raises:
       AudioError: a recording cannot be used; names its row, and removes nothing that is complete.
     """
@@ -79,7 +81,9 @@ def extract_chunks(
     rows = list(zip(manifest.clips(), hashes, places, strict=True))
     blocks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     tasks = [_Task(folder / f"{i:06d}.npz", block, config, transform) for i, block in enumerate(blocks)]
-    missing = [task for task in tasks if read_chunk(task.path) is None]
+    index, count = part
+    own = [task for task in tasks if count == 1 or int(task.rows[0][1], 16) % count == index]
+    missing = [task for task in own if read_chunk(task.path) is None]
     todo = sum(len(task.rows) for task in missing)
     folder.mkdir(parents=True, exist_ok=True)
     workers = min(_processors(), todo // _WORTH_A_PROCESS) if workers is None else workers

@@ -1,6 +1,7 @@
 """Gradient estimators: how the meta-gradient passes through the inner loop."""
 
 from jaxmeta.estimators.check import check_estimator
+from jaxmeta.estimators.choice import exact
 from jaxmeta.estimators.descent import Estimator, first_order, forward_only, mixed_mode, truncated, unrolled
 from jaxmeta.estimators.evolution import evolution
 from jaxmeta.estimators.implicit import conjugate_gradients, implicit, neumann, solve_residual
@@ -12,6 +13,7 @@ __all__ = [
     "check_estimator",
     "conjugate_gradients",
     "evolution",
+    "exact",
     "first_order",
     "forward_only",
     "implicit",

@@ -14,7 +14,7 @@ from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.evaluation.plots import plot_error_rates
 from jaxmeta.evaluation.transcripts import Transcripts
 
-Count = Callable[[list[str], list[str]], Edits]
+Count = Callable[[Sequence[str], Sequence[str]], Edits]
 """(references, hypotheses) -> the edits that an error rate is of, such as `decoding.error_rates.character_edits`."""
 
 

@@ -43,7 +43,7 @@ def gate_row(method: ChosenMethod, protocol: ShiftProtocol, shots: int) -> dict[
     Returns:
       `adopted` of the `groups`, `harmed`, and `gated`, the error rate in percent with its 95 % interval over speakers.
     """
-    count, own = protocol.count, protocol.own
+    count, own = protocol.edits, protocol.own
     gated, adopted = through_gate(method, own, shots, count)
     rate = bootstrap_rate(count(gated.references, gated.hypotheses), gated.speakers)
     named = {"shift": protocol.name, "method": method.name, "utterances": shots, "adopted": adopted}

@@ -15,7 +15,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +126,28 @@ def verify(folder: Path) -> list[str]:
     return wrong
 
 
+class _AbandonedWrites:
+    """A hook for errors that nobody can catch: drops those of writes whose saving has failed or was interrupted.
+
+    tensorstore tells its threads' results to an event loop that is closed by then.
+    """
+
+    def __init__(self, before: Callable[[Any], Any]) -> None:
+        self.before = before
+
+    def __call__(self, error: Any) -> None:
+        if not (isinstance(error.exc_value, RuntimeError) and str(error.exc_value) == "Event loop is closed"):
+            self.before(error)
+
+
 def _write(draft: Path, train: TrainState) -> None:
     """Write, read back, seal and flush a checkpoint."""
+    if not isinstance(sys.unraisablehook, _AbandonedWrites):
+        sys.unraisablehook = _AbandonedWrites(sys.unraisablehook)
     draft.mkdir()
     leaves = _named(train)
     arrays = {name: _to_numpy(leaf) for name, leaf in leaves.items()}
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
         # orbax refuses arrays without elements; leaves.json says all there is to know about them.
         checkpointer.save(draft / _PAYLOAD, {name: array for name, array in arrays.items() if array.size})
     stored = _payload(draft)
@@ -177,8 +194,20 @@ def _read(folder: Path, like: TrainState) -> TrainState:
 
 
 def _payload(folder: Path) -> dict[str, np.ndarray]:
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
         return checkpointer.restore(folder / _PAYLOAD)
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    """Of this process alone: orbax would otherwise wait for the others."""
+    if jax.process_count() == 1:
+        return ocp.PyTreeCheckpointer()
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process_{here}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _check_same(folder: Path, saved: dict[str, dict], wanted: dict[str, dict]) -> None:

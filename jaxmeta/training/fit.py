@@ -14,6 +14,8 @@ from jaxmeta import Episode, MetaLearner, Model, Ragged, maml, tree
 from jaxmeta.training import TrainState, init_state, make_update
 from jaxmeta.training.diagnosis import why_left_out
 from jaxmeta.training.loop import Validation, train_loop
+from jaxmeta.training.processes import together
+from jaxmeta.training.sharing import all_devices
 from jaxmeta.types import Key, Loss, PyTree
 
 Augment = Callable[[Key, Episode], Episode]
@@ -36,6 +38,8 @@ def fit(
 ) -> TrainState:
     """Train with AdamW and a cosine schedule, or load what was trained before.
 
+    Processes that have joined each other (`training.processes`) share every batch; all of them call this.
+
     Args:
       learner: what is trained.
       sampler: index -> batch of tasks.
@@ -54,11 +58,12 @@ def fit(
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
     initial = initial_state(learner, optimizer, features, seed, params)
+    mesh = all_devices() if together() else None
 
     def train(microbatch: int | None) -> TrainState:
         return train_loop(
-            make_update(learner, optimizer, microbatch=microbatch), initial, sampler, updates, directory,
-            config=config, validation=validation, explain=partial(why_left_out, learner),
+            make_update(learner, optimizer, microbatch=microbatch, mesh=mesh), initial, sampler, updates, directory,
+            config=config, validation=validation, explain=partial(why_left_out, learner), mesh=mesh,
         )  # fmt: skip
 
     return _in_memory(train, 1 if jax.default_backend() == "cpu" else None, sampler)
@@ -72,7 +77,7 @@ def _in_memory(
         return train(microbatch)
     except jax.errors.JaxRuntimeError as error:
         tasks = microbatch or tree.leading_size(sampler(0))
-        if "RESOURCE_EXHAUSTED" not in str(error) or tasks == 1:
+        if "RESOURCE_EXHAUSTED" not in str(error) or tasks == 1 or together():
             raise
     print(f"out of memory with {tasks} tasks in flight: going on with {tasks // 2}", file=sys.stderr, flush=True)
     return train(tasks // 2)

@@ -39,6 +39,8 @@ class Health(NamedTuple):
     """Of the absolute loss, exponential, over about `WINDOW` updates."""
     rate: float = 1.0
     """What updates are multiplied by: 0.5 once the run has gone back to a checkpoint."""
+    devices: int = 1
+    """That share the tasks of a batch."""
 
     def after(self, metrics: Mapping[str, Any]) -> Self:
         """The health after one more update, whose metrics are `loss` and, as of `make_update`, `masked`."""
@@ -53,6 +55,13 @@ class Health(NamedTuple):
     def at_half_rate(self) -> Self:
         """The health of a run that has gone back to a checkpoint."""
         return self._replace(idle=0, average=self.first, rate=self.rate / 2)
+
+    @property
+    def advice(self) -> str:
+        """What to do about a run that has diverged again at half of the rate."""
+        if not self.updates:
+            return "No update has counted a task: check the data and the loss."
+        return "Going back to a checkpoint at half of the rate did not help: use a lower rate in another folder."
 
     def problem(self, last: bool = False) -> str | None:
         """Why the run has diverged; None: it has not. `last`: there are no more updates."""
@@ -81,8 +90,8 @@ def write_health(directory: Path, health: Health) -> None:
 
 
 def at_rate(
-    update: Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]], rate: float
-) -> Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]:
+    update: Callable[..., tuple[TrainState, dict[str, Array]]], rate: float
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """The update with steps of the params `rate` times as long, whatever the optimizer is."""
     if rate == 1.0:
         return update

@@ -1,27 +1,34 @@
 """The training loop: resumable, interruptible, and the same bit for bit however often it is interrupted."""
 
+import contextlib
 import shutil
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
 from jaxmeta import tree
-from jaxmeta.files.durable import lock, plain
+from jaxmeta.files.durable import lock
 from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
 from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health
-from jaxmeta.training.runlog import RunLog
+from jaxmeta.training.processes import is_first, together, wait_for_all
+from jaxmeta.training.runlog import RunLog, Silent, check_config
+from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
 
 finite = jax.jit(tree.all_finite)
-Update = Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]
+Update = Callable[..., tuple[TrainState, dict[str, Array]]]
+_AHEAD = 2
+"""Updates that are under way while the metrics of the one before them are read."""
 
 
 class Validation(NamedTuple):
@@ -48,11 +55,17 @@ def train_loop(
     validation: Validation | None = None,
     on_step: Callable[[TrainState, dict[str, Array]], None] | None = None,
     explain: Callable[[TrainState, Episode], str] | None = None,
+    mesh: Mesh | None = None,
 ) -> TrainState:
     """Train until step `steps`, from the newest checkpoint in `directory` if there is one.
 
-    The result is that of an uninterrupted run, bit for bit. The host samples the next tasks while the device computes.
-    SIGTERM and Ctrl-C save and stop; a second one stops at once. A run that is complete is only loaded.
+    The result is that of an uninterrupted run, bit for bit. The host samples the next tasks while the device computes,
+    and reads metrics two updates late, so that neither waits for the other. A state that nobody else holds lends its
+    memory to the next one. SIGTERM and Ctrl-C save and stop; a second one stops at once. A run that is complete is only
+    loaded.
+
+    Several processes that call this with a mesh of all their devices train as one would, to rounding; so does a run
+    that goes on with another number of devices, which says so. The first process writes, and all get its checkpoint.
 
     A run whose tasks all stop counting, whose loss runs away or whose weights are not finite (`training.health`) goes
     back to a checkpoint once and continues at half of the rate; then it stops. Such weights are never saved.
@@ -71,11 +84,14 @@ def train_loop(
       keep: how many checkpoints stay, 1 or more.
       log_every: steps between two rows of metrics, 1 or more.
       validation: keeps the best state, and its score in the metrics. None: does not.
-      on_step: called with the new state and its metrics after each update.
-      explain: says why tasks of an update were left out, given the state before it, as `partial(why_left_out, learner)`
-        of `training.diagnosis` does; called once.
+      on_step: called with the new state and its metrics after each update, which is waited for then.
+      explain: says why tasks of an update were left out, as `partial(why_left_out, learner)` of `training.diagnosis`
+        does; called once, with a state that has the step and the key of before the update, and weights of at most two
+        updates later.
+      mesh: devices that share each batch, for which `update` was made. The arrays of `train` that lie on it already
+        stay where they are, as by `shard_weights` of `training.sharing`. None: one device.
     Returns:
-      The state after `steps` updates.
+      The state after `steps` updates; with a mesh, whole on a device of this process.
     Raises:
       Interrupted: a signal came, and the state is saved.
       DivergedError: training learns nothing any more, at half of the rate neither; the last good checkpoint is there.
@@ -84,26 +100,25 @@ def train_loop(
     """
     _check(steps=steps, save_every=save_every, keep=keep, log_every=log_every, validation=validation)
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     run = _Run(
-        update, sampler, steps, directory, save_every, save_seconds, keep, log_every, validation, on_step, explain
+        update, sampler, steps, directory, save_every, save_seconds, keep, log_every, validation, on_step, explain, mesh
     )
-    with lock(directory):
-        _check_config(directory / "run.json", config)
-        first = restore(directory / "checkpoints", train) or train
+    with _held(directory) if is_first() else contextlib.nullcontext():
+        first, health = run.begin(train, config)
         start = int(first.step)
         if start > steps:
             raise ValueError(f"{directory} holds a run of {start} steps, beyond steps={steps}; use another folder.")
         if start == steps:
             return first
-        health = read_health(directory)
-        end, health, problem = run.train(first, health)
+        end, health, problem = run.train(first, train, health)
         if problem and health.updates and health.rate == 1.0:
-            first, health = _go_back(directory, train, health)
-            print(f"{problem}: back to step {int(first.step)}, at half of the rate", file=sys.stderr, flush=True)
-            end, health, problem = run.train(first, health)
+            first, health = run.begin(train, config, back=health.at_half_rate())
+            if is_first():
+                print(f"{problem}: back to step {int(first.step)}, at half of the rate", file=sys.stderr, flush=True)
+            end, health, problem = run.train(first, train, health)
         if problem:
-            raise DivergedError(f"{directory}: {problem}. {_advice(health)}")
+            raise DivergedError(f"{directory}: {problem}. {health.advice}")
+        wait_for_all("trained")  # What the first process wrote is there for the others now.
         return end
 
 
@@ -121,130 +136,164 @@ class _Run(NamedTuple):
     validation: Validation | None
     on_step: Callable[[TrainState, dict[str, Array]], None] | None
     explain: Callable[[TrainState, Episode], str] | None
+    mesh: Mesh | None
 
-    def train(self, first: TrainState, health: Health) -> tuple[TrainState, Health, str | None]:
-        """Train from a state on, until the last step or a problem."""
-        update, problem = at_rate(self.update, health.rate), None
-        with RunLog(self.directory, self.steps, start=int(first.step)) as log, collected_signals() as received:
-            saved_at = time.monotonic()
-            for before, episodes, state, metrics in _updates(update, first, self.sampler, self.steps):
-                step, patience.seconds = int(state.step), WHILE_TRAINING
-                if self.on_step is not None:
-                    self.on_step(state, metrics)
-                if "masked" in metrics and int(metrics["masked"]) and not health.left_out:
-                    log.say(self._left_out(before, episodes, metrics))
-                health = health.after(metrics)
-                score = _validate(self.directory, state, step, self.validation)
-                if score or step % self.log_every == 0 or step == self.steps:
-                    log.write(step, metrics | score)
-                log.progress(step, health.left_out)
-                problem = health.problem(last=step == self.steps)
-                if not problem and (received or self._is_due(step, saved_at)):
-                    log.sync()
-                    problem = self._save(state, health)
-                    saved_at = time.monotonic()
-                if problem or received:
-                    break
-        if received and not problem and step < self.steps:
-            _stop(received[0], self.directory, step, self.steps)
-        return state, health, problem
+    @property
+    def devices(self) -> int:
+        """That share a batch."""
+        return 1 if self.mesh is None else self.mesh.size
 
-    def _is_due(self, step: int, saved_at: float) -> bool:
-        by_step = step == self.steps or (self.save_every is not None and step % self.save_every == 0)
-        return by_step or time.monotonic() - saved_at >= self.save_seconds
+    def begin(
+        self, train: TrainState, config: Mapping[str, Any] | None, back: Health | None = None
+    ) -> tuple[TrainState, Health]:
+        """What training goes on from: the newest checkpoint, or with `back`, a health, the oldest; else `train`."""
+        first, health = gathered(train, self.mesh), Health()
+        if is_first():
+            check_config(self.directory / "run.json", config)
+            if back is not None:
+                for later in checkpoints(self.directory / "checkpoints")[1:]:
+                    shutil.rmtree(later)
+                write_health(self.directory, back)
+            first = restore(self.directory / "checkpoints", first) or first
+            health = read_health(self.directory)
+            if int(first.step) and health.devices != self.devices:
+                then, now = (f"{count} device{'s'[: count > 1]}" for count in (health.devices, self.devices))
+                print(f"{self.directory}: begun on {then}, goes on on {now}: the same to rounding", file=sys.stderr)
+        return from_first((first, health._replace(devices=self.devices))) if together() else (first, health)
 
-    def _save(self, state: TrainState, health: Health) -> str | None:
+    def train(self, first: TrainState, like: TrainState, health: Health) -> tuple[TrainState, Health, str | None]:
+        """Train from a state on, whose arrays go where those of `like` are, until the last step or a problem."""
+        log = RunLog(self.directory, self.steps, start=int(first.step)) if is_first() else Silent()
+        with log, collected_signals() as received:
+            training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
+            training.go_on()
+        if training.step < self.steps and not training.problem:
+            _stop([*received, signal.SIGTERM][0], f"step {training.step}/{self.steps} in {self.directory}")
+        return gathered(training.state, self.mesh), training.health, training.problem
+
+
+class _Training:
+    """A run from some state on: updates are sent to the device, and their metrics read some updates later."""
+
+    def __init__(
+        self, run: _Run, first: TrainState, like: TrainState, health: Health, log: RunLog | Silent, received: list[int]
+    ):
+        self.run, self.health, self.log, self.received = run, health, log, received
+        self.step, self.last, self.save_at = int(first.step), run.steps, -1
+        self.problem: str | None = None
+        self.waiting: deque[tuple[int, dict[str, Array]]] = deque()
+        donated = (0,) if run.on_step is None else ()  # A callback may hold states for as long as it likes.
+        if run.mesh is None:
+            self.state = copied(first)
+            self.update = jax.jit(at_rate(run.update, health.rate), donate_argnums=donated)
+            self.draw: Callable[..., Any] = lambda step, *_: run.sampler(step)
+        else:
+            self.state = placed_like(first, on_mesh(like, run.mesh))
+            where = jax.tree.map(lambda leaf: leaf.sharding, self.state)
+            update: Update = at_rate(shared_update(run.update), health.rate)
+            self.update = jax.jit(update, donate_argnums=donated, out_shardings=(where, None))
+            self.draw = shared_draw(run.sampler, run.mesh)
+
+    def go_on(self) -> None:
+        """Train until the last step, a signal or a problem."""
+        run, self.saved_at = self.run, time.monotonic()
+        upcoming = self.draw(self.step, False, False)
+        while self.step < self.last and not self.problem:
+            self.state, metrics = self.update(self.state, upcoming)
+            self.step += 1
+            self.waiting.append((self.step, metrics))
+            wishes = bool(self.received), is_first() and time.monotonic() - self.saved_at >= run.save_seconds
+            if self.step < run.steps:
+                upcoming = self.draw(self.step, *wishes)  # while the device is busy
+            if run.mesh is None:
+                self._heed(self.step, *wishes)
+            if run.on_step is not None:
+                run.on_step(self.state, jax.block_until_ready(metrics))
+                if run.mesh is None:
+                    self._heed(self.step, bool(self.received), False)
+            self._read_metrics(0 if run.on_step or self._saves() or self._validates() else _AHEAD)
+            if self._saves() and not self.problem:
+                self.log.sync()
+                self.problem, self.saved_at = self._save(), time.monotonic()
+
+    def _heed(self, step: int, stop: bool, save: bool) -> None:
+        """Stop, or save, after a step to come."""
+        self.last = min(self.last, step) if stop else self.last
+        self.save_at = step if save and self.save_at < self.step else self.save_at
+
+    def _saves(self) -> bool:
+        every = self.run.save_every
+        return self.step in (self.last, self.save_at) or (every is not None and self.step % every == 0)
+
+    def _validates(self) -> bool:
+        return self.run.validation is not None and self.step % self.run.validation.every == 0
+
+    def _read_metrics(self, ahead: int) -> None:
+        """Read the metrics of all updates but the last `ahead` ones."""
+        run = self.run
+        while len(self.waiting) > ahead and not self.problem:
+            step, metrics = self.waiting.popleft()
+            # Processes are at different steps now, but none is beyond this one.
+            self._heed(step + _AHEAD, *(bool(metrics.pop(name, False)) for name in ("stop", "save")))
+            if "masked" in metrics and int(metrics["masked"]) and not self.health.left_out:
+                self._say_left_out(step - 1, int(metrics["masked"]))
+            self.health = self.health.after(metrics)
+            score = self._validate() if step == self.step and self._validates() else {}
+            if score or step % run.log_every == 0 or step == run.steps:
+                self.log.write(step, metrics | score)
+            self.log.progress(step, self.health.left_out)
+            self.problem, patience.seconds = self.health.problem(last=step == run.steps), WHILE_TRAINING
+
+    def _save(self) -> str | None:
         """Save a checkpoint, and say why there is none to save."""
+        state = gathered(self.state, self.run.mesh)
         if not finite(state.params):
-            return f"weights are not finite after step {int(state.step)}"
-        save(self.directory / "checkpoints", state, keep=self.keep)
-        write_health(self.directory, health)
+            return f"weights are not finite after step {self.step}"
+        if is_first():
+            save(self.run.directory / "checkpoints", state, keep=self.run.keep)
+            write_health(self.run.directory, self.health)
         return None
 
-    def _left_out(self, before: TrainState, episodes: Episode, metrics: dict[str, Array]) -> str:
-        reason = self.explain(before, episodes) if self.explain else "a loss or gradient is not finite"
-        count = int(metrics["masked"])
-        return f"step {int(before.step) + 1} leaves out {count} task{'s'[: count > 1]}: {reason}"
+    def _validate(self) -> dict[str, float]:
+        state, validation = gathered(self.state, self.run.mesh), self.run.validation
+        return {} if validation is None or not is_first() else _score(self.run.directory, state, validation)
+
+    def _say_left_out(self, step: int, count: int) -> None:
+        reason, state = "a loss or gradient is not finite", gathered(self.state, self.run.mesh)
+        if self.run.explain is not None and is_first():
+            reason = self.run.explain(state._replace(step=step), self.run.sampler(step)) or reason
+        self.log.say(f"step {step + 1} leaves out {count} task{'s'[: count > 1]}: {reason}")
 
 
-def _go_back(directory: Path, train: TrainState, health: Health) -> tuple[TrainState, Health]:
-    """The oldest checkpoint that is kept, or else the state before training; later ones are deleted."""
-    for later in checkpoints(directory / "checkpoints")[1:]:
-        shutil.rmtree(later)
-    health = health.at_half_rate()
-    write_health(directory, health)
-    return restore(directory / "checkpoints", train) or train, health
+@contextlib.contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    directory.mkdir(parents=True, exist_ok=True)
+    with lock(directory):
+        yield
 
 
-def _advice(health: Health) -> str:
-    if not health.updates:
-        return "No update has counted a task: check the data and the loss."
-    return "Going back to a checkpoint at half of the rate did not help: use a lower rate in another folder."
-
-
-def _updates(
-    update: Update, train: TrainState, sampler: Callable[[int], Episode], steps: int
-) -> Iterator[tuple[TrainState, Episode, TrainState, dict[str, Array]]]:
-    """Every update of a run: the state before it, its tasks, the state after it, and its metrics."""
-    start = int(train.step)
-    update, upcoming = jax.jit(update), sampler(start)
-    for step in range(start + 1, steps + 1):
-        before, episodes = train, upcoming
-        train, metrics = update(before, episodes)
-        if step < steps:
-            upcoming = sampler(step)  # while the device is busy
-        yield before, episodes, *jax.block_until_ready((train, metrics))
-
-
-def _validate(directory: Path, train: TrainState, step: int, validation: Validation | None) -> dict[str, float]:
-    """Score the state if it is time to, and keep it if it is the best so far."""
-    if validation is None or step % validation.every:
-        return {}
+def _score(directory: Path, train: TrainState, validation: Validation) -> dict[str, float]:
+    """Score the state, and keep it if it is the best so far."""
     score, path = float(validation.score(train)), directory / "best.json"
     remedy = "delete it, and the next state that is scored becomes the best"
     best = float(read_sealed(path, "best", remedy)["score"]) if path.exists() else float("-inf")
     if score > best and finite(train.params):
         # The score last: were the process killed in between, the resumed run would come here again and save again.
         save(directory / "best", train, keep=1)
-        write_sealed(path, "best", {"step": step, "score": score})
+        write_sealed(path, "best", {"step": int(train.step), "score": score})
     return {"validation": score}
 
 
-def _stop(number: int, directory: Path, step: int, steps: int) -> None:
-    name = signal.Signals(number).name
-    print(f"{name}: saved step {step}/{steps} in {directory}; the same command resumes.", file=sys.stderr, flush=True)
+def _stop(number: int, where: str) -> None:
+    if is_first():
+        print(f"{signal.Signals(number).name}: saved {where}; the same command resumes.", file=sys.stderr, flush=True)
     raise Interrupted(128 + number)
-
-
-def _check_config(path: Path, config: Mapping[str, Any] | None) -> None:
-    """Store the config of a new run; refuse another one for an old run."""
-    if config is None:
-        return
-    now = plain(config)
-    if not path.exists():
-        write_sealed(path, "run", now)
-        return
-    before = read_sealed(path, "run", "use another folder")
-    differ = [
-        f"{name}={before.get(name, '(absent)')!r} there, {now.get(name, '(absent)')!r} here"
-        for name in sorted(before.keys() | now.keys())
-        if name not in before or name not in now or before[name] != now[name]
-    ]
-    if differ:
-        raise ValueError(
-            f"{path} is of a run with another config: {'; '.join(differ)}. Use the same config, or another folder."
-        )
 
 
 def _check(*, steps: int, save_every: int | None, keep: int, log_every: int, validation: Validation | None) -> None:
     if steps < 0:
         raise ValueError(f"train_loop(steps={steps}) must be 0 or more.")
-    counts = {
-        "save_every": save_every,
-        "keep": keep,
-        "log_every": log_every,
-        "validation.every": None if validation is None else validation.every,
-    }
-    for name, value in counts.items():
+    counts = {"save_every": save_every, "keep": keep, "log_every": log_every}
+    for name, value in (counts | {"validation.every": validation and validation.every}).items():
         if value is not None and value < 1:
             raise ValueError(f"train_loop({name}={value}) must be 1 or more.")

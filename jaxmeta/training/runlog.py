@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from jaxmeta.files.durable import naming, plain, write_text
+from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.progress import current, progress_bar
 from jaxmeta.training.tensorboard import TensorBoard, is_installed
 
@@ -121,6 +122,28 @@ class RunLog:
         os.fsync(self._file.fileno())
 
 
+class Silent:
+    """In the place of a `RunLog` where another process writes it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def progress(self, step: int, left_out: int = 0) -> None:
+        """Show nothing."""
+
+    def say(self, line: str) -> None:
+        """Show nothing."""
+
+    def sync(self) -> None:
+        """Flush nothing."""
+
+
 def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
     """Rows of a run's metrics.jsonl, oldest first; "NaN" and the infinities as floats.
 
@@ -133,6 +156,30 @@ def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
     if rest:
         raise ValueError(f"{path}:{len(rows) + 1}: half written; the command that trains writes it again.")
     return [{name: float(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+
+
+def check_config(path: Path, config: Mapping[str, Any] | None) -> None:
+    """Store the config of a new run in its run.json; refuse another one for an old run.
+
+    Raises:
+      ValueError: the run has another config, and what differs; or its file is damaged.
+    """
+    if config is None:
+        return
+    now = plain(config)
+    if not path.exists():
+        write_sealed(path, "run", now)
+        return
+    before = read_sealed(path, "run", "use another folder")
+    differ = [
+        f"{name}={before.get(name, '(absent)')!r} there, {now.get(name, '(absent)')!r} here"
+        for name in sorted(before.keys() | now.keys())
+        if name not in before or name not in now or before[name] != now[name]
+    ]
+    if differ:
+        raise ValueError(
+            f"{path} is of a run with another config: {'; '.join(differ)}. Use the same config, or another folder."
+        )
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, Any]]:

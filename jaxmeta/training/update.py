@@ -54,7 +54,7 @@ def make_update(
     *,
     microbatch: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
-) -> Callable[[TrainState, Episode], tuple[TrainState, dict[str, Array]]]:
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """A pure `update(train, episodes) -> (train, metrics)`; jit it.
 
     The gradient is taken per task and averaged over the tasks whose loss and gradient are finite. If none is, params,
@@ -66,9 +66,11 @@ def make_update(
       microbatch: how many tasks are in flight at once (vmapped) on a device; the chunks run in turn. None: all of them.
       mesh: devices that share the tasks, each with a copy of everything else; tasks that do not divide evenly are
         filled up with some that count for nothing. The result is that of one device to rounding. None: one device.
+        Its devices may belong to several processes: `training.sharing` makes batches for them.
     Returns:
       update: episodes have a leading axis [B]. metrics are scalars: `loss` and `gradient_norm` of the mean over
-        finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out.
+        finite tasks (a loss of NaN where there is none), `masked`: the number of tasks left out. A third argument,
+        `real` [B] bool, says that tasks fill the batch up already; a task that is alone then is on all devices at once.
     Raises:
       ValueError: microbatch below 1; episodes whose leaves disagree on B; at trace time, an optimizer that needs more
         than gradients, params, `value` (the loss) and `grad`.
@@ -83,11 +85,13 @@ def make_update(
     def total(weights: PyTree, tasks: PyTree, real: Array) -> tuple[Array, PyTree]:
         return _sum_over_finite(lambda task: gradient(*weights, *task), tasks, real, microbatch or len(real))
 
-    def update(train: TrainState, episodes: Episode) -> tuple[TrainState, dict[str, Array]]:
+    def update(train: TrainState, episodes: Episode, real: Array | None = None) -> tuple[TrainState, dict[str, Array]]:
         tasks = tree.leading_size(episodes)
         keys = jax.random.split(jax.random.fold_in(typed(train.key), train.step), tasks)
-        shared = total if mesh is None else _on_mesh(total, mesh)
-        healthy, sums = shared((train.params, train.state), (episodes, keys), jnp.ones(tasks, bool))
+        alone = tasks == 1 and real is not None  # Then its examples are what devices share.
+        shared = total if mesh is None or alone else _on_mesh(total, mesh)
+        real = jnp.ones(tasks, bool) if real is None else real
+        healthy, sums = shared((train.params, train.state), (episodes, keys), real)
         loss, gradients, state = jax.tree.map(
             lambda leaf: leaf / jnp.maximum(healthy, 1) if _is_float(leaf) else leaf, sums
         )
@@ -95,7 +99,8 @@ def make_update(
         moved = (optax.apply_updates(train.params, updates), as_keys(state, train.state), slots)
         unchanged = (train.params, train.state, train.optimizer)
         loss = jnp.where(healthy > 0, loss, jnp.nan)  # Not 0, which would look perfect.
-        metrics = {"loss": loss, "masked": tasks - healthy, "gradient_norm": optax.tree.norm(gradients)}
+        masked = real.sum(dtype=jnp.int32) - healthy
+        metrics = {"loss": loss, "masked": masked, "gradient_norm": optax.tree.norm(gradients)}
         return TrainState(train.step + 1, train.key, *tree.where(healthy > 0, moved, unchanged)), metrics
 
     return update

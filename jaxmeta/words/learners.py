@@ -6,7 +6,7 @@ from typing import Any
 import optax
 from flax import linen as nn
 
-from jaxmeta import anil, conjugate_gradients, first_order, implicit, maml, mixed_mode, protonet
+from jaxmeta import anil, conjugate_gradients, exact, first_order, implicit, maml, protonet
 from jaxmeta.estimators import Estimator
 from jaxmeta.evaluation.few_shot import Build
 from jaxmeta.learners.averaging import averaging
@@ -38,7 +38,7 @@ CONTEXT = 32
 def learners(network: Network, estimator: Estimator | None) -> dict[LearnerName, Build]:
     """Every learner by name; `estimator` overrides each one's own, where it has an inner loop to differentiate."""
     sgd = optax.sgd(INNER_RATE)
-    exact: dict[str, Any] = {"estimator": estimator or mixed_mode()}
+    by_size: dict[str, Any] = {"estimator": estimator or exact()}
     implicitly: dict[str, Any] = {"estimator": estimator or implicit(conjugate_gradients(5))}
 
     def model(factory: Callable, *arguments, **options) -> Build:
@@ -46,27 +46,34 @@ def learners(network: Network, estimator: Estimator | None) -> dict[LearnerName,
         return lambda ways, steps: factory(network(ways), cross_entropy, *arguments, steps=steps, **options)
 
     return {
-        "maml": model(maml, sgd, **exact),
+        "maml": model(maml, sgd, **by_size),
         "fomaml": model(maml, sgd, estimator=first_order()),
         "reptile": model(reptile, sgd),
-        "anil": model(anil, sgd, **exact),
-        "boil": model(boil, sgd, **exact),
-        "meta_sgd": model(meta_sgd, INNER_RATE, **exact),
-        "maml_plus_plus": model(maml_plus_plus, INNER_RATE, multi_step_updates=50, **exact),
-        "meta_curvature": model(meta_curvature, INNER_RATE, **exact),
-        "bootstrapped": model(bootstrapped, sgd, extra=2, rate=INNER_RATE, **exact),
+        "anil": model(anil, sgd, **by_size),
+        "boil": model(boil, sgd, **by_size),
+        "meta_sgd": model(meta_sgd, INNER_RATE, **by_size),
+        "maml_plus_plus": model(maml_plus_plus, INNER_RATE, multi_step_updates=50, **by_size),
+        "meta_curvature": model(meta_curvature, INNER_RATE, **by_size),
+        "bootstrapped": model(bootstrapped, sgd, extra=2, rate=INNER_RATE, **by_size),
         "imaml": model(imaml, sgd, strength=0.5, **implicitly),
         "evolved": lambda ways, steps: evolved(
             maml(network(ways), cross_entropy, sgd, steps, first_order()), sigma=0.01, pairs=4
         ),
-        "averaging": lambda ways, steps: averaging(maml(network(ways), cross_entropy, sgd, steps, **exact), members=2),
+        "averaging": lambda ways, steps: averaging(
+            maml(network(ways), cross_entropy, sgd, steps, **by_size), members=2
+        ),
         "cavia": lambda ways, steps: cavia(
-            context_of_classes(network(), ways, CONTEXT), cross_entropy, optax.sgd(1.0), steps, ways * CONTEXT, **exact
+            context_of_classes(network(), ways, CONTEXT),
+            cross_entropy,
+            optax.sgd(1.0),
+            steps,
+            ways * CONTEXT,
+            **by_size,
         ),
         "progressive": lambda ways, steps: two_columns(
-            [network(), from_linen(nn.Dense(ways))], cross_entropy, sgd, steps, **exact
+            [network(), from_linen(nn.Dense(ways))], cross_entropy, sgd, steps, **by_size
         ),
-        "proto_maml": lambda ways, steps: proto_maml(network(), cross_entropy, sgd, steps, ways, **exact),
+        "proto_maml": lambda ways, steps: proto_maml(network(), cross_entropy, sgd, steps, ways, **by_size),
         "protonet": lambda ways, steps: protonet(network(), cross_entropy, ways),
         "matching": lambda ways, steps: matching(network(), cross_entropy, ways),
         "r2d2": lambda ways, steps: r2d2(network(), cross_entropy, ways),

@@ -276,3 +276,21 @@ def test_call_at_the_top_of_a_script_says_what_to_do(make_waves, tmp_path):
     run = subprocess.run([sys.executable, script], env=os.environ | {"PYTHONPATH": os.getcwd()}, capture_output=True)
     assert run.returncode == 1
     assert b"if __name__ == '__main__':" in run.stderr.splitlines()[-1]
+
+
+def test_parts_of_several_processes_make_the_features_and_none_computes_what_another_did(make_waves, monkeypatch):
+    folder = make_waves(4)
+    monkeypatch.setattr(extraction, "CHUNK", 1)
+    calls, manifest = count_extractions(monkeypatch), read_manifest(folder)
+    hashes = content_hashes(manifest, progress=False)
+    done = [0]
+    for index in range(3):
+        cache.compute_part(manifest, hashes, CONFIG, index, 3)
+        done.append(len(calls))
+        assert done[-1] - done[-2] == sum(int(digest, 16) % 3 == index for digest in hashes)
+    features = open_features(folder)
+    assert len(calls) == done[-1] == 4
+    expected = [extract(read_audio(folder / f"{i}.wav"), CONFIG) for i in range(4)]
+    np.testing.assert_array_equal(features.frames, np.concatenate(expected))
+    cache.compute_part(manifest, hashes, CONFIG, 0, 3)
+    assert len(calls) == 4

@@ -34,7 +34,7 @@ def train(tmp_path):
 def test_out_of_memory_halves_the_tasks_in_flight_once_and_says_so(tmp_path, monkeypatch, capsys, fits):
     tried = []
 
-    def make_update(learner, optimizer, *, microbatch):
+    def make_update(learner, optimizer, *, microbatch, mesh):
         tried.append(microbatch)
         if microbatch is None or microbatch > fits:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")

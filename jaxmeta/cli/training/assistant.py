@@ -1,13 +1,15 @@
 """`jaxmeta train assistant MANIFEST... --out DIR`"""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Roots, Seed, Updates
+from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates
+from jaxmeta.cli.training.together import prepared_together
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
 
@@ -21,6 +23,10 @@ def train_assistant(
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
     root: Roots = (),
+    coordinator: str | None = None,
+    processes: Count | None = None,
+    process: Process | None = None,
+    cluster: bool = False,
 ) -> None:
     """Train one network for words and voices, for `jaxmeta enroll`, `verify` and `spot`.
 
@@ -42,35 +48,45 @@ def train_assistant(
         noise: Folders with a metadata.csv of noise, mixed into training recordings and told from words; none:
             artificial noise.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
+        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
+            a number of its own. The first one writes; all need the same folders.
+        processes: How many there are.
+        process: The number of this one, from 0.
+        cluster: Take these from Slurm, Kubernetes or MPI.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_log_mels, load_words, noise_features
+    from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_log_mels, load_words, noise_features
+    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
     begin()
     numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
     invented, load = numbers.invented if synthesised else None, partial(load_log_mels, roots=root)
-    data = load_words(manifests, invented=invented, seed=seed, load=load)
-    val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
-    check_speakers(data.train, val, val)
-    background = noise_features(noise, seed=seed)
-    if len(background) < 2 * SILENCE:
-        raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
-    print(f"training on {data.train.describe()}", file=sys.stderr)
-    if synthesised:
-        print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
-    _train(data, val, background, numbers, out, seed)
-    if not manifests:
-        from jaxmeta.words.examples import write_examples
+    with joined(coordinator, processes, process, cluster=cluster) as leave:
+        with prepared_together(manifests, FEATURES, root):
+            data = load_words(manifests, invented=invented, seed=seed, load=load)
+            val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
+            check_speakers(data.train, val, val)
+            background = noise_features(noise, seed=seed)
+            if len(background) < 2 * SILENCE:
+                raise ValueError(f"--noise gives {len(background)} stretches of two seconds; {2 * SILENCE} are needed.")
+        print(f"training on {data.train.describe()}", file=sys.stderr)
+        if synthesised:
+            print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
+        written = _train(data, val, background, numbers, out, seed, leave)
+        if written and not manifests:
+            from jaxmeta.words.examples import write_examples
 
-        write_examples(data.test[SYNTHESISED], data.folders[SYNTHESISED], out)
-        print(f"recordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in")
+            write_examples(data.test[SYNTHESISED], data.folders[SYNTHESISED], out)
+            print(f"recordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in")
 
 
-def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path, seed: int) -> None:
-    """Train the network, make it an assistant, and report."""
+def _train(
+    data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path, seed: int, leave: Callable[[], bool]
+) -> bool:
+    """Train the network; in the process that goes on alone make it an assistant, and report. Says which one this is."""
     from jaxmeta.training.report import stamp
     from jaxmeta.verification.assistant import save_assistant
     from jaxmeta.verification.building import make_assistant, voices_of
@@ -82,6 +98,8 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
         shots=numbers.shots, clips=numbers.clips, updates=numbers.updates, rate=numbers.rate, seed=seed,
     )  # fmt: skip
     fused = training.train_fused(numbers.width)
+    if not leave():
+        return False
     voices, run = voices_of(fused, speakers, seed), stamp(seed, sys.argv, data.fingerprints)
     assistant = make_assistant(
         fused, voices, words=data.train, val=val, val_words=val, noise=noise, width=numbers.width, seed=seed,
@@ -89,6 +107,7 @@ def _train(data: Any, val: Any, noise: Any, numbers: AssistantPreset, out: Path,
     )  # fmt: skip
     save_assistant(out, assistant)
     _report(out, voices if assistant.card.top else voices._replace(cohort=None), data.test, run, seed)
+    return True
 
 
 def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Roots, Seed, Updates, Within
+from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
+from jaxmeta.cli.training.together import prepared_together
 from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def train_recogniser(
     layers: Annotated[int, Within(0, 1_000)] | None = None,
     learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
     root: Roots = (),
+    coordinator: str | None = None,
+    processes: Count | None = None,
+    process: Process | None = None,
+    cluster: bool = False,
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -59,19 +64,25 @@ def train_recogniser(
         learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
             layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
+        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
+            a number of its own. The first one writes; all need the same folders.
+        processes: How many there are.
+        process: The number of this one, from 0.
+        cluster: Take these from Slurm, Kubernetes or MPI.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
-    from jaxmeta.recognition.corpora import copy_voice, read_corpora
+    from jaxmeta.recognition.corpora import FEATURES, copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
+    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
-    _check(manifests, out, synthesised)
     on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner)
     begin()
-    with stages(4) as seconds:
-        with stage("preparing the speech"):
+    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(4) as seconds:
+        _check(manifests, out, synthesised)
+        with stage("preparing the speech"), prepared_together(() if on_base else manifests, FEATURES, root):
             folders = [accented_sentences(seed)] if synthesised else manifests
             read = read_corpora if on_base is None else on_base.read
             speech = read(folders, seed=seed, drop=drop_infeasible or synthesised, roots=root)
@@ -85,6 +96,8 @@ def train_recogniser(
                 )  # fmt: skip
             else:
                 recogniser = on_base.train(speech, out / "training", seed, config)
+        if not leave():
+            return
         if synthesised:
             copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
         _test_and_write(recogniser, speech, out, seed, seconds)

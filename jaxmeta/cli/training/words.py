@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from jaxmeta.cli.ranges import Count, Roots, Seed, Updates, Within
+from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
+from jaxmeta.cli.training.together import prepared_together
 from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
@@ -27,6 +28,10 @@ def train_words(
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
     root: Roots = (),
+    coordinator: str | None = None,
+    processes: Count | None = None,
+    process: Process | None = None,
+    cluster: bool = False,
 ) -> None:
     """Train a learner of new words from a few recordings of each, and test it on words and voices it never heard.
 
@@ -51,12 +56,18 @@ def train_words(
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
         noise: Folders with a metadata.csv of noise, mixed into training recordings; none: artificial noise.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
+        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
+            a number of its own. The first one writes; all need the same folders.
+        processes: How many there are.
+        process: The number of this one, from 0.
+        cluster: Take these from Slurm, Kubernetes or MPI.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
-    from jaxmeta.data.word_corpora import SYNTHESISED, load_log_mels, load_words, noise_features
+    from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
+    from jaxmeta.training.processes import joined
     from jaxmeta.training.report import stamp
     from jaxmeta.training.runtime import begin
     from jaxmeta.words.training import train_words as train
@@ -65,9 +76,9 @@ def train_words(
     preset = preset or ("quick" if manifests else "brief")
     chosen = PRESETS[preset][learner].with_updates(updates)
     protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
-    with stages(5) as seconds:
-        with stage("preparing the speech"):
-            invented, load = chosen.pseudo if synthesised else None, partial(load_log_mels, roots=root)
+    invented, load = chosen.pseudo if synthesised else None, partial(load_log_mels, roots=root)
+    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(5) as seconds:
+        with stage("preparing the speech"), prepared_together(manifests, FEATURES, root):
             data = load_words(manifests, invented=invented, seed=seed, load=load)
             check_feasible(data.test, shots, protocol)
             background = noise_features(noise, seed=seed)
@@ -78,6 +89,8 @@ def train_words(
             data.train, out, preset=chosen, noise=background, fingerprints=data.fingerprints, learner=learner,
             ways=ways, steps=steps, seed=seed,
         )  # fmt: skip
+        if not leave():
+            return
         with stage("testing"):
             rows = evaluate(tests(methods, data.test, shots), protocol)
         with stage("writing the results"):

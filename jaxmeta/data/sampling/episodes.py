@@ -56,9 +56,18 @@ class EpisodeSampler:
             ways * shots or ways * queries and T, the same for both, one of `lengths`; targets [tasks, N] int32 in
             [0, ways), grouped by class; weight [tasks, N] float32 ones. Frames beyond a clip's length are 0.
         """
+        return self.part(index, 0, self.tasks)
+
+    def size(self, index: int) -> int:
+        """Tasks in a batch."""
+        return self.tasks
+
+    def part(self, index: int, first: int, last: int) -> Episode:
+        """Tasks first to last - 1 of batch `index`, padded as the whole of it is."""
         support, query = self.rows(index)
         longest = max(int(cropped(self.corpus, rows, self.max_frames).max()) for rows in (support, query))
         padded = next(length for length in self.lengths if length >= longest)
+        support, query = support[first:last], query[first:last]
         return Episode(self._batch(support, self.shots, padded), self._batch(query, self.queries, padded))
 
     def rows(self, index: int) -> tuple[np.ndarray, np.ndarray]:

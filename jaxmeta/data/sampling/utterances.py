@@ -45,10 +45,18 @@ class UtteranceSampler:
             support or query and T, the same for both, one of `lengths`; targets are Ragged with values [tasks, N, L]
             and lengths [tasks, N], int32; weight [tasks, N] float32 ones. Whatever is beyond a length is 0.
         """
-        support, query = self.rows(index)
-        longest = max(int(self.corpus.length[rows].max()) for rows in (support, query))
+        return self.part(index, 0, self.tasks)
+
+    def size(self, index: int) -> int:
+        """Tasks in a batch."""
+        return self.tasks
+
+    def part(self, index: int, first: int, last: int) -> Episode:
+        """Tasks first to last - 1 of batch `index`, padded as the whole of it is."""
+        drawn = self.rows(index)
+        longest = max(int(self.corpus.length[rows].max()) for rows in drawn)
         padded = next(length for length in self.lengths if length >= longest)
-        return Episode(*(batch_of(self.corpus, self.labels, rows, padded) for rows in (support, query)))
+        return Episode(*(batch_of(self.corpus, self.labels, rows[first:last], padded) for rows in drawn))
 
     def rows(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of `corpus` in batch `index`: support [tasks, support] and query [tasks, query]."""

@@ -41,7 +41,7 @@ class WordSetTasks:
             self._batch(rows[:, self.support :], labels[:, self.support :]),
         )
 
-    def _batch(self, rows: np.ndarray, labels: np.ndarray) -> Batch:
+    def _batch(self, rows: np.ndarray, labels: Any) -> Batch:
         weight: Any = np.ones(rows.shape, np.float32)
         lengths = self.labels.lengths[rows]
         return Batch(gather(self.corpus, rows, self.padded), Ragged(labels, lengths), weight)

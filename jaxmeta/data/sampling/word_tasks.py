@@ -6,7 +6,8 @@ recorded speech counts as much as all others together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,27 @@ def most_ways(corpus: Corpus) -> int:
     return min(len(np.unique(corpus.columns["label"][pools == pool])) for pool in np.unique(pools))
 
 
-def task_sampler(
-    corpus: Corpus, ways: int, batches: Sequence[tuple[int, int, int]], seed: int
-) -> Callable[[int], Episode]:
+@dataclass(frozen=True)
+class TaskSampler:
+    """`sampler(index) -> Episode`, batches of several samplers in turn; made by `task_sampler`."""
+
+    samplers: tuple[EpisodeSampler, ...]
+
+    def __call__(self, index: int) -> Episode:
+        """Batch `index`, as `EpisodeSampler` gives it."""
+        return self.part(index, 0, self.size(index))
+
+    def size(self, index: int) -> int:
+        """Tasks in batch `index`."""
+        return self.samplers[index % len(self.samplers)].tasks
+
+    def part(self, index: int, first: int, last: int) -> Episode:
+        """Tasks first to last - 1 of batch `index`, padded as the whole of it is."""
+        turn, which = divmod(index, len(self.samplers))
+        return self.samplers[which].part(turn, first, last)
+
+
+def task_sampler(corpus: Corpus, ways: int, batches: Sequence[tuple[int, int, int]], seed: int) -> TaskSampler:
     """Training tasks, a half of them from recorded speech where there is some.
 
     Args:
@@ -37,8 +56,7 @@ def task_sampler(
     Raises:
       ValueError: no pool has the words and recordings; the largest feasible episode is named.
     """
-    samplers = [pool_sampler(corpus, ways, *batch, seed) for batch in batches]
-    return lambda index: samplers[index % len(samplers)](index // len(samplers))
+    return TaskSampler(tuple(pool_sampler(corpus, ways, *batch, seed) for batch in batches))
 
 
 def pool_sampler(corpus: Corpus, ways: int, shots: int, queries: int, tasks: int, seed: int) -> EpisodeSampler:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ class Contestant(NamedTuple):
     name: str
     validate: Callable[[Settings, int], float]
     """(settings, updates) -> accuracy in percent on validation words and speakers."""
-    test: Callable[[Settings, int, int], Mapping[str, Sequence[float]]]
+    test: Callable[[Settings, int, int], Mapping[str, Any]]
     """(settings, updates, seed) -> name of a test -> accuracy in percent of each episode."""
 
 
@@ -96,7 +97,7 @@ def _outcome(
     settings, scores = history[-1].settings, []
     for number in range(seed, seed + budget.seeds):
         key = ["test", *settings, budget.updates, number]
-        scores.append(kept(key, lambda number=number: _plain(contestant, settings, budget, number), budget.updates))
+        scores.append(kept(key, partial(_plain, contestant, settings, budget, number), budget.updates))
     together = {name: np.array([each[name] for each in scores]) for name in scores[0]}
     spent = updates_of(budget.rungs) + budget.seeds * budget.updates
     return Outcome(contestant.name, history[-1], budget.rungs[0].trials, spent, seconds, together)

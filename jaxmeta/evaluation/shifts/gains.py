@@ -12,7 +12,7 @@ from jaxmeta.evaluation.adaptation_curves import transcribe
 from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.evaluation.transcripts import Transcripts
 
-Count = Callable[[list[str], list[str]], Edits]
+Count = Callable[[Sequence[str], Sequence[str]], Edits]
 """(references, hypotheses) -> the edits that an error rate is of."""
 
 
@@ -23,7 +23,7 @@ class ShiftProtocol(NamedTuple):
     own: AdaptationProtocol
     others: AdaptationProtocol
     """The same queries, with support sets that are somebody else's, or of another language, channel or vocabulary."""
-    count: Count
+    edits: Count
     """Edits in characters or words."""
 
 
@@ -40,7 +40,7 @@ def gain_rows(methods: Sequence[ChosenMethod], protocol: ShiftProtocol, shots: S
       baseline with as many, and `half` from the baseline with twice as many. All have 95 % intervals over speakers.
       `harmed` is how many of the `groups` have more errors than without adaptation.
     """
-    first, count = methods[0], protocol.count
+    first, count = methods[0], protocol.edits
     before = transcribe(first, protocol.own, 0)
     named = {"shift": protocol.name, "method": "none", "utterances": 0}
     rows = [named | _rate(before, count).columns("error")]
@@ -65,7 +65,7 @@ def error_over(protocols: Sequence[ShiftProtocol], method: ChosenMethod, shots: 
     edits = []
     for protocol in protocols:
         texts = transcribe(method, protocol.own, shots)
-        edits.append(protocol.count(texts.references, texts.hypotheses))
+        edits.append(protocol.edits(texts.references, texts.hypotheses))
     return error_rate(Edits(*(np.concatenate(counts) for counts in zip(*edits, strict=True))))
 
 
@@ -82,5 +82,5 @@ def _rate(texts: Transcripts, count: Count):
 
 
 def _change(before: Transcripts, after: Transcripts, count: Count):
-    edits = (count(texts.references, texts.hypotheses) for texts in (before, after))
-    return paired_difference(*edits, after.speakers)
+    first, second = (count(texts.references, texts.hypotheses) for texts in (before, after))
+    return paired_difference(first, second, after.speakers)

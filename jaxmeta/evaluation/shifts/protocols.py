@@ -119,7 +119,9 @@ def taught_words(
         own = encoded(AdaptationEpisodes(corpus, labels, tuple(shots), chosen, padded, ()), encode)
         return _protocol(name, own, supports_of_others(own), vocabulary, folder / name, shots, count)
 
-    missed = protocol("taught words", lambda word: groups[word][1], lambda *texts: missed_words(*texts, words))
+    missed = protocol(
+        "taught words", lambda word: groups[word][1], lambda *texts: missed_words(texts[0], texts[1], words)
+    )
     for each in (missed.own, missed.others):
         each.speakers = each.groups
     return [missed, protocol("other utterances", lambda word: free, character_edits)]
@@ -141,8 +143,8 @@ def _protocol(name, own, others, vocabulary, folder, shots, count) -> ShiftProto
     place = folder.with_name(folder.name.replace(" ", "_"))
     # Two sizes, so that adaptation to few utterances costs less.
     sizes = sorted(shots)[len(shots) // 2 - 1 : len(shots) // 2]
-    protocols = (
+    mine, theirs = (
         AdaptationProtocol(episodes, vocabulary, place / kind, sizes=sizes)
         for kind, episodes in (("own", own), ("others", others))
     )
-    return ShiftProtocol(name, *protocols, count)
+    return ShiftProtocol(name, mine, theirs, count)

@@ -61,7 +61,7 @@ class LanguageSequence:
         training: LanguageTraining,
         directory: Path,
         *,
-        count: Callable[[list[str], list[str]], Edits],
+        count: Callable[[Sequence[str], Sequence[str]], Edits],
         seed: int,
         config: Mapping[str, Any],
     ):

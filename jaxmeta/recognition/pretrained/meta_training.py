@@ -197,7 +197,7 @@ def with_context(model: Model) -> Model:
 
 
 def _last_layer(*args: Any, **options: Any) -> MetaLearner:
-    return anil(*args, **options, head=OUTPUT)
+    return anil(*args, **(options | {"head": OUTPUT}))
 
 
 def _unchanged(key: Key, episode: Episode) -> Episode:

@@ -30,7 +30,7 @@ def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contest
     compiled = programs(recipe)
 
     def scores(stage: Stage, settings: Settings, updates: int, seed: int) -> dict[str, np.ndarray]:
-        dynamic = Settings(*(jnp.asarray(float(value)) for value in settings))
+        dynamic: Any = jax.tree.map(lambda value: jnp.asarray(float(value)), settings)
         vectors, words = jnp.asarray(stage.vectors), jnp.asarray(stage.words)
         state = compiled.begin(dynamic, vectors, int(stage.words.max()) + 1, seed)
         tasks = jax.tree.map(jnp.asarray, stage.tasks[recipe.ways])

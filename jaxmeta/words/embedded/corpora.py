@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,4 +95,5 @@ def _outputs(embedding: Embedding, clips: Sequence[np.ndarray]) -> np.ndarray:
     values = np.zeros((_BATCH, padded, clips[0].shape[1]), np.float32)
     for value, clip in zip(values, clips, strict=False):
         value[: len(clip)] = clip
-    return np.asarray(embedding.apply(embedding.params, Ragged(values, lengths)))[: len(clips)]
+    batch: Any = Ragged(values, lengths)  # type: ignore[arg-type]
+    return np.asarray(embedding.apply(embedding.params, batch))[: len(clips)]

@@ -1,6 +1,7 @@
 """The two stages of a comparison on embeddings: the search on validation words, and the test."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ class Stage(NamedTuple):
 def load_embedded(embeddings: Sequence[Embedding], folders: Sequence[Path], invented: int | None, seed: int):
     """The words of each embedding, whose recordings are the same ones in the same order, see `load_words`."""
     return [
-        load_words(folders, invented=invented, seed=seed, load=lambda folder, each=each: embed_corpus(folder, each))
+        load_words(folders, invented=invented, seed=seed, load=partial(embed_corpus, embedding=each))
         for each in embeddings
     ]
 
@@ -102,8 +103,8 @@ def _episodes(corpus: Corpus, shots: int, episodes: int, seed: int, first: int) 
         corpus, ways=WAYS, shots=shots, queries=TEST_QUERIES, tasks=1, seed=seed, buckets=1
     )  # fmt: skip
     drawn = [sampler.rows(index) for index in range(episodes)]
-    support = np.concatenate([rows for rows, _ in drawn]).reshape(episodes, WAYS, shots)
-    support = np.pad(support, ((0, 0), (0, 0), (0, SHOTS - shots)), mode="edge").reshape(episodes, -1)
+    rows = np.concatenate([rows for rows, _ in drawn]).reshape(episodes, WAYS, shots)
+    support = np.pad(rows, ((0, 0), (0, 0), (0, SHOTS - shots)), mode="edge").reshape(episodes, -1)
     return Episodes(first + support, first + np.concatenate([rows for _, rows in drawn]), shots)
 
 
@@ -111,4 +112,5 @@ def _tasks(corpus: Corpus, ways: int, seed: int) -> Tasks:
     count = RECORDINGS // (ways * (SHOTS + QUERIES))
     sampler = pool_sampler(corpus, ways, SHOTS, QUERIES, count, seed)
     drawn = [sampler.rows(index) for index in range(DRAWN)]
-    return Tasks(*(np.stack([pair[side] for pair in drawn]).astype(np.int32) for side in (0, 1)))
+    sides: Any = [np.stack(rows).astype(np.int32) for rows in zip(*drawn, strict=True)]
+    return Tasks(*sides)
