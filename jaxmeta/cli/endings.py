@@ -106,8 +106,7 @@ def prompt_signals() -> Iterator[None]:
 
     def swallowed(error: Any) -> None:
         if not isinstance(error.exc_value, _Stopped):
-            if not _progress.said:  # Threads of C code tell it here that nobody waits for their results any more.
-                unraisable(error)
+            unraisable(error)
             return
         _progress.writing = writing  # This is a callback, too.
         os.write(writing, bytes([_SWALLOWED]))
@@ -120,7 +119,7 @@ def prompt_signals() -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
-        if not _progress.said:
+        if sys.unraisablehook is swallowed:
             sys.unraisablehook = unraisable
         os.close(writing)
         watcher.join()

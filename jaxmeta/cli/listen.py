@@ -125,8 +125,10 @@ def _say(source: str, detection: Detection, as_json: bool) -> None:
 def _at_microphone(word: str, detector: Any, as_json: bool) -> None:
     try:
         import sounddevice
-    except (ImportError, OSError) as error:  # OSError: the package is there, and the library PortAudio is not
-        raise ImportError(f"a microphone needs sounddevice ({error}): pip install jaxmeta[listen]") from error
+    except ImportError as error:
+        raise ImportError("a microphone needs sounddevice; install the extra: pip install jaxmeta[listen]") from error
+    except OSError as error:
+        raise ValueError(f"--microphone: {error}; install it, on Debian by: apt install libportaudio2.") from error
     from jaxmeta.words.wake.stream import RATE, STEP_SAMPLES, STEP_SECONDS
 
     try:

@@ -15,7 +15,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,24 @@ def verify(folder: Path) -> list[str]:
     return wrong
 
 
+class _AbandonedWrites:
+    """A hook for errors that nobody can catch: drops those of writes whose saving has failed or was interrupted.
+
+    tensorstore tells its threads' results to an event loop that is closed by then.
+    """
+
+    def __init__(self, before: Callable[[Any], Any]) -> None:
+        self.before = before
+
+    def __call__(self, error: Any) -> None:
+        if not (isinstance(error.exc_value, RuntimeError) and str(error.exc_value) == "Event loop is closed"):
+            self.before(error)
+
+
 def _write(draft: Path, train: TrainState) -> None:
     """Write, read back, seal and flush a checkpoint."""
+    if not isinstance(sys.unraisablehook, _AbandonedWrites):
+        sys.unraisablehook = _AbandonedWrites(sys.unraisablehook)
     draft.mkdir()
     leaves = _named(train)
     arrays = {name: _to_numpy(leaf) for name, leaf in leaves.items()}

@@ -190,7 +190,7 @@ class _Training:
         else:
             self.state = placed_like(first, on_mesh(like, run.mesh))
             where = jax.tree.map(lambda leaf: leaf.sharding, self.state)
-            update = at_rate(shared_update(run.update), health.rate)
+            update: Update = at_rate(shared_update(run.update), health.rate)
             self.update = jax.jit(update, donate_argnums=donated, out_shardings=(where, None))
             self.draw = shared_draw(run.sampler, run.mesh)
 

@@ -92,12 +92,8 @@ COLLECTED = """weakrefs = []
     time.sleep(600)"""
 """A callback of the interpreter, which swallows what is raised in it."""
 CUT_OFF = """loop = asyncio.new_event_loop()
-    class Result:
-        def __del__(self):
-            loop.call_soon_threadsafe(print)
     def give():
         time.sleep(0.5)
-        Result()
         loop.call_soon_threadsafe(print)
     threading.Thread(target=give).start()
     try:

@@ -75,8 +75,8 @@ import sys
 from jaxmeta.words.presets import PRESETS
 small = PRESETS["quick"]["protonet"]._replace(width=16, batches=((1, 2, 1),), ways=3)
 PRESETS["quick"]["protonet"] = small
-from jaxmeta.cli.main import main
-main(sys.argv[1:])
+from jaxmeta.cli.__main__ import start
+start()
 """
 """A command with a network that compiles quickly; in a process of its own, as orbax leaves threads behind."""
 

@@ -122,7 +122,7 @@ def load_on_base(folder: str | Path, base: str | Path | None = None) -> tuple[Re
     bundle = open_bundle(folder, RECOGNISER, RecogniserCard)
     if bundle.card.builder != BUILDER:
         raise bundle.place.at("builder").wrong(bundle.card.builder, f"{BUILDER!r}, for it has no base")
-    options = build(BaseOptions, bundle.card.options, bundle.place.at("options"))
+    options = build(BaseOptions, {"rates": "none"} | bundle.card.options, bundle.place.at("options"))
     for name in ("rank", "width"):
         bundle.check_size(bundle.place.at("options").at(name), getattr(options, name))
     place = base_folder(folder, options.base, options.base_sha256, base)
