@@ -35,7 +35,7 @@ from tests.recognition.conftest import interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
 SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
-SMALL = BasePreset(Stage(2, 1e-3), Stage(2, 1e-3), 2, 1, "dnn", 16, 1, 0.1, 200, 100)
+SMALL = BasePreset(Stage(2, 1e-3), Stage(6, 1e-3), 2, 1, "dnn", 16, 1, 0.1, 200, 100)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_samples_in_frames_are_the_samples():
 def test_options_that_do_not_fit_are_refused(bases, speech, tmp_path, capsys):
     out = tmp_path / "out"
     said = fails(["train", "recogniser", str(speech), "--out", str(out), "--adapters", "4"], capsys)
-    assert "--adapters and --layers are those of a public encoder; give its folder by --base" in said
+    assert "--layers and --learner need a public encoder; give its folder by --base" in said
     said = fails(command(speech, bases / "whisper", out, "--size", "tiny"), capsys)
     assert "--size cannot be used with" in said
     assert "has 2" in fails(command(speech, bases / "whisper", out, "--layers", "3"), capsys)
