@@ -76,12 +76,12 @@ PRESETS = {
     ),
 }  # fmt: skip
 RATES, STEPS = (0.03, 0.1, 0.3, 1.0), (20, 60, 150)
-COLUMNS = {
+COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "shift": "", "method": "", "utterances": "d", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
     "change": ("change", "", "+.1f"), "own": ("own", "", "+.1f"), "against": ("against", "", "+.1f"),
     "half": ("half", "", "+.1f"), "harmed": "d", "groups": "d",
 }  # fmt: skip
-GATE_COLUMNS = {
+GATE_COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "shift": "", "method": "", "utterances": "d", "adopted": "d", "groups": "d",
     "error with the gate": ("gated", "", ".1f"), "harmed": "d",
 }  # fmt: skip

@@ -53,7 +53,7 @@ def synthesised_sentences(features: FeatureConfig) -> Sentences:
     folder = accented_sentences(0)
     corpus = load_corpus(folder, features)
     voices = [folder / name for name in corpus.select(split="train").columns["file_name"][::10]]
-    made = {each.name: each.transform for each in artificial_conditions(voices, (5, 0), 0)}
+    made = {each.name: each.transform for each in artificial_conditions(voices, (5, 0), 0) if each.transform}
     seen = {"land line": telephone("ULAW"), "steady 5 dB": noisy(coloured_noise(16, seed=1), 5)}
     unseen = {"telephone": telephone("GSM610"), "room": made["room"], "noise 5 dB": made["unseen 5 dB"]}
     return Sentences(folder, corpus, ("kitchen", "garden", "lamp", "brown"), ("chair", "grey"), seen, (*seen,), unseen)
@@ -89,7 +89,7 @@ def synthesised_words(features: FeatureConfig, frames_out: Callable, size: int) 
     half = ["test" if voices[name] % 2 else "train" for name in corpus.columns["speaker"].tolist()]
     corpus = corpus.with_column("split", np.where(corpus.columns["word_split"] == "test", half, "train"))
     corpus = corpus.with_column("transcription", corpus.columns["label"])
-    training = tuple(sorted({*corpus.columns["language"].tolist()} - {"tr", "cmn", "id"}))
+    training = ("en-us", "es")  # Thirty words, so that vocabularies of ten have utterances enough.
     joined = join_words(corpus, 0)
     return _words(joined, joined, training, "id", "test", ("tr", "cmn"), frames_out, size)
 

@@ -60,7 +60,7 @@ def test_what_is_taught_is_not_trained_on(synthesised):
 
 @pytest.mark.slow
 def test_the_quick_preset_draws_the_map(synthesised, monkeypatch, tmp_path):
-    small = PRESETS["quick"]._replace(methods=("layer_rates",), speakers=(2, 2), queries=4, words=200, updates=2)
+    small = PRESETS["quick"]._replace(methods=("layer_rates",), speakers=(2, 2), queries=4, words=400, updates=2)
     monkeypatch.setitem(PRESETS, "quick", small._replace(word_updates=2, training=(12, 8), tasks=(4, 12)))
     monkeypatch.setattr("experiments.adaptation_map.data.PRESETS", {"quick": _few_updates()})
     main(Config(meta_updates=1, shifts=("language", "channel", "vocabulary", "speaker"), workdir=tmp_path))

@@ -10,7 +10,7 @@ import pytest
 from jaxmeta import Batch, Episode, Model, check_estimator, mixed_mode, tree
 from jaxmeta.learners.learned_rates import at_learned_rates, new_rates, with_rates, without_rates
 from jaxmeta.losses import squared_error
-from tests.programs import compiled, jitted
+from tests.programs import compiled
 
 KEY = jax.random.key(0)
 
@@ -41,7 +41,7 @@ def test_rates_have_the_form_that_is_asked_for():
 @pytest.mark.parametrize("rates", ["layer", "weight"])
 def test_a_step_goes_by_the_rate_of_each_leaf_and_outputs_do_not_depend_on_it(rates):
     model = with_rates(linear(), rates)
-    params = jitted(model.init)(KEY, INPUTS)[0]
+    params = compiled(model.init)(KEY, INPUTS)[0]
     params["rate"] = new_rates(without_rates(params), rates, 0.1) | {
         "bias": jnp.full(() if rates == "layer" else 1, 0.3)
     }

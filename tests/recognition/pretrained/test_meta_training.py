@@ -43,7 +43,7 @@ TASKS = word_set_tasks(CORPUS, WORDS, ways=2, tasks=1, support=3, query=3, seed=
 
 @pytest.fixture(scope="module")
 def start():
-    return jitted(MODEL.init)(KEY, Ragged(jnp.zeros((1, 8, WIDTH)), jnp.full(1, 8)))[0]
+    return compiled(MODEL.init)(KEY, Ragged(jnp.zeros((1, 8, WIDTH)), jnp.full(1, 8)))[0]
 
 
 def test_padding_is_inert_and_the_two_parts_of_a_head_are_one_on_the_other():
