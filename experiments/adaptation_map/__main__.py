@@ -165,8 +165,8 @@ def _methods(config: Config, preset: ShiftTraining, shift: Shift, folder: Path) 
 
 
 def _finalists(methods: list[ChosenMethod]) -> list[ChosenMethod]:
-    """Fine-tuning, and the best of the meta-learned starts on validation data."""
-    return [methods[0], min(methods[1:], key=lambda method: method.error)]
+    """Fine-tuning, and the best of the meta-learned starts on validation data, if there are any."""
+    return [methods[0], *sorted(methods[1:], key=lambda method: method.error)[:1]]
 
 
 if __name__ == "__main__":

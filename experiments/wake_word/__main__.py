@@ -86,6 +86,8 @@ def main(config: Config) -> dict:
     for number, enrolment in enumerate(data.enrolments):
         for name in config.systems:
             key = [name, *settings, *PRESETS[config.preset], enrolment.name]
+            if name == "EfficientWord-Net":
+                key.append(config.speakers)
             result = cache.get(key, partial(_detector, config, data, name, enrolment, number))
             rows.append({"system": name, "enrolled": enrolment.kind, "corpus": enrolment.corpus} | result)
             print(f"{name}, {enrolment.name}: {result}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.augmentation.artificial_sounds import artificial_rooms
 from jaxmeta.data.augmentation.banks import coloured_noise, noise_bank
+from jaxmeta.data.file_hashes import content_hashes
 from jaxmeta.data.manifest import read_manifest
 from jaxmeta.data.synthesis.sentences import accented_sentences
 from jaxmeta.data.synthesis.speech import Word, default_voices, plan, synthesise
@@ -58,7 +59,7 @@ class Speech(NamedTuple):
     surroundings: Surroundings
     enrolments: list[Enrolment]
     digest: str
-    """Of the recordings."""
+    """Of weights and recordings."""
     made: dict[str, np.ndarray]
     """Windows of takes of a word, which systems share."""
 
@@ -135,13 +136,21 @@ def _speech(
         for some in files:
             speech.append(google(params, some))
             advance(1)
-    # Of the first quarter, which some words count their false alarms on: what was said before a word is no answer.
+    # A recording of every fourth speaker, of whom some count false alarms: as it only comes before the word in takes, a
+    # head may learn to answer to these voices, and none to reject them.
     before = [read_audio(some[0], RATE) for some in files[::4]]
     around = Surroundings(noise, artificial_rooms(32, 0.5, seed=seed), before)
     enrolments = [each for folder, some in words.items() for each in _enrolments(params, folder, some, seed)]
     sounds = [EmbeddingStream(params).push(noise.ravel())]
-    digest = hashlib.sha256("".join(names).encode() + params_digest(params).encode()).hexdigest()[:16]
+    digest = _digest(params, names, noise, [sentences, *words])
     return Speech(params, speech, files, sounds, around, enrolments, digest, {})
+
+
+def _digest(params: PyTree, names: Sequence[str], noise: np.ndarray, folders: Sequence[Path]) -> str:
+    """Of all that results depend on besides settings: weights, the order of speakers, noise, and every recording."""
+    hashes = [each for folder in folders for each in content_hashes(read_manifest(folder))]
+    parts = [params_digest(params), *names, hashlib.sha256(np.ascontiguousarray(noise)).hexdigest(), *hashes]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def _enrolments(params: PyTree, folder: Path, words: Sequence[str], seed: int) -> list[Enrolment]:

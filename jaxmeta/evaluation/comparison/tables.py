@@ -63,6 +63,9 @@ def budget_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def best_reference(candidates: Mapping[str, Scores]) -> tuple[str, Scores]:
-    """The scores with the highest mean over all tests, and their name."""
+    """The scores with the highest mean over all tests, and their name.
+
+    It is chosen on the tests themselves, so a learner is compared with the hardest reference and never favoured.
+    """
     name = max(candidates, key=lambda name: float(np.mean([scores.mean() for scores in candidates[name].values()])))
     return name, candidates[name]

@@ -30,17 +30,19 @@ def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contest
     compiled = programs(recipe)
 
     def scores(stage: Stage, settings: Settings, updates: int, seed: int) -> dict[str, np.ndarray]:
+        if recipe.ways not in stage.tasks:
+            raise ValueError(f"{name} trains on tasks of {recipe.ways} words, and there are fewer; give more words.")
         dynamic: Any = jax.tree.map(lambda value: jnp.asarray(float(value)), settings)
         vectors, words = jnp.asarray(stage.vectors), jnp.asarray(stage.words)
         state = compiled.begin(dynamic, vectors, int(stage.words.max()) + 1, seed)
         tasks = jax.tree.map(jnp.asarray, stage.tasks[recipe.ways])
         state = compiled.train(state, dynamic, vectors, words, tasks, updates)
         return {
-            name: 100 * np.concatenate([
+            title: 100 * np.concatenate([
                 compiled.score(state, dynamic, vectors, *(rows[i : i + _AT_ONCE] for rows in each[:2]), each.shots)
                 for i in range(0, len(each.support), _AT_ONCE)
             ])
-            for name, each in stage.episodes.items()
+            for title, each in stage.episodes.items()
         }  # fmt: skip
 
     def validate(settings: Settings, updates: int) -> float:
@@ -98,7 +100,8 @@ def compare_embedded(
     names = [BASELINE, *(name for name in learners or known if name != BASELINE)]
     contestants = [contestant(name, known[name], search, test) for name in names]
     alone = without_training(embeddings, words, test)
-    identity = [[each.digest for each in embeddings], words[0].fingerprints, episodes, seed, source_digest(jaxmeta)]
+    drawn = [words[0].fingerprints, list(shots), episodes, seed]
+    identity = [[each.digest for each in embeddings], *drawn, source_digest(jaxmeta)]
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(outcomes: list[Outcome]) -> None:

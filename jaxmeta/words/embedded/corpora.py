@@ -1,4 +1,4 @@
-"""Corpora of embedded recordings: each recording is embedded once, and the result is kept in the cache folder."""
+"""Corpora of embedded recordings: each recording is embedded once, and the result stays in the cache folder."""
 
 import hashlib
 import os
@@ -40,27 +40,22 @@ def embed_corpus(folder: Path, embedding: Embedding) -> Corpus:
     vectors = _read(path)
     if vectors is None:
         places = [manifest.where(row) for row in range(len(hashes))]
-        vectors = _embed(manifest.clips(), places, embedding, folder.resolve().name)
+        rounded = _embed(manifest.clips(), places, embedding, folder.resolve().name)
         with replacing(path) as draft:
-            np.savez(draft, vectors=vectors)
+            np.savez(draft, vectors=rounded)
+        vectors = rounded.astype(np.float32)  # As `_read` gives them, so that a second run computes with the same type.
     rows, frames, size = vectors.shape
     columns = {"recording": np.array(hashes, dtype="U16"), **manifest.columns}
     length = np.full(rows, frames, np.int32)
     return Corpus(vectors.reshape(-1, size), np.arange(rows) * frames, length, columns, fingerprint[:16])
 
 
-def vectors_of(corpus: Corpus) -> np.ndarray:
-    """The vectors of an embedded corpus, one after another as one vector a recording, [R, S * D]."""
-    index = corpus.start[:, None] + np.arange(corpus.length[0])
-    return corpus.frames[index].reshape(len(corpus), -1)
-
-
 def _read(path: Path) -> np.ndarray | None:
-    """What was kept; None where there is nothing, or it is damaged: zip files hold checksums."""
+    """Vectors [R, S, D] of the cache; None where there are none, or they are damaged: zip files hold checksums."""
     try:
-        # A file of our own: np.load leaves one open whose contents are damaged.
-        with path.open("rb") as file, np.load(file) as kept:
-            return kept["vectors"].astype(np.float32)
+        # Opened here: np.load leaves a file open whose contents are damaged.
+        with path.open("rb") as file, np.load(file) as cached:
+            return cached["vectors"].astype(np.float32)
     except DAMAGE:
         return None
 
@@ -87,7 +82,7 @@ def _embed(clips: Sequence[Clip], places: Sequence[str], embedding: Embedding, n
 
 
 def _outputs(embedding: Embedding, clips: Sequence[np.ndarray]) -> np.ndarray:
-    """Embeddings of some clips, in a batch of one of few forms."""
+    """Embeddings of up to 64 clips, padded to a few lengths: each length of a batch compiles a program."""
     lengths = np.ones(_BATCH, np.int32)
     lengths[: len(clips)] = [len(clip) for clip in clips]
     longest = max(lengths)

@@ -22,10 +22,10 @@ _IR, _OPSET = 8, 13
 
 
 class Checked(NamedTuple):
-    """What a file was found to do."""
+    """How far the scores of a file are from those of the head, and its size."""
 
     difference: float
-    """Largest one of scores between the file and the head."""
+    """Largest difference between a score of the file and that of the head."""
     size: int
     """Bytes."""
 

@@ -3,8 +3,6 @@
 Pieces of any length give the same embeddings as the whole: what is computed at a step depends on the last 2 s alone.
 """
 
-from functools import partial
-
 import jax
 import numpy as np
 from jax import numpy as jnp
@@ -100,7 +98,7 @@ def embed_clips(params: PyTree, mels: np.ndarray) -> np.ndarray:
     return np.asarray(_block(params, mels))
 
 
-@partial(jax.jit)
+@jax.jit
 def _block(params: PyTree, mels: Array) -> Array:
     inputs = Ragged(mels, jnp.full(mels.shape[0], mels.shape[1], jnp.int32))
     return word_embedding().apply(params, {}, inputs, jax.random.key(0), False)[0].values

@@ -69,7 +69,7 @@ class Detection(NamedTuple):
     seconds: float
     """From the beginning of the stream to the end of the step in which the word was noticed."""
     score: float
-    """Above 0.5."""
+    """0.5 or more."""
 
 
 class Detector:
@@ -87,13 +87,12 @@ class Detector:
 
     def push(self, samples: np.ndarray) -> list[Detection]:
         """The next samples [S] at 16 kHz -> the words that they complete, at most one in 2 s."""
-        first = self._steps
-        found = []
+        first, noticed = self._steps, []
         for step, logit in enumerate(self.scores(samples).tolist(), first):
             if logit >= 0 and step >= self._free:
                 self._free = step + PAUSE + 1
-                found.append(Detection((step + 1) * STEP_SECONDS, float(1 / (1 + np.exp(-logit)))))
-        return found
+                noticed.append(Detection((step + 1) * STEP_SECONDS, float(1 / (1 + np.exp(-logit)))))
+        return noticed
 
 
 def save_wakeword(folder: str | Path, wakeword: WakeWord) -> Path:

@@ -25,6 +25,6 @@ def cluster_corpus(words: range, spread: float, frames: int = 3, size: int = 32,
 
 @pytest.fixture(scope="session")
 def clusters():
-    """Training words 0 to 39, validation words 30 to 39 (of which training must be kept), test words 50 to 69."""
+    """Training words 0 to 39, validation words 30 to 39 (which the search must not train on), test words 50 to 69."""
     train, val, test = (cluster_corpus(words, 1.5) for words in (range(40), range(30, 40), range(50, 70)))
     return Words(train, {"clusters": test}, {"clusters": val}, {}, {})

@@ -48,6 +48,7 @@ def test_recordings_are_embedded_once_for_each_embedding_and_again_after_damage(
     calls = lengths.calls
     again = embed_corpus(folder, lengths.embedding())
     assert lengths.calls == calls and again.fingerprint == corpus.fingerprint
+    assert corpus.frames.dtype == again.frames.dtype == np.float32
     assert embed_corpus(folder, lengths.embedding("two")).fingerprint != corpus.fingerprint
     for path in (folder / "home" / "embeddings").iterdir():
         path.write_bytes(path.read_bytes()[:-300])

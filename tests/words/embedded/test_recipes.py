@@ -15,11 +15,11 @@ from jaxmeta.learners.cavia import cavia
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.heads import context_of_classes
 from jaxmeta.types import Model
-from jaxmeta.words.embedded.comparison import compare_embedded, cosine_accuracies
+from jaxmeta.words.embedded.comparison import compare_embedded, contestant, cosine_accuracies
 from jaxmeta.words.embedded.networks import projection
 from jaxmeta.words.embedded.programs import programs
 from jaxmeta.words.embedded.recipes import BASELINE, descent, recipes
-from jaxmeta.words.embedded.stages import stage_of_search, stage_of_test
+from jaxmeta.words.embedded.stages import Stage, stage_of_search, stage_of_test
 from jaxmeta.words.presets import LearnerName
 from tests.programs import compiled
 
@@ -42,6 +42,31 @@ def test_steps_beyond_those_of_the_settings_go_nowhere():
         updates, state = optimizer.update(jnp.ones(()), state)
         weights = optax.apply_updates(weights, updates)
     assert weights == 1 - 2 * 0.5
+
+
+def test_a_learner_is_refused_where_there_are_fewer_words_than_its_tasks_have():
+    few = Stage(np.zeros((10, 4)), np.zeros(10, np.int32), {5: None}, {})
+    with pytest.raises(ValueError, match="protonet trains on tasks of 20 words, and there are fewer"):
+        contestant("protonet", recipes()["protonet"], few, few).validate(GOOD["protonet"], 1)
+
+
+@pytest.mark.slow
+def test_results_of_other_shots_are_not_taken_for_those_asked_for(clusters, tmp_path, monkeypatch):
+    identities = []
+
+    class Named(typing.NamedTuple):
+        name: str = "clusters"
+        digest: str = "of clusters"
+
+    def stop(contestants, budget, folder, identity, *_):
+        identities.append(identity)
+        raise InterruptedError
+
+    monkeypatch.setattr("jaxmeta.words.embedded.comparison.compare", stop)
+    for shots in ((1,), (5,)):
+        with pytest.raises(InterruptedError):
+            compare_embedded([Named()], [clusters], tmp_path, shots=shots, episodes=2)
+    assert identities[0] != identities[1]
 
 
 @pytest.mark.slow
