@@ -75,7 +75,7 @@ def _devices() -> Iterator[Finding]:
         devices = jax.devices()
     except (ImportError, RuntimeError) as error:
         yield Finding(
-            "devices", "wrong", f"JAX cannot start: {str(error).splitlines()[0]}", "pip install -U jax jaxlib"
+            "devices", "wrong", f"JAX cannot start: {str(error).partition(chr(10))[0]}", "pip install -U jax jaxlib"
         )
         return
     kinds = sorted({f"{each.platform} ({each.device_kind})" for each in devices})
@@ -113,8 +113,8 @@ def _bytes_below(folder: Path) -> tuple[int, bool]:
         for name in names:
             try:
                 size += os.lstat(os.path.join(here, name)).st_size
-            except FileNotFoundError:
-                continue  # Another command has just deleted it.
+            except OSError:
+                continue  # Another command has just deleted it, or the folder is somebody else's.
         if time.monotonic() > until:
             return size, False
     return size, True

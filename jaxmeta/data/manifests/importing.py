@@ -79,10 +79,10 @@ class _Finder:
         if "\0" in audio:
             raise ValueError("the path of the recording holds a NUL character")
         places = [os.path.join(folder, audio) for folder in (base, *self._roots)]
-        found = next((each for each in map(on_disk, dict.fromkeys(places)) if os.path.isfile(each)), None)
-        if found is None:
+        file = next((each for each in map(on_disk, dict.fromkeys(places)) if os.path.isfile(each)), None)
+        if file is None:
             raise ValueError(f"{audio}: no such file")
-        real = os.path.realpath(found)
+        real = os.path.realpath(file)
         root = inside_of(real, self._roots)
         if root is None:
             raise ValueError(f"{audio}: lies outside of {self._roots[0]}; give --root with a folder that it lies in")
