@@ -122,8 +122,13 @@ def _bytes_below(folder: Path) -> tuple[int, bool]:
 
 def _extras() -> Iterator[Finding]:
     """Each extra of the package, with those of its packages that are missing."""
+    try:
+        required = importlib.metadata.requires("jaxmeta") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("extras", "note", "not known: jaxmeta runs from its sources, not installed", "pip install -e .")
+        return
     extras: dict[str, list[str]] = {}
-    for line in importlib.metadata.requires("jaxmeta") or ():
+    for line in required:
         match = _REQUIREMENT.match(line)
         # The extras of developers name the others again; those that this Python has no use for have a marker.
         if match and match[3] and match[1] != "jaxmeta" and "python_version" not in line:
