@@ -21,6 +21,8 @@ REJECTED = "rejected.csv"
 _ORDER = (TEXT, LABEL, SPEAKER, LANGUAGE, "gender", "split")
 _ROUNDED = 0.05
 """Seconds by which lists and files may differ on where a recording ends."""
+_SHORTEST = 0.001
+"""Seconds of a piece: it must hold a sample at any rate."""
 _LONGEST = 131_072
 """Characters of a cell that Python's reader of CSV takes."""
 
@@ -178,9 +180,9 @@ def _piece(recording: _Recording, row: Row) -> Clip:
     start, duration, seconds = row.start, row.duration, recording.seconds
     if not 0 <= start < float("inf"):
         raise ValueError(f"starts at {start:g} s; it must be 0 or more")
-    if duration is not None and not 0 < duration < float("inf"):
-        raise ValueError(f"lasts {duration:g} s; it must be more than 0")
-    if start >= seconds:
+    if duration is not None and not _SHORTEST <= duration < float("inf"):
+        raise ValueError(f"lasts {duration:g} s; it must be {_SHORTEST:g} or more")
+    if start > 0 and seconds - start < _SHORTEST:
         raise ValueError(f"starts at {start:g} s, and {row.audio} ends at {seconds:.3f} s")
     if duration is not None and start + duration > seconds + _ROUNDED:
         raise ValueError(f"ends at {start + duration:g} s, and {row.audio} at {seconds:.3f} s")

@@ -109,7 +109,7 @@ def test_a_damaged_gzip_file_is_named(tmp_path, damage):
      '{"audio_filepath": "0.wav", "duration": 9}', '{"audio_filepath": "0.wav", "offset": 1e400}',
      '{"audio_filepath": "0.wav", "text": "\\ud800"}', '{"audio_filepath": "0.wav", "text": "a\\u0000b"}',
      '{"audio_filepath": "0.wav", "offset": 0.25}', '{"audio_filepath": "0.wav", "offset": 1%s}' % ("0" * 5000),
-     '{"audio_filepath": "0.wav", "duration": 1%s}' % ("0" * 400)],
+     '{"audio_filepath": "0.wav", "duration": 1%s}' % ("0" * 400), '{"audio_filepath": "0.wav", "duration": 1e-12}'],
 )  # fmt: skip
 def test_a_line_of_json_that_is_of_no_use_is_one_rejection(audio, tmp_path, line):
     (tmp_path / "list.json").write_text(f'\n{line}\n{{"audio_filepath": "1.wav"}}\n')
