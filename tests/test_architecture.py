@@ -132,10 +132,10 @@ import sys
 opened = []
 sys.addaudithook(lambda event, args: opened.append(event) if event == "socket.connect" else None)
 import jaxmeta
-from jaxmeta.cli.main import main
-for arguments in (["--help"], ["adapt", "--help"], ["--version"]):
+from jaxmeta.cli.main import GROUPS, SUBCOMMANDS, main
+for name in ("", *GROUPS, *SUBCOMMANDS, "--version"):
     try:
-        main(arguments)
+        main([name] if name == "--version" else [*name.split(), "--help"])
     except SystemExit as stop:
         assert stop.code == 0
 assert not {"jax", "flax", "numpy", "librosa", "numba", "soundfile"} & set(sys.modules) and not opened

@@ -14,7 +14,7 @@ from jaxmeta.data.manifest import write_manifest
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
 TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 RESULTS = sorted(ROOT.glob("experiments/**/*.md"))
 COSTS = ROOT / "benchmarks" / "README.md"

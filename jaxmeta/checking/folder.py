@@ -34,7 +34,7 @@ class Observer(Protocol):
 
 
 class Report(NamedTuple):
-    """What was found."""
+    """The findings of a folder, and what it holds."""
 
     listing: Listing
     cases: list[Case]

@@ -36,13 +36,14 @@ MOST_BYTES = 12_000_000
 """Of all recordings in the page, before they are written as text, which takes a third more."""
 LISTED = 200
 """Rows of a kind that the page names; the JSON has all."""
-_MOST_CHANNELS = 8
+_MOST_CHANNELS, _MOST_RATE = 8, 655_350
+"""What a FLAC file can hold, in channels and in Hz."""
 
 
 def as_page(report: Report, command: str = "", *, most_bytes: int = MOST_BYTES) -> str:
     """The report as HTML: what the folder holds, the findings, the worst recordings to listen to, and all rows.
 
-    The worst recordings are decoded once more. A kind of finding is heard before a second of the same kind.
+    The worst recordings are decoded once more: the worst of each kind, then the second worst of each, and so on.
     Args:
       report: of a folder that is still there.
       command: that made the report, to show.
@@ -105,6 +106,8 @@ def _to_hear(report: Report, most_bytes: int) -> Iterator[list[object]]:
         said = element("div", *(element("div", each) for each in own))
         if isinstance(recording, AudioError):
             player: Html = escaped("cannot be decoded")
+        elif recording.sample_rate > _MOST_RATE:
+            player = escaped(f"cannot be played at {recording.sample_rate:,} Hz")
         else:
             content = _flac(recording)
             fits = len(content) <= left

@@ -59,8 +59,8 @@ class Voices:
         rows = sorted(self._voices)
         if not rows:
             return []
-        found = voice_cases(np.stack([self._voices[row] for row in rows]), [self._names[row] for row in rows])
-        return [case._replace(row=rows[case.row]) for case in found]
+        cases = voice_cases(np.stack([self._voices[row] for row in rows]), [self._names[row] for row in rows])
+        return [case._replace(row=rows[case.row]) for case in cases]
 
     def _flush(self, length: int) -> None:
         rows, frames = zip(*self._waiting.pop(length), strict=True)

@@ -172,5 +172,5 @@ def _attributes(attributes: Mapping[str, object]) -> str:
 
 def _visible(text: str) -> str:
     """Without what a page may not hold: control characters, and halves of characters that names on disks can have."""
-    kept = (each if each in "\t\n" or (each >= " " and not "\x7f" <= each <= "\x9f") else "�" for each in text)
-    return "".join(kept).encode("utf-8", "replace").decode("utf-8")
+    visible = (each if each in "\t\n" or (each >= " " and not "\x7f" <= each <= "\x9f") else "�" for each in text)
+    return "".join(visible).encode("utf-8", "replace").decode("utf-8")

@@ -68,16 +68,22 @@ def _json(path: Path) -> dict[str, Any]:
 def _results(place: Path, held: Mapping[str, Any]) -> Iterator[Html]:
     """Rows of results, and how they came about."""
     yield heading("Results" if place == Path() else f"Results of {place}")
-    rows = [row for row in held.get("rows", ()) if isinstance(row, dict)]
+    rows = [row for row in _typed(held, "rows", list) if isinstance(row, dict)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     yield table(columns, [[_shown(row.get(name, "-")) for name in columns] for row in rows])
-    run = held.get("run", {})
-    if isinstance(run, dict) and run:
-        if "argv" in run:
-            yield code(" ".join(map(str, run["argv"])))
+    if run := _typed(held, "run", dict):
+        if argv := _typed(run, "argv", list):
+            yield code(" ".join(map(str, argv)))
         known = {name: _shown(run[name]) for name in ("time", "commit", "seed", "python") if name in run}
         yield facts(known | {name: _shown(run[name]) for name in ("device", "host", "data") if name in run})
-        yield details("versions", facts({str(name): _shown(each) for name, each in run.get("packages", {}).items()}))
+        packages = _typed(run, "packages", dict)
+        yield details("versions", facts({str(name): _shown(each) for name, each in packages.items()}))
+
+
+def _typed(values: Mapping[str, Any], name: str, kind: type) -> Any:
+    """The value of a key; an empty one where it is missing or of another type, as others may have written the file."""
+    value = values.get(name)
+    return value if isinstance(value, kind) else kind()
 
 
 def _shown(value: object) -> object:
@@ -91,17 +97,20 @@ def _shown(value: object) -> object:
 
 def _training(place: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     """Curves of what a training logged."""
-    every = max(1, len(rows) // _POINTS)
-    curves = {
-        name: [(float(row["step"]), float(row[name])) for row in rows[::every] if name in row]
-        for name in ("loss", "validation")
-    }
-    for name, points in curves.items():
+    for name in ("loss", "validation"):
+        # Only some rows have a validation score: thinning all rows first could lose every one of them.
+        points = _thinned([(float(row["step"]), float(row[name])) for row in rows if name in row])
         if any(math.isfinite(y) for _, y in points):
             yield heading(f"Training: {name} of {place}")
             last = rows[-1]
             yield line_chart({name: points}, "updates", name, text=f"{name} over {int(last['step'])} updates")
             yield paragraph(f"{int(last['step']):,} updates in {float(last['seconds']):,.0f} seconds.", kind="quiet")
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most about `_POINTS` of the points, evenly, with the last."""
+    every = max(1, len(points) // _POINTS)
+    return [*points[:-1:every], *points[-1:]]
 
 
 def _recordings(voice: Recognised, most_bytes: int) -> Iterator[Html]:

@@ -1,4 +1,4 @@
-"""What was recognised of each recording before and after adaptation: kept beside what was adapted, for its report."""
+"""A file beside an adapted recogniser, for its report: what was recognised before and after adaptation."""
 
 import json
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from jaxmeta.files.durable import write_json
 from jaxmeta.recognition.safe_adaptation import Verdict, summary
 
 RECOGNISED = "recognised.json"
+_FIGURES = ("cer_before", "cer_after", "change", "change_low", "change_high")
 
 
 class Recognised(NamedTuple):
@@ -22,7 +23,7 @@ class Recognised(NamedTuple):
     after: list[str]
     """By what was adapted to other recordings of the voice."""
     figures: dict[str, Any]
-    """As `safe_adaptation.summary` gives them."""
+    """Those of `safe_adaptation.summary` that a report shows."""
 
 
 def write_recognised(
@@ -51,8 +52,12 @@ def read_recognised(folder: Path) -> Recognised | None:
         return None
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        clips = [Clip(str(row["file"]), float(row["start"]), row["duration"]) for row in held["rows"]]
+        clips = [
+            Clip(str(row["file"]), float(row["start"]), None if row["duration"] is None else float(row["duration"]))
+            for row in held["rows"]
+        ]
         said, before, after = ([str(row[name]) for row in held["rows"]] for name in ("said", "before", "after"))
-        return Recognised(clips, said, before, after, dict(held["figures"]))
+        figures = {name: float(held["figures"][name]) for name in _FIGURES}
+        return Recognised(clips, said, before, after, figures | {"adapted": bool(held["figures"]["adapted"])})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged ({error!r}); delete it, and the report is made without it.") from None

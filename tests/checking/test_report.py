@@ -121,3 +121,10 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_read(folder, tmp
             main(["data", "check", str(folder), *arguments])
         said = capsys.readouterr()
         assert stop.value.code == status and message in said.err and not said.out
+
+
+def test_a_rate_that_flac_cannot_hold_has_its_row_and_no_player(tmp_path):
+    soundfile.write(tmp_path / "fast.wav", np.clip(np.random.default_rng(0).normal(size=99_999), -1, 1), 768_000)
+    write_manifest(tmp_path, {"file_name": ["fast.wav"]})
+    text = as_page(check_folder(tmp_path, progress=False))
+    assert "cannot be played at 768,000 Hz" in text and "<audio" not in text

@@ -1,6 +1,7 @@
 """Pages about folders: what is in them, what is escaped, and what is said of folders that are not right."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -46,6 +47,21 @@ def test_a_page_holds_results_curves_transcripts_and_recordings_and_escapes_them
     assert "http" not in text.replace("http-equiv", "") and "<script" not in text
 
 
+def test_a_long_training_shows_its_rare_validation_scores_and_its_last_update(tmp_path):
+    with RunLog(tmp_path, 3_000) as log:
+        for step in range(1, 3_001):
+            log.write(step, {"loss": 1.0} | ({"validation": 2.0} if step % 1_000 == 0 else {}))
+    text = report(tmp_path)
+    assert "validation over 3000 updates" in text
+    assert [len(points.split()) for points in re.findall(r'points="([^"]+)"', text)] == [501, 3]
+
+
+@pytest.mark.parametrize("content", [{"rows": 5}, {"run": {"packages": 3, "argv": 4}}, {"rows": [], "run": []}])
+def test_results_of_other_programs_stop_no_report(tmp_path, content):
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert "<h2>Results</h2>" in report(tmp_path)
+
+
 def test_recordings_beyond_the_size_are_named_only(folder):
     assert "<audio" not in report(folder, most_bytes=100)
 
@@ -57,7 +73,8 @@ def test_what_was_recognised_comes_back(folder):
     assert read_recognised(folder.parent) is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"rows": [{"file": "a"}], "figures": {}}', '{"rows": 3}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"rows": [{"file": "a"}], "figures": {}}', '{"rows": 3}',
+                                     '{"rows": [], "figures": {}}'])  # fmt: skip
 def test_a_damaged_list_of_transcripts_is_named(folder, content):
     (folder / "recognised.json").write_text(content)
     with pytest.raises(ValueError, match=r"recognised\.json: damaged .*delete it"):

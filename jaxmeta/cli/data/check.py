@@ -34,7 +34,7 @@ def check(
     Args:
         folder: Folder with a metadata.csv whose column file_name names the recordings; label, transcription, speaker,
             language and split are looked at where they are there.
-        recogniser: Folder of a trained recogniser: transcripts under which its loss is unusual are found, too.
+        recogniser: Folder of a trained recogniser: transcripts under which its loss is unusual are reported, too.
         speaker_embedding: Weights of Resemblyzer, resemblyzer_ge2e.safetensors: voices are compared with the names in
             the column speaker.
         assistant: Folder that `jaxmeta train assistant` or `jaxmeta enroll` wrote, whose network compares voices

@@ -75,7 +75,7 @@ def _devices() -> Iterator[Finding]:
         devices = jax.devices()
     except (ImportError, RuntimeError) as error:
         yield Finding(
-            "devices", "wrong", f"JAX cannot start: {str(error).splitlines()[0]}", "pip install -U jax jaxlib"
+            "devices", "wrong", f"JAX cannot start: {str(error).partition(chr(10))[0]}", "pip install -U jax jaxlib"
         )
         return
     kinds = sorted({f"{each.platform} ({each.device_kind})" for each in devices})
@@ -113,8 +113,8 @@ def _bytes_below(folder: Path) -> tuple[int, bool]:
         for name in names:
             try:
                 size += os.lstat(os.path.join(here, name)).st_size
-            except FileNotFoundError:
-                continue  # Another command has just deleted it.
+            except OSError:
+                continue  # Another command has just deleted it, or the folder is somebody else's.
         if time.monotonic() > until:
             return size, False
     return size, True
@@ -122,8 +122,13 @@ def _bytes_below(folder: Path) -> tuple[int, bool]:
 
 def _extras() -> Iterator[Finding]:
     """Each extra of the package, with those of its packages that are missing."""
+    try:
+        required = importlib.metadata.requires("jaxmeta") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("extras", "note", "not known: jaxmeta runs from its sources, not installed", "pip install -e .")
+        return
     extras: dict[str, list[str]] = {}
-    for line in importlib.metadata.requires("jaxmeta") or ():
+    for line in required:
         match = _REQUIREMENT.match(line)
         # The extras of developers name the others again; those that this Python has no use for have a marker.
         if match and match[3] and match[1] != "jaxmeta" and "python_version" not in line:

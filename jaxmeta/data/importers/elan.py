@@ -3,6 +3,7 @@
 Source: EAF format 3.0. Tiers that depend on another one, such as translations, become columns named for their type.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,7 +34,7 @@ def parse(content: str) -> Element:
     Raises:
       ValueError: it is not well formed, or has a document type.
     """
-    builder, parser = TreeBuilder(), expat.ParserCreate()
+    builder, parser = TreeBuilder(), expat.ParserCreate("utf-8")  # Whatever it declares: it is decoded already.
 
     def refuse(*_: Any) -> None:
         raise ValueError("has a document type, which is refused; remove the line with <!DOCTYPE")
@@ -100,7 +101,7 @@ def _recording(file: Path, tree: Element) -> str | None:
             if name.suffix.lower() not in SUFFIXES:
                 continue
             for each in (str(name), name.name):
-                if (file.parent / each).is_file():
+                if os.path.isfile(file.parent / each):  # Unlike Path.is_file, it bears names that are too long.
                     return each
     other = beside(file)
     return None if other is None else other.name

@@ -52,7 +52,10 @@ def number(text: object) -> float:
     1.5
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
-        return float(text)
+        try:
+            return float(text)
+        except OverflowError:
+            raise ValueError("a whole number of more than 308 digits is no number of seconds") from None
     if not isinstance(text, str) or not _NUMBER.fullmatch(text.strip()):
         raise ValueError(f"{str(text)[:40]!r} is no number of seconds")
     return float(text)

@@ -21,6 +21,8 @@ REJECTED = "rejected.csv"
 _ORDER = (TEXT, LABEL, SPEAKER, LANGUAGE, "gender", "split")
 _ROUNDED = 0.05
 """Seconds by which lists and files may differ on where a recording ends."""
+_SHORTEST = 0.001
+"""Seconds of a piece: it must hold a sample at any rate."""
 _LONGEST = 131_072
 """Characters of a cell that Python's reader of CSV takes."""
 
@@ -79,10 +81,10 @@ class _Finder:
         if "\0" in audio:
             raise ValueError("the path of the recording holds a NUL character")
         places = [os.path.join(folder, audio) for folder in (base, *self._roots)]
-        found = next((each for each in map(on_disk, dict.fromkeys(places)) if os.path.isfile(each)), None)
-        if found is None:
+        file = next((each for each in map(on_disk, dict.fromkeys(places)) if os.path.isfile(each)), None)
+        if file is None:
             raise ValueError(f"{audio}: no such file")
-        real = os.path.realpath(found)
+        real = os.path.realpath(file)
         root = inside_of(real, self._roots)
         if root is None:
             raise ValueError(f"{audio}: lies outside of {self._roots[0]}; give --root with a folder that it lies in")
@@ -178,9 +180,9 @@ def _piece(recording: _Recording, row: Row) -> Clip:
     start, duration, seconds = row.start, row.duration, recording.seconds
     if not 0 <= start < float("inf"):
         raise ValueError(f"starts at {start:g} s; it must be 0 or more")
-    if duration is not None and not 0 < duration < float("inf"):
-        raise ValueError(f"lasts {duration:g} s; it must be more than 0")
-    if start >= seconds:
+    if duration is not None and not _SHORTEST <= duration < float("inf"):
+        raise ValueError(f"lasts {duration:g} s; it must be {_SHORTEST:g} or more")
+    if start > 0 and seconds - start < _SHORTEST:
         raise ValueError(f"starts at {start:g} s, and {row.audio} ends at {seconds:.3f} s")
     if duration is not None and start + duration > seconds + _ROUNDED:
         raise ValueError(f"ends at {start + duration:g} s, and {row.audio} at {seconds:.3f} s")

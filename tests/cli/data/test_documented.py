@@ -56,6 +56,7 @@ def test_every_format_has_a_command():
     assert len([each for each in COMMANDS if each.startswith("data import")]) == len(formats)
 
 
+@pytest.mark.slow
 def test_the_commands_import_all_rows(sources, capsys):
     for command in COMMANDS:
         main(shlex.split(command))

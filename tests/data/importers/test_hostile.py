@@ -108,13 +108,24 @@ def test_a_damaged_gzip_file_is_named(tmp_path, damage):
      '{"audio_filepath": "0.wav", "offset": -1}', '{"audio_filepath": "0.wav", "duration": 0}',
      '{"audio_filepath": "0.wav", "duration": 9}', '{"audio_filepath": "0.wav", "offset": 1e400}',
      '{"audio_filepath": "0.wav", "text": "\\ud800"}', '{"audio_filepath": "0.wav", "text": "a\\u0000b"}',
-     '{"audio_filepath": "0.wav", "offset": 0.25}', '{"audio_filepath": "0.wav", "offset": 1%s}' % ("0" * 5000)],
+     '{"audio_filepath": "0.wav", "offset": 0.25}', '{"audio_filepath": "0.wav", "offset": 1%s}' % ("0" * 5000),
+     '{"audio_filepath": "0.wav", "duration": 1%s}' % ("0" * 400), '{"audio_filepath": "0.wav", "duration": 1e-12}'],
 )  # fmt: skip
 def test_a_line_of_json_that_is_of_no_use_is_one_rejection(audio, tmp_path, line):
     (tmp_path / "list.json").write_text(f'\n{line}\n{{"audio_filepath": "1.wav"}}\n')
     result = import_rows(nemo.read(tmp_path / "list.json"), tmp_path, [audio[0].parent], progress=False)
     assert [each.name for each in result.utterances] == ["1.wav"]
     assert [(each.file.name, each.number) for each in result.rejections] == [("list.json", 2)]
+
+
+@pytest.mark.parametrize("declared", ["UTF-8", "UTF-16"])
+def test_an_eaf_in_utf_16_with_a_path_that_no_disk_can_hold_is_read(tmp_path, declared):
+    tier = '<TIER TIER_ID="t"><ALIGNABLE_ANNOTATION ANNOTATION_ID="a" TIME_SLOT_REF1="1" TIME_SLOT_REF2="1"/></TIER>'
+    media = f'<MEDIA_DESCRIPTOR MEDIA_URL="file://{"a" * 300}.wav"/>'
+    content = f'<?xml version="1.0" encoding="{declared}"?><ANNOTATION_DOCUMENT>{media}{tier}</ANNOTATION_DOCUMENT>'
+    (tmp_path / "a.eaf").write_text(content, encoding=declared)
+    (rejection,) = elan.read(tmp_path / "a.eaf")
+    assert rejection.reason == "is not aligned to the recording at both ends"
 
 
 def test_text_in_another_encoding_is_named_with_its_line(tmp_path):
