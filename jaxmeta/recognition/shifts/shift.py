@@ -189,7 +189,9 @@ def _channels(speech: _Speech, size: ShiftTraining, seed: int, folder: Path):
     names = np.unique(drawn.columns["speaker"])
     # Each speaker in one channel.
     parts = [
-        speech.encode(sentences.through(drawn.select(np.isin(drawn.columns["speaker"], names[n :: len(sentences.seen)])), each))
+        speech.encode(
+            sentences.through(drawn.select(np.isin(drawn.columns["speaker"], names[n :: len(sentences.seen)])), each)
+        )
         for n, each in enumerate(sentences.seen.values())
     ]
     tasks = _tasks(concatenate(parts), speech.vocabulary, size, seed, "speaker")
