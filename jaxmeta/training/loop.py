@@ -212,6 +212,8 @@ class _Training:
                 if run.mesh is None:
                     self._heed(self.step, bool(self.received), False)
             self._read_metrics(0 if run.on_step or self._saves() or self._validates() else _AHEAD)
+            if self._saves():  # Perhaps since those metrics, which tell what another process wishes.
+                self._read_metrics(0)
             if self._saves() and not self.problem:
                 self.log.sync()
                 self.problem, self.saved_at = self._save(), time.monotonic()

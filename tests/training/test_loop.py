@@ -10,8 +10,10 @@ from jaxmeta.files.durable import lock
 from jaxmeta.files.sealed import read_sealed
 from jaxmeta.interrupts import Interrupted
 from jaxmeta.training.checkpoint import checkpoints, restore
+from jaxmeta.training.health import read_health
 from jaxmeta.training.loop import Validation, train_loop
 from jaxmeta.training.runlog import read_metrics
+from jaxmeta.training.sharing import all_devices
 from jaxmeta.training.update import TrainState
 
 
@@ -184,3 +186,20 @@ def test_counts_below_one_are_refused_before_anything_is_written(tmp_path, wrong
     with pytest.raises(ValueError, match=message):
         train_loop(_update, _start(), _sampler, 3, tmp_path / "run", **wrong)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_devices_agree_on_is_saved_with_the_metrics_of_all_its_updates(tmp_path):
+    def sampler(step):
+        if step == 5:  # Update 2 is the first that is drawn with the wish for a checkpoint, which comes 2 later.
+            raise KeyError("no more tasks")
+        return np.full(1, step, np.float32)
+
+    def update(train, episodes, real):
+        return _update(train, episodes[0])
+
+    with pytest.raises(KeyError):
+        train_loop(update, _start(), sampler, 9, tmp_path, mesh=all_devices(), save_seconds=0, log_every=1)
+    assert [folder.name for folder in checkpoints(tmp_path / "checkpoints")] == ["step_0000000004"]
+    assert read_health(tmp_path).updates == 4
+    assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3, 4]

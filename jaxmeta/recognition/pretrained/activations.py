@@ -64,10 +64,13 @@ def cached_activations(
     entry = cache_folder("activations") / name
     partial = entry.with_name(f"{name}.partial")
     for _ in range(_ATTEMPTS):
-        if (found := open_entry(entry)) is not None:
-            return _replaced(corpus, found.frames, found.lengths)
-        paths = _write_chunks(corpus, _compiled(lower, params), partial, batch)
-        publish(paths, entry, dict(key), np.float16)
+        if (stored := open_entry(entry)) is not None:
+            return _replaced(corpus, stored.frames, stored.lengths)
+        try:
+            paths = _write_chunks(corpus, _compiled(lower, params), partial, batch)
+            publish(paths, entry, dict(key), np.float16)
+        except FileNotFoundError:
+            continue  # Another process published the same activations meanwhile and tidied the chunks away.
         shutil.rmtree(partial, ignore_errors=True)
     raise OSError(f"{entry}: written {_ATTEMPTS} times, and missing or damaged each time; check the disk.")
 

@@ -21,6 +21,7 @@ from jaxmeta.recognition.pretrained.on_base import BUILDER, OnEncoder, base_opti
 from jaxmeta.recognition.pretrained.presets import BasePreset, Stage
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, network
 from jaxmeta.recognition.training import train_on_all_speakers
+from jaxmeta.training.processes import is_first, wait_for_all
 from jaxmeta.types import PyTree
 
 _SUBSAMPLING = 2
@@ -70,10 +71,18 @@ def train_on_base(
 
 
 def activations(encoder: PublicEncoder, corpus: Corpus, layers: int) -> Corpus:
-    """The corpus with what the encoder gives below its uppermost layers, from the cache; 0 layers: with its outputs."""
+    """The corpus with what the encoder gives below its uppermost layers, from the cache; 0 layers: with its outputs.
+
+    Of processes that train together the first one fills the cache, and the others read it where they share the folder.
+    """
     lower, _ = encoder.split(layers)
     key = {"base": encoder.sha256, "layers": layers}
-    return cached_activations(corpus, lower, encoder.params, key, batch=8)
+    if not is_first():
+        wait_for_all("activations")
+    stored = cached_activations(corpus, lower, encoder.params, key, batch=8)
+    if is_first():
+        wait_for_all("activations")
+    return stored
 
 
 def activation_masks(width: int) -> Transform:

@@ -104,30 +104,30 @@ class Words(NamedTuple):
     """Languages of the test."""
 
 
-def language_shift(found: Words, encoder: Encoder, size: ShiftTraining, seed: int, folder: Path) -> Shift:
+def language_shift(words: Words, encoder: Encoder, size: ShiftTraining, seed: int, folder: Path) -> Shift:
     """Words of new languages, in slots that start anew: what is learnt of words is how to learn them.
 
     Args:
-      found: the words.
+      words: of all languages.
       encoder: that stays frozen.
       size: how much is drawn, and how long is trained.
       seed: of training and of the tasks.
       folder: of checkpoints and of what is recognised.
     """
-    vocabulary = build_vocabulary(found.train.columns["transcription"], level="word")
-    train = drop_infeasible(found.train, vocabulary, encoder.frames_out)
+    vocabulary = build_vocabulary(words.train.columns["transcription"], level="word")
+    train = drop_infeasible(words.train, vocabulary, encoder.frames_out)
     upper = _upper(encoder, train, vocabulary, Size(96, 1), size.word_updates, size.batch, seed, folder / "language")
-    ways = found.vocabulary.size - 1
+    ways = words.vocabulary.size - 1
     tasks = word_set_tasks(
         upper.encode(train), vocabulary, ways=ways, tasks=size.word_meta.tasks, support=size.word_meta.support,
         query=size.word_meta.query, seed=seed,
     )  # fmt: skip
     val, tests = (
         languages(
-            found.others, found.vocabulary, names, split, upper.encode, folder / "language" / kind,
+            words.others, words.vocabulary, names, split, upper.encode, folder / "language" / kind,
             shots=LANGUAGE_SHOTS, draws=size.draws, query=size.queries, longest=400, seed=0,
         )
-        for names, split, kind in (((found.validation,), found.val_split, "val"), (found.tests, "test", "test"))
+        for names, split, kind in (((words.validation,), words.val_split, "val"), (words.tests, "test", "test"))
     )  # fmt: skip
     last = {"kernel": jnp.zeros((upper.params["output"]["kernel"].shape[0], ways + 1)), "bias": jnp.zeros(ways + 1)}
     start = upper.params | {"output": last}
@@ -145,11 +145,11 @@ def language_shift(found: Words, encoder: Encoder, size: ShiftTraining, seed: in
 
 
 def sentence_shift(
-    found: Sentences, encoder: Encoder, size: ShiftTraining, seed: int, folder: Path, name: str
+    sentences: Sentences, encoder: Encoder, size: ShiftTraining, seed: int, folder: Path, name: str
 ) -> Shift:
     """New channels, new words or new speakers: `name` is "channel", "vocabulary" or "speaker"; else as above."""
-    vocabulary = build_vocabulary(found.corpus.columns["transcription"])
-    allowed, split = found.allowed(), found.corpus.columns["split"]
+    vocabulary = build_vocabulary(sentences.corpus.columns["transcription"])
+    allowed, split = sentences.allowed(), sentences.corpus.columns["split"]
     train = some_speakers(allowed, *size.training, 0)
     layers = Size(size.width, size.depth)
     upper = _upper(encoder, train, vocabulary, layers, size.updates, size.batch, seed, folder / "sentences")
@@ -158,22 +158,22 @@ def sentence_shift(
         return drop_infeasible(upper.encode(corpus), vocabulary, lambda frames: frames)
 
     speech = _Speech(
-        found, encode, encoder.frames_out, vocabulary, allowed, train,
+        sentences, encode, encoder.frames_out, vocabulary, allowed, train,
         *(
-            some_speakers(found.corpus.select(split == part), count, 20, 0)
+            some_speakers(sentences.corpus.select(split == part), count, 20, 0)
             for part, count in zip(("val", "test"), size.speakers, strict=True)
         ),
     )  # fmt: skip
     make = {"channel": _channels, "vocabulary": _vocabulary, "speaker": _speakers}[name]
     tasks, (val, tests), shots = make(speech, size, seed, folder / name)
-    data = {"sentences": found.corpus.fingerprint}
+    data = {"sentences": sentences.corpus.fingerprint}
     return Shift(upper, upper.params, upper.model(vocabulary.size), tasks, val, tests, shots, size.meta, data)
 
 
 class _Speech(NamedTuple):
     """Sentences, parted."""
 
-    found: Sentences
+    sentences: Sentences
     encode: Callable[[Corpus], Corpus]
     frames_out: Callable
     vocabulary: Vocabulary
@@ -184,33 +184,35 @@ class _Speech(NamedTuple):
 
 
 def _channels(speech: _Speech, size: ShiftTraining, seed: int, folder: Path):
-    found = speech.found
+    sentences = speech.sentences
     drawn = some_speakers(speech.allowed, *size.tasks, 1)
     names = np.unique(drawn.columns["speaker"])
     # Each speaker in one channel.
     parts = [
-        speech.encode(found.through(drawn.select(np.isin(drawn.columns["speaker"], names[n :: len(found.seen)])), each))
-        for n, each in enumerate(found.seen.values())
+        speech.encode(
+            sentences.through(drawn.select(np.isin(drawn.columns["speaker"], names[n :: len(sentences.seen)])), each)
+        )
+        for n, each in enumerate(sentences.seen.values())
     ]
     tasks = _tasks(concatenate(parts), speech.vocabulary, size, seed, "speaker")
-    some = {name: each for name, each in found.seen.items() if name in found.tuned}
+    some = {name: each for name, each in sentences.seen.items() if name in sentences.tuned}
     protocols = tuple(
         channels(
-            corpus, speech.vocabulary, {name: partial(_through, found, each) for name, each in transforms.items()},
+            corpus, speech.vocabulary, {name: partial(_through, sentences, each) for name, each in transforms.items()},
             speech.encode, folder / kind, shots=SHOTS, query=10, seed=0,
         )
-        for kind, corpus, transforms in (("val", speech.val, some), ("test", speech.test, found.unseen))
+        for kind, corpus, transforms in (("val", speech.val, some), ("test", speech.test, sentences.unseen))
     )  # fmt: skip
     return tasks, protocols, SHOTS
 
 
 def _vocabulary(speech: _Speech, size: ShiftTraining, seed: int, folder: Path):
-    found, vocabulary = speech.found, speech.vocabulary
+    sentences, vocabulary = speech.sentences, speech.vocabulary
     rare = rare_words(speech.train)
     known = speech.train.with_column("word", rare).select(rare != "")
     tasks = _tasks(speech.encode(known), vocabulary, size, seed, "word")
-    teaching = found.corpus.select(split="train")
-    teaching = teaching.select(containing(teaching, (*found.words, *found.val_words)))
+    teaching = sentences.corpus.select(split="train")
+    teaching = teaching.select(containing(teaching, (*sentences.words, *sentences.val_words)))
     teaching, others = (
         drop_infeasible(each, vocabulary, speech.frames_out)
         for each in (teaching, concatenate([speech.val, speech.test]))
@@ -222,7 +224,7 @@ def _vocabulary(speech: _Speech, size: ShiftTraining, seed: int, folder: Path):
             teaching.select(half), tested, vocabulary, words, speech.encode, folder / kind, shots=TAUGHT, query=20,
             seed=0,
         )
-        for kind, words in (("val", found.val_words), ("test", found.words))
+        for kind, words in (("val", sentences.val_words), ("test", sentences.words))
     )  # fmt: skip
     return tasks, (val[:1], tests), TAUGHT
 
@@ -243,8 +245,8 @@ def _tasks(corpus: Corpus, vocabulary: Vocabulary, size: ShiftTraining, seed: in
     )  # fmt: skip
 
 
-def _through(found: Sentences, transform: WaveformTransform, corpus: Corpus) -> Corpus:
-    return found.through(corpus, transform)
+def _through(sentences: Sentences, transform: WaveformTransform, corpus: Corpus) -> Corpus:
+    return sentences.through(corpus, transform)
 
 
 def _upper(

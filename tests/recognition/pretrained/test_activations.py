@@ -1,10 +1,13 @@
 """Activations of a frozen part in the place of features."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
 from jaxmeta import Model, Ragged
+from jaxmeta.data.cache import publish
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.recognition.pretrained.activations import cached_activations, with_activations
 
@@ -65,3 +68,19 @@ def test_cached_activations_are_computed_once_and_again_where_they_are_damaged(t
         path.write_bytes(content)
     check(2, "a")
     check(6, "b")
+
+
+@pytest.mark.slow
+def test_cached_activations_that_another_process_publishes_meanwhile_are_taken_from_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXMETA_HOME", str(tmp_path))
+    corpus = CORPUS.with_column("recording", ["x", "y", "z"])
+
+    def faster(paths, entry, *rest):
+        publish(paths, entry, *rest)
+        shutil.rmtree(paths[0].parent)
+        publish(paths, entry, *rest)  # Of this process, whose chunks are gone.
+
+    monkeypatch.setattr("jaxmeta.recognition.pretrained.activations.publish", faster)
+    actual = cached_activations(corpus, LOWER, {"scale": np.float32(2)}, {"base": "a"})
+    expected = with_activations(CORPUS, LOWER, {"scale": np.float32(2)})
+    np.testing.assert_array_equal(actual.frames, expected.frames)
