@@ -63,7 +63,7 @@ class Config:
 
 PRESETS = {
     "quick": ShiftTraining(
-        200, 100, 16, 72, 1, 600, (24, 8), (10, 12), (6, 8), 1, 40,
+        200, 100, 16, 72, 1, 600, (24, 10), (10, 12), (6, 8), 1, 40,
         MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=120),
         MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=0.3, longest=0),
         ("maml", "layer_rates"),

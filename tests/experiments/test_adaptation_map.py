@@ -61,13 +61,15 @@ def test_what_is_taught_is_not_trained_on(synthesised):
 @pytest.mark.slow
 def test_the_quick_preset_draws_the_map(synthesised, monkeypatch, tmp_path):
     small = PRESETS["quick"]._replace(methods=("layer_rates",), speakers=(2, 2), queries=4, words=400, updates=2)
-    monkeypatch.setitem(PRESETS, "quick", small._replace(word_updates=2, training=(12, 8), tasks=(4, 12)))
+    monkeypatch.setitem(PRESETS, "quick", small._replace(word_updates=2, training=(12, 12), tasks=(4, 12)))
+    for name, values in (("RATES", (0.1, 0.3)), ("STEPS", (2, 4))):
+        monkeypatch.setattr(f"experiments.adaptation_map.__main__.{name}", values)
     monkeypatch.setattr("experiments.adaptation_map.data.PRESETS", {"quick": _few_updates()})
-    main(Config(meta_updates=1, shifts=("language", "channel", "vocabulary", "speaker"), workdir=tmp_path))
+    main(Config(meta_updates=1, shifts=("language", "vocabulary", "speaker"), workdir=tmp_path))
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     gains = [row for row in rows if "error" in row]
     assert {row["shift"] for row in gains} == {
-        "tr", "cmn", "telephone", "room", "noise 5 dB", "taught words", "other utterances", "speaker"
+        "tr", "cmn", "taught words", "other utterances", "speaker"
     }  # fmt: skip
     for row in gains:
         assert np.isfinite(row["error"]) and (row["utterances"] == 0 or row["change_low"] <= row["change_high"])
