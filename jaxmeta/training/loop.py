@@ -292,10 +292,9 @@ def _stop(number: int, where: str) -> None:
     raise Interrupted(128 + number)
 
 
-def _check(*, steps: int, save_every: int | None, keep: int, log_every: int, validation: Validation | None) -> None:
+def _check(*, steps: int, validation: Validation | None, **counts: int | None) -> None:
     if steps < 0:
         raise ValueError(f"train_loop(steps={steps}) must be 0 or more.")
-    counts = {"save_every": save_every, "keep": keep, "log_every": log_every}
     for name, value in (counts | {"validation.every": validation and validation.every}).items():
         if value is not None and value < 1:
             raise ValueError(f"train_loop({name}={value}) must be 1 or more.")

@@ -34,6 +34,7 @@ def test_artificial_outputs_are_not_quite_sure():
     assert 1e-3 < np.mean(1 - np.exp(logs.max(axis=1))) < 0.1
 
 
+@pytest.mark.slow
 def test_searches_find_the_sentences_behind_the_outputs(monkeypatch):
     actual = []
 

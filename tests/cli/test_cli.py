@@ -30,6 +30,7 @@ def fails(arguments, capsys):
     return said.err
 
 
+@pytest.mark.slow
 def test_transcribe_writes_a_line_for_each_file_in_order(checkpoint, voice_folder, capsys):  # noqa: F811
     files = [str(voice_folder / "audio" / f"{index}.wav") for index in (2, 0)]
     main(["transcribe", checkpoint, *files])

@@ -84,6 +84,7 @@ def test_a_folder_is_new_or_there_and_only_a_new_and_empty_one_goes_again(tmp_pa
     assert status_of(caught.value) == 74
 
 
+@pytest.mark.slow
 def test_a_recogniser_writes_times_where_a_detector_finds_speech(checkpoint, tmp_path, monkeypatch, capsys):
     def detect(waveform):
         starts = np.arange(-(-len(waveform) // CHUNK)) * CHUNK / 16_000

@@ -102,6 +102,7 @@ def test_codes_are_stored_as_codes(exported):
         assert sum(stored[name].size for name in stored.files if stored[name].ndim > 1) >= kernels
 
 
+@pytest.mark.slow
 def test_a_process_with_only_jax_and_numpy_adapts_alike(exported, tmp_path):
     learner, _, small, path = exported
     batch, clips = transcribed(2, 40, 3), speech(2, 48, seed=1)

@@ -107,6 +107,7 @@ def _rows(directory: Path) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in read_metrics(directory)]
 
 
+@pytest.mark.slow
 def test_run_killed_while_it_trains_ends_bitwise_as_one_left_alone(tmp_path):
     left_alone, killed = tmp_path / "left_alone", tmp_path / "killed"
     steps = 200

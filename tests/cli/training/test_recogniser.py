@@ -44,6 +44,7 @@ def fails(arguments, capsys):
     return said.err
 
 
+@pytest.mark.slow
 def test_a_recogniser_is_trained_tested_and_transcribes(folder, tmp_path, capsys):
     out = tmp_path / "recogniser"
     main(command(folder, out))
