@@ -1,5 +1,6 @@
 """No command opens a connection: every subcommand that reads recordings, under an audit hook."""
 
+import contextlib
 import socket
 import sys
 
@@ -28,11 +29,18 @@ def test_commands_open_no_connection(recogniser, assistant, voice_folder, tmp_pa
         "enroll": [voice_folder, "--assistant", known, "--out", tmp_path / "me"],
         "verify": [tmp_path / "me", wave],
         "spot": [tmp_path / "me", wave],
+        "report": [tmp_path / "mine"],
+        "doctor": [],
+        "data import": [spoken, "--from", "audiofolder", "--out", tmp_path / "list"],
+        "data segment": [transcribed, "--out", tmp_path / "cut"],
+        "data check": [spoken],
     }
-    assert {name for name in SUBCOMMANDS if not name.startswith("train ")} == commands.keys()
+    # Those that train may share the work with other machines, and a wake word may be served to one.
+    assert {name for name in SUBCOMMANDS if not name.startswith("train ")} - {"listen"} == commands.keys()
     opened.clear()
     for name, arguments in commands.items():
-        main([name, *map(str, arguments)])
+        with contextlib.suppress(SystemExit):  # A check that finds something.
+            main([*name.split(), *map(str, arguments)])
         assert capsys.readouterr().out and not opened
     print(f"\nconnections of commands: {len(commands)} tries, 0 detected, {len(commands)} whole, 0 lost")
 
