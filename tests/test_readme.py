@@ -101,7 +101,8 @@ def missing(quoted: str, page: Path) -> bool:
     if module := re.search(r"-m ((?:experiments|benchmarks)\.\w+)", quoted):
         path = ROOT.joinpath(*module[1].split("."))
         return not (path.is_dir() or path.with_suffix(".py").exists() or path.name == "NAME")
-    folders = {each.name for top in (ROOT, ROOT / "jaxmeta") for each in top.iterdir() if each.is_dir()}
+    # Experiments write to runs/, which is no part of the repository.
+    folders = {each.name for top in (ROOT, ROOT / "jaxmeta") for each in top.iterdir() if each.is_dir()} - {"runs"}
     ours = ("/" in quoted and quoted.split("/")[0] in folders) or quoted.endswith((".py", ".md", ".cfg", ".toml"))
     if ours and re.fullmatch(r"[\w./-]+", quoted):
         return not any((folder / quoted).exists() for folder in (ROOT, ROOT / "jaxmeta", page.parent))
