@@ -11,6 +11,7 @@ from jaxmeta.data.manifest import read_manifest
 from jaxmeta.models.acoustic import SIZES, Encoder, Size
 from jaxmeta.recognition import training
 from jaxmeta.recognition.presets import PRESETS, RecogniserPreset
+from tests.cli.test_cli import fails
 from tests.recognition.conftest import interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
@@ -32,16 +33,6 @@ def folder(tmp_path):
 
 def command(folder, out, *more):
     return ["train", "recogniser", str(folder), "--out", str(out), "--encoder", "dnn", "--updates", "3", *more]
-
-
-def fails(arguments, capsys):
-    """The message of a command that must fail, and write nothing to standard output."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    said = capsys.readouterr()
-    assert stop.value.code == 2 and not said.out and "Traceback" not in said.err
-    return said.err
 
 
 @pytest.mark.slow
