@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_lines
 import sys
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ class _GatedDetector:
         for start in range(0, len(samples), RATE // 4):  # so that "the last 2 s" are those before the detection
             piece = samples[start : start + RATE // 4]
             self._recent = np.concatenate([self._recent, piece])[-VOICE_SECONDS * RATE :]
-            accepted += [each for each in self._detector.push(piece) if self._accepts(self._recent)]
+            # A network decides, so that it is asked once for a piece.
+            accepted += self._detector.push(piece, cache(partial(self._accepts, self._recent)))
         return accepted
 
 

@@ -57,7 +57,7 @@ def import_data(
         with drafted(out) as draft:
             imported = import_rows(_rows(format_, source), folder, root)
             _check_any(source, format_, imported)
-            write_import(imported, draft, copy=copy)
+            imported = write_import(imported, draft, copy=copy)
     for each in imported.rejections[:shown]:
         print(f"{each.file}, row {each.number}: {each.reason}", file=sys.stderr)
     if (more := len(imported.rejections) - shown) > 0 and shown:

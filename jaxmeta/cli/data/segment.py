@@ -63,7 +63,7 @@ def segment(
     else:
         with drafted(out) as draft:
             imported = cut()
-            write_import(imported, draft, copy=copy)
+            imported = write_import(imported, draft, copy=copy)
     show(imported, "pieces", out, copied=copy, dry_run=dry_run, as_json=json)
     unread = [each for each in imported.rejections if each.number == 0]
     for each in unread:

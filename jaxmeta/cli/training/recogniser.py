@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
-from jaxmeta.cli.training.together import prepared_together
+from jaxmeta.cli.ranges import Roots, Seed, Updates, Within
+from jaxmeta.cli.training.together import Processes, prepared_together
 from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ def train_recogniser(
     layers: Annotated[int, Within(0, 1_000)] | None = None,
     learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
     root: Roots = (),
-    coordinator: str | None = None,
-    processes: Count | None = None,
-    process: Process | None = None,
-    cluster: bool = False,
+    processes: OmitArgPrefixes[Processes] = Processes(),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -64,23 +61,18 @@ def train_recogniser(
         learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
             layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
-        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
-            a number of its own. The first one writes; all need the same folders.
-        processes: How many there are.
-        process: The number of this one, from 0.
-        cluster: Take these from Slurm, Kubernetes or MPI.
+        processes: Several processes that train together.
     """
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
     from jaxmeta.recognition.corpora import FEATURES, copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
-    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner)
     begin()
-    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(4) as seconds:
+    with processes.joined() as leave, stages(4) as seconds:
         _check(manifests, out, synthesised)
         with stage("preparing the speech"), prepared_together(() if on_base else manifests, FEATURES, root):
             folders = [accented_sentences(seed)] if synthesised else manifests
