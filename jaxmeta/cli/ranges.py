@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,8 @@ def checked(command: Callable[..., None]) -> Callable[..., None]:
     def check(**options: Any) -> None:
         command(**admitted(command, options))
 
+    # What is said of an option is to be one line: bash would take further ones as completions of their own.
+    command.__doc__ = re.sub(r"\n {9,}", " ", command.__doc__ or "")
     return check
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,10 +14,14 @@ from jaxmeta.cli.transcripts import Part
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxmeta.cli.planning.plan import Plan
+    from jaxmeta.data.manifests.clips import Clip
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions
     from jaxmeta.recognition.pretrained.adapter import AdapterCard
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 
+_UPDATE = 4.5e-9
+"""Seconds of processor time for each weight of a Whisper, in an update."""
 Bits = Literal[8, 16]
 """Of the weights of a public network in memory."""
 
@@ -89,9 +93,11 @@ def adapt_to_folder(
     bits: Bits | None,
     roots: tuple[Path, ...] = (),
     as_json: bool,
+    dry_run: bool = False,
 ) -> None:
     """Learn adapters, say what they are worth, and write them."""
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.cli.output import show
     from jaxmeta.data.manifest import read_manifest
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
     from jaxmeta.recognition.pretrained.adapter import save_adapter
@@ -107,17 +113,41 @@ def adapt_to_folder(
     given = {"steps": steps, "rate": rate, "rank": rank}
     chosen: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
     options = AdaptationOptions(language=language, folds=folds, seed=seed, **chosen)
-    with claimed(out):
+    with claimed(out, dry_run=dry_run):
         recogniser = load_whisper(folder)
         recogniser = recogniser if bits is None else in_bits(recogniser, bits)
         recogniser.tokenizer.whisper_prompt(language)
         voice = read_whisper_voice(recogniser, manifest, resample=resample, roots=roots)
+        clips = read_manifest(manifest, roots).clips()
+        if dry_run:
+            _plan(folder, recogniser, options, manifest, clips, out).show("adapt", as_json=as_json)
+            return
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_whisper(recogniser, voice, options, always=always)
-        print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
+        show("adapt", result.summary() | {"out": str(out)}, str(result), as_json=as_json)
         save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapted)
-        clips = read_manifest(manifest, roots).clips()
         write_recognised(out, clips, voice.texts, result.verdict, taken=result.taken)
+
+
+def _plan(
+    folder: Path,
+    recogniser: WhisperRecogniser,
+    options: AdaptationOptions,
+    manifest: Path,
+    clips: Sequence[Clip],
+    out: Path,
+) -> Plan:
+    import jax
+
+    from jaxmeta.cli.planning.plan import START, Plan, recordings
+    from jaxmeta.cli.planning.plan import folder as held
+    from jaxmeta.models.pretrained.adapted import new_adapters
+
+    adapters = jax.eval_shape(lambda: new_adapters(recogniser.forms, options.rank, jax.random.key(0)))
+    learn, whole = (sum(leaf.size for leaf in jax.tree.leaves(each)) for each in (adapters, recogniser.params))
+    updates = options.steps * (min(options.folds, len(clips)) + 1)
+    read = [held(folder), recordings(manifest, clips)]
+    return Plan(read, out, START + _UPDATE * whole * updates, "adapters of the decoder", learn, updates)
 
 
 def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:

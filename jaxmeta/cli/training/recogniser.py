@@ -34,6 +34,8 @@ def train_recogniser(
     layers: Annotated[int, Within(0, 1_000)] | None = None,
     learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
     root: Roots = (),
+    json: bool = False,
+    dry_run: bool = False,
     processes: OmitArgPrefixes[Processes] = Processes(),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
@@ -61,8 +63,11 @@ def train_recogniser(
         learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
             layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
         processes: Several processes that train together.
     """
+    from jaxmeta.cli.output import results_of, show
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
     from jaxmeta.recognition.corpora import FEATURES, copy_voice, read_corpora
@@ -71,9 +76,15 @@ def train_recogniser(
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner)
+    _check(manifests, out, synthesised)
+    if dry_run:
+        from jaxmeta.cli.planning.training import plan_recogniser
+
+        plan = plan_recogniser(manifests, out, training, on_base, drop=drop_infeasible, roots=root, seed=seed)
+        plan.show("train recogniser", as_json=json)
+        return
     begin()
     with processes.joined() as leave, stages(4) as seconds:
-        _check(manifests, out, synthesised)
         with stage("preparing the speech"), prepared_together(() if on_base else manifests, FEATURES, root):
             folders = [accented_sentences(seed)] if synthesised else manifests
             read = read_corpora if on_base is None else on_base.read
@@ -92,9 +103,10 @@ def train_recogniser(
             return
         if synthesised:
             copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
-        _test_and_write(recogniser, speech, out, seed, seconds)
+        text = f"{_test_and_write(recogniser, speech, out, seed, seconds)}written to {out}"
         if synthesised:
-            print(f"recordings of a voice to try it on: {out / 'voice'}")
+            text += f"\nrecordings of a voice to try it on: {out / 'voice'}"
+        show("train recogniser", {"out": str(out), "rows": results_of(out)}, text, as_json=json)
 
 
 def _check(manifests: tuple[Path, ...], out: Path, synthesised: bool) -> None:
@@ -133,8 +145,8 @@ def _describe(speech: TranscribedSpeech, longest: float) -> None:
 
 def _test_and_write(
     recogniser: Recogniser, speech: TranscribedSpeech, out: Path, seed: int, seconds: dict[str, float]
-) -> None:
-    """Test on the held-out speakers, and write the recogniser, then the results, whose file says that all is there."""
+) -> str:
+    """Test on the held-out speakers, write the recogniser, then the results, whose file says that all is there."""
     from dataclasses import replace
 
     from jaxmeta.progress import stage
@@ -150,4 +162,4 @@ def _test_and_write(
         table = error_table(rows)
         (out / "results.md").write_text(f"{table}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
         write_results(out, rows, run | {"seconds": dict(seconds)})
-    print(f"{table}written to {out}")
+    return table

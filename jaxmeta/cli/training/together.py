@@ -19,8 +19,7 @@ class Processes:
     """Several processes that train together."""
 
     coordinator: str | None = None
-    """HOST:PORT of the first of several processes that train together, each started by this command with a number of
-    its own. The first one writes; all need the same folders."""
+    """HOST:PORT of the first of them, which writes; each is started by this command with a number of its own."""
     processes: Count | None = None
     """How many there are."""
     process: Process | None = None
