@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +107,9 @@ def train_loop(
         update, sampler, steps, directory, save_every, save_seconds, keep, log_every, validation, on_step, explain,
         mesh, log,
     )  # fmt: skip
-    with _held(directory) if is_first() else contextlib.nullcontext():
+    if is_first():
+        directory.mkdir(parents=True, exist_ok=True)
+    with lock(directory) if is_first() else contextlib.nullcontext():
         first, health = run.begin(train, config)
         start = int(first.step)
         if start > steps:
@@ -270,13 +272,6 @@ class _Training:
         if self.run.explain is not None and is_first():
             reason = self.run.explain(state._replace(step=step), self.run.sampler(step)) or reason
         self.log.say(f"step {step + 1} leaves out {count} task{'s'[: count > 1]}: {reason}")
-
-
-@contextlib.contextmanager
-def _held(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    with lock(directory):
-        yield
 
 
 def _score(directory: Path, train: TrainState, validation: Validation) -> dict[str, float]:
