@@ -1,4 +1,4 @@
-"""Notebooks: they parse, show pictures, name what exists, and hold nothing of the machine that ran them. `.ci/run` runs them."""
+"""Notebooks, which `.ci/run` runs: they show pictures, name what exists, hold nothing of the machine they ran on."""
 
 import ast
 import base64
@@ -39,7 +39,9 @@ def test_it_was_run_to_its_end_and_shows_a_picture(path):
 @every_notebook
 def test_it_names_no_place_of_a_machine(path):
     held = json.loads(path.read_text(encoding="utf-8"))
-    text = json.dumps([[cell["source"], [o for o in cell.get("outputs", []) if "data" not in o]] for cell in held["cells"]])
+    text = json.dumps(
+        [[cell["source"], [o for o in cell.get("outputs", []) if "data" not in o]] for cell in held["cells"]]
+    )
     assert not re.search(r"/(tmp|home|root|work|usr|Users)/|[A-Z]:\\\\", text)
     assert all(cell["metadata"] == {} for cell in held["cells"])
 
@@ -52,6 +54,8 @@ def test_what_it_imports_and_links_exists(path):
                 module = importlib.import_module(node.module)
                 assert [each.name for each in node.names if not hasattr(module, each.name)] == []
     for text, _ in cells(path, "markdown"):
-        assert [link for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text) if not (path.parent / link).exists()] == []
+        assert [
+            link for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text) if not (path.parent / link).exists()
+        ] == []
         assert [each for each in re.findall(r"`([^`\n]+)`", text) if missing(each, path)] == []
         assert [line for line in text.splitlines() if len(line) >= 140] == []
