@@ -111,15 +111,15 @@ class Jobs:
 
 def _follow(process: "subprocess.Popen[str]", job: Job, finish: Callable[[], None]) -> None:
     """Collect what a command says until it ends, and take over what it has made."""
-    assert process.stdout is not None and process.stderr is not None
     output: list[str] = []
-    reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
-    reader.start()
-    for line in process.stderr:
-        if line.strip():
-            job.said.append(line.strip())
-    reader.join()
-    status = process.wait()
+    with process:
+        reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
+        reader.start()
+        for line in process.stderr or ():
+            if line.strip():
+                job.said.append(line.strip())
+        reader.join()
+    status = process.returncode
     job.ended = time.monotonic()
     if job.state == "cancelled":
         return

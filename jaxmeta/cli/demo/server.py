@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import json
 import secrets
 import socket
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
@@ -143,6 +145,7 @@ def serve(session: Session, listening: socket.socket, opened: Callable[[str], An
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             print(f"{address.url}\nOnly this machine can open it. Ctrl-C ends.", file=sys.stderr, flush=True)
+            threading.Thread(target=session.prepare, daemon=True).start()
             if opened is not None:
                 opened(address.url)
 
@@ -192,8 +195,6 @@ async def _limited(request: Request, most: int) -> AsyncIterator[bytes]:
 
 async def _body(request: Request) -> dict[str, Any]:
     """The JSON object that was sent; empty where there is none."""
-    import json
-
     held = json.loads(b"".join([piece async for piece in _limited(request, _PIECE)]) or b"{}")
     if not isinstance(held, dict):
         raise ValueError("What was sent is no JSON object.")

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 import jaxmeta
 from jaxmeta.cli.demo.jobs import Jobs
 from jaxmeta.cli.demo.recognisers import DemoRecogniser, check_recording, check_sound
@@ -77,6 +79,7 @@ class Session:
             "recordings": Recordings(out / "recordings", "transcription"), "words": Recordings(out / "words", "label")
         }  # fmt: skip
         self._computing = threading.Lock()
+        self._ready = threading.Event()
         self.progress = self._read_progress()
         name = self.progress.adapted
         self.adapted = None if name is None else recogniser.adapted(out / name)
@@ -91,6 +94,7 @@ class Session:
             row["learnt"] = learnt.get(row["name"])
         return rows | {
             "version": jaxmeta.__version__,
+            "ready": self._ready.is_set(),
             "folder": str(self.out),
             "recogniser": {
                 "folder": str(self.recogniser.folder),
@@ -104,6 +108,13 @@ class Session:
                 "enrolled": None if self.user is None else self.user.summary(),
             },
         }
+
+    def prepare(self) -> None:
+        """Compile what recognises a sentence, so that the first one need not wait for it."""
+        noise = np.random.default_rng(0).normal(0, 0.01, 3 * self.recogniser.rate).astype(np.float32)
+        with self._computing:
+            (self.adapted or self.recogniser).transcribe(noise)
+        self._ready.set()
 
     def transcribe(self, file: Path) -> dict[str, Any]:
         """The text of a recording before and after adaptation, and whose voice it is.

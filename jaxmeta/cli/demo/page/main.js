@@ -36,9 +36,10 @@ async function load() {
 }
 
 async function watch() {
-  if (state?.job?.state === "running" && !document.hidden) {
+  const running = state?.job?.state === "running";
+  if ((running || !state?.ready) && !document.hidden) {
     await load();
-    if (state.job.state !== "running") await ended(state.job);
+    if (running && state.job.state !== "running") await ended(state.job);
   }
   setTimeout(watch, 700);
 }
@@ -93,7 +94,7 @@ async function take(blob) {
 }
 
 async function transcribe() {
-  say("Recognising…");
+  say(state?.ready ? "Recognising…" : "Recognising… The recogniser is still being prepared, which takes up to a minute.");
   const current = sound;
   const held = await ask("POST", "/api/transcribe", current);
   if (current !== sound) return;
