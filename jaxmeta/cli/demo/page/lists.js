@@ -10,7 +10,7 @@ export function showList(kind, rows, act) {
   const now = JSON.stringify(rows);
   if (shown[kind] === now || place.querySelector("textarea, .really")) return;
   shown[kind] = now;
-  place.replaceChildren(...rows.map((row) => item(kind, row, act)));
+  place.replaceChildren(...[...rows].reverse().map((row) => item(kind, row, act))); // The newest first.
 }
 
 function item(kind, row, act) {
