@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jax import numpy as jnp
 
+from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.augmentation.waveform import in_condition
 from jaxmeta.data.corpus import Corpus, concatenate
 from jaxmeta.data.ctc_feasible import drop_infeasible
@@ -23,8 +24,10 @@ from jaxmeta.models.acoustic import Size
 from jaxmeta.recognition.methods import AdaptationMethod
 from jaxmeta.recognition.presets import MetaTraining, ShiftTraining
 from jaxmeta.recognition.pretrained.meta_training import adapter_methods
+from jaxmeta.recognition.pretrained.training import activation_masks
 from jaxmeta.recognition.shifts.frozen_head import UpperPart, train_upper_part
 from jaxmeta.recognition.shifts.word_prototypes import PROTOTYPES, prototype_method
+from jaxmeta.training.fit import Augment
 from jaxmeta.types import Episode, Model, PyTree
 
 Transforms = Mapping[str, WaveformTransform]
@@ -64,6 +67,8 @@ class Shift(NamedTuple):
     fingerprints: dict[str, str]
     methods: Mapping[str, AdaptationMethod]
     """Ways to adapt that there are here."""
+    augment: Augment | None = None
+    """What a task goes through in meta-training."""
 
 
 class Sentences(NamedTuple):
@@ -148,8 +153,8 @@ def language_shift(words: Words, encoder: Encoder, size: ShiftTraining, seed: in
         LANGUAGE_SHOTS,
         size.word_meta,
         {"words": train.fingerprint},
-        adapter_methods(upper.model(ways + 1), upper.width)
-        | {PROTOTYPES: prototype_method(upper.width, ways)},
+        adapter_methods(upper.model(ways + 1), upper.width) | {PROTOTYPES: prototype_method(upper.width, ways)},
+        augment_episode(activation_masks(upper.width)),
     )
 
 

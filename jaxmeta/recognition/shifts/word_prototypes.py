@@ -3,17 +3,18 @@
 Prototypical networks (Snell et al. 2017, arXiv 1703.05175) for sequences: nobody says where in an utterance a word is.
 """
 
-from typing import Any
-
 import jax
+import optax
 from jax import lax
 from jax import numpy as jnp
 
 from jaxmeta.losses import weighted_mean
 from jaxmeta.models.acoustic import Size
 from jaxmeta.models.pretrained.head_parts import frames_to_logits, narrowing, stacked
+from jaxmeta.optimizers import adam
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.methods import AdaptationMethod
+from jaxmeta.recognition.pretrained.meta_training import ADAM
 from jaxmeta.sequence_losses import ctc
 from jaxmeta.types import Array, Batch, Episode, Key, MetaLearner, Model, PyTree, Ragged
 
@@ -21,35 +22,57 @@ PROTOTYPES = "prototypes"
 """Name of the method."""
 SCALE = 10.0
 """Of the mean squared distance of embeddings, in logits."""
+UPDATES = 3
+"""Of meta-training over those of other methods, whose updates cost more."""
 UNKNOWN = -1e4
 """Logit of a word that no support utterance has."""
 
 
-def word_prototypes(encoder: Model, words: int, rounds: int | Array) -> MetaLearner:
-    """Recognises sequences of words by the distance of each frame's embedding to each word's mean; no inner loop.
+def word_prototypes(
+    encoder: Model, words: int, rounds: int = 2, optimizer: optax.GradientTransformation | None = None,
+    steps: int | Array = 0,
+) -> MetaLearner:  # fmt: skip
+    """Recognises sequences of words by the distance of each frame's embedding to each word's mean.
 
     Utterances are aligned with their words by CTC: at first by the blank alone, which all words share, and then anew
-    with the means of the alignment before. No gradient passes through an alignment.
+    with the means of the alignment before. No gradient passes through an alignment. The means, the scale of distances
+    and the blank may then adapt by gradient steps on the support set: how long a word is differs between languages.
     Args:
       encoder: Ragged inputs -> Ragged [N, T, F + 1], embeddings and, last, the logit of the blank.
-      words: W; labels lie in [1, W]. fast is their means [W, F], and which of them the support set has, [W].
-      rounds: of alignment with means, 0 or more; it may be traced.
+      words: W; labels lie in [1, W]. Of fast, "means" is [W, F], and "known" says which words the support set has.
+      rounds: of alignment with means, 0 or more.
+      optimizer, steps: of the gradient steps, which are no part of meta-training; steps may be traced.
     """
 
     def means_of(params: PyTree, state: PyTree, support: Batch, key: Key, train: bool) -> PyTree:
         frames, _ = encoder.apply(params, state, support.inputs, key, train)
         still, labels = lax.stop_gradient(frames), support.targets
-        spoken = _spoken(labels, words) * support.weight[:, None, None]
-
-        def aligned(_: Any, posterior: Array) -> Array:
-            means = {"means": _means(still, posterior), "known": spoken.any((0, 1))}
-            return _posterior(_logits(still, means), labels) * support.weight[:, None, None]
-
-        posterior = lax.fori_loop(0, rounds, aligned, _first_alignment(still, spoken))
-        return {"means": _means(frames, posterior), "known": spoken.any((0, 1))}
+        weight = support.weight[:, None, None]
+        spoken = _spoken(labels, words) * weight
+        known = spoken.any((0, 1))
+        posterior = _first_alignment(still, spoken)
+        for _ in range(rounds):
+            posterior = _posterior(_logits(still, _start(still, posterior, known)), labels) * weight
+        return _start(frames, posterior, known)
 
     def adapt(params, state, support, key):
-        return means_of(params, state, support, key, False), {}
+        fast = means_of(params, state, support, key, False)
+        if optimizer is None:
+            return fast, {}
+        frames, _ = encoder.apply(params, state, support.inputs, key, False)
+        known = fast.pop("known")
+
+        def loss(fast):
+            outputs = _logits(frames, fast | {"known": known})
+            return weighted_mean(LOSS(outputs, support.targets), support.weight)
+
+        def step(_, carry):
+            fast, slots = carry
+            updates, slots = optimizer.update(jax.grad(loss)(fast), slots, fast)
+            return optax.apply_updates(fast, updates), slots
+
+        fast, _ = lax.fori_loop(0, steps, step, (fast, optimizer.init(fast)))
+        return fast | {"known": known}, {}
 
     def predict(params, state, fast, inputs, key, train):
         frames, state = encoder.apply(params, state, inputs, key, train)
@@ -82,8 +105,8 @@ def prototype_method(width: int, words: int, size: int = 64) -> AdaptationMethod
         return network(0.0).init(jax.random.key(0), Ragged(jnp.zeros((1, 8, width)), jnp.full(1, 8)))[0]
 
     return AdaptationMethod(
-        lambda rate, rounds: word_prototypes(network(0.0), words, rounds), start,
-        lambda rate, steps: word_prototypes(network(0.1), words, 2), scale=None, steps=(1, 2, 4),
+        lambda rate, steps: word_prototypes(network(0.0), words, 2, adam(rate), steps), start,
+        lambda rate, steps: word_prototypes(network(0.1), words), scale=ADAM, updates=UPDATES,
     )  # fmt: skip
 
 
@@ -112,14 +135,19 @@ def _posterior(logits: Ragged, labels: Ragged) -> Array:
     return jnp.where(real[..., None], jax.nn.softmax(logits.values) - gradient, 0)[..., 1:]
 
 
-def _means(frames: Ragged, posterior: Array) -> Array:
-    total = jnp.einsum("ntw,ntf->wf", posterior, frames.values[..., :-1])
-    return total / (posterior.sum((0, 1))[:, None] + 1e-3)
+def _start(frames: Ragged, posterior: Array, known: Array) -> PyTree:
+    """What is known of words from an alignment, before any gradient step."""
+    embeddings = frames.values[..., :-1]
+    total = jnp.einsum("ntw,ntf->wf", posterior, embeddings)
+    return {
+        "means": total / (posterior.sum((0, 1))[:, None] + 1e-3), "known": known, "scale": jnp.log(SCALE),
+        "blank": jnp.zeros(embeddings.shape[-1]), "bias": jnp.zeros(()),
+    }  # fmt: skip
 
 
 def _logits(frames: Ragged, fast: PyTree) -> Ragged:
-    embeddings, blank = frames.values[..., :-1], frames.values[..., -1:]
+    embeddings = frames.values[..., :-1]
+    blank = frames.values[..., -1:] + (embeddings @ fast["blank"] + fast["bias"])[..., None]
     distance = jnp.square(embeddings[..., None, :] - fast["means"]).mean(-1)
-    return frames._replace(
-        values=jnp.concatenate([blank, jnp.where(fast["known"], -SCALE * distance, UNKNOWN)], axis=-1)
-    )
+    words = jnp.where(fast["known"], -jnp.exp(fast["scale"]) * distance, UNKNOWN)
+    return frames._replace(values=jnp.concatenate([blank, words], axis=-1))
