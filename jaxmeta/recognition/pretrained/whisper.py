@@ -55,6 +55,15 @@ def fold(text: str, case: Case) -> str:
     return {"upper": str.upper, "lower": str.lower}.get(case, str)(text)
 
 
+def spelled(text: str, case: Case) -> str:
+    """A transcript as a Whisper is taught to write it: in small letters, unless the case of transcripts says something.
+
+    >>> spelled("WE CALL  IT BEAR", "upper")
+    'we call it bear'
+    """
+    return " ".join((text if case == "as it is" else text.lower()).split())
+
+
 @dataclass(frozen=True)
 class WhisperRecogniser:
     """Transcribes recordings of up to 30 seconds."""
@@ -121,7 +130,7 @@ class WhisperRecogniser:
         return fold(self.tokenizer.decode(tokens).strip(), self.habits.case)
 
     def transcribe(
-        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float = 30.0
+        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float | None = None
     ) -> list[str]:
         """The text of each recording, a waveform [S] at 16 kHz, all in one batch.
 
@@ -129,11 +138,12 @@ class WhisperRecogniser:
           waveforms: of up to 30 seconds each.
           language: ISO 639-1 code.
           length: most tokens of a transcript.
-          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30. Fewer take less time,
-            but a decoder that has not been adapted to short recordings then writes the same words again and again for
-            some of them, and for half of them without padding.
+          seconds: that a shorter recording is padded to with silence; None: what its habits say. Whisper was trained on
+            30. Fewer take less time, but a decoder that has not been trained on short recordings then writes the same
+            words again and again for some of them, and for half of them without padding.
         """
-        least = int(seconds * self.features.sample_rate)
+        usual = 30.0 if self.habits.silence is None else 0.0
+        least = int((usual if seconds is None else seconds) * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
         frames = [extract(waveform, self.features) for waveform in full]
         return [self.text(row) for row in self.tokens(self.encode(padded(frames)), language, length)]

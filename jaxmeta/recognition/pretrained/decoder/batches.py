@@ -11,7 +11,7 @@ from jaxmeta.data.sampling.padding import round_up
 from jaxmeta.data.sampling.transcribed import batch_of
 from jaxmeta.data.sampling.utterances import BatchSampler, batch_sampler
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.whisper import Case, fold
+from jaxmeta.recognition.pretrained.whisper import Case, spelled
 from jaxmeta.types import Episode, Ragged
 
 
@@ -43,8 +43,8 @@ class Tokens:
         """
         rows = []
         for row, text in enumerate(transcripts):
-            said = fold(str(text), "as it is" if self.case == "as it is" else "lower")
-            rows.append(self.tokenizer.encode(f" {' '.join(said.split())}" if said.strip() else ""))
+            said = spelled(str(text), self.case)
+            rows.append(self.tokenizer.encode(f" {said}" if said else ""))
             if not 0 < len(rows[-1]) <= self.longest:
                 raise ValueError(
                     f"{where(row)}: the transcript has {len(rows[-1])} tokens, and this Whisper writes 1 to "

@@ -14,6 +14,7 @@ from jaxmeta.data.augmentation.transforms import chain, frequency_warp, spec_aug
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.padding import gather
 from jaxmeta.decoding.error_rates import character_edits, error_rate
+from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import after_prompt, teacher_forced, whisper_encoder
 from jaxmeta.models.pretrained.whispers.taught import (
     TaughtWhisper,
@@ -125,7 +126,9 @@ class _Stage(NamedTuple):
         """Adapters after a stage in which the encoder's uppermost layers learn."""
         recogniser, training = self.base.recogniser, self.training
         corpus, held_out = (self._inputs(each, layers) for each in (self.speech.train, for_logs(self.speech.held_out)))
-        taught = taught_whisper(recogniser.config, recogniser.params, training.rank, layers, recogniser.silence)
+        # Wide already: the compiler would take long to widen what are constants to it.
+        base = jax.tree.map(widened, recogniser.params)
+        taught = taught_whisper(recogniser.config, base, training.rank, layers, recogniser.silence)
         tokens = Tokens(recogniser.tokenizer, recogniser.habits.case, recogniser.longest)
         on_features = layers == recogniser.config.encoder_layers
         rate = recogniser.features.frame_rate / (1 if on_features else 2)
