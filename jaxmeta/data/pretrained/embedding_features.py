@@ -64,7 +64,7 @@ def word_bands(waveform: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _triangles(count: int) -> np.ndarray:
-    """Bands [count, 257] of 16 kHz whose corners are rounded down to bins, even on the mel scale 2595 log(1 + f / 700)."""
+    """Bands [count, 257] of 16 kHz, even on the mel scale 2595 log(1 + f / 700), with corners rounded down to bins."""
     mels = np.linspace(0, 2595 * np.log10(1 + 8_000 / 700), count + 2)
     corners = np.floor(513 * 700 * (10 ** (mels / 2595) - 1) / 16_000)
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]

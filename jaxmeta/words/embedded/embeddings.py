@@ -59,7 +59,7 @@ def efficientword(path: Path) -> Embedding:
     """EfficientWord-Net from the ONNX file of its package: one vector of 2,048 numbers. Needs the extra "onnx".
 
     Args:
-      path: the file that is not quantised, in eff_word_net/models/resnet_50_arc/ of the package efficientword-net 1.0.5.
+      path: the unquantised file, of eff_word_net/models/resnet_50_arc/ in the package efficientword-net 1.0.5.
     Raises:
       OSError: no such file.
     """
