@@ -17,7 +17,7 @@ class Errors(NamedTuple):
     bias: Interval
     """Norm of what the expected estimate lacks, over the norm of the exact meta-gradient."""
     noise: Interval
-    """Standard deviation over draws of the estimate, over the norm of the exact meta-gradient; 0 without random draws."""
+    """Standard deviation over draws of the estimate, over the norm of the exact meta-gradient; 0 where none differ."""
     spread: Interval
     """Standard deviation over tasks of the expected estimate, over that of the exact meta-gradients."""
 
