@@ -39,7 +39,8 @@ def adapt(
 
     Args:
         checkpoint: Folder of a recogniser, as training or an earlier adaptation writes it, or of a public Whisper
-            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters of its decoder.
+            (config.json, model.safetensors, tokenizer.json), which learns low-rank adapters of its decoder. Those of a
+            Whisper whose decoder was trained go on learning.
         manifest: Folder with a metadata.csv whose columns file_name and transcription name the recordings and say
             what is said in each; two recordings at least, about twenty for a certain answer.
         out: Folder for the adapted recogniser, or for the adapters of a Whisper; must not exist yet.
@@ -50,8 +51,9 @@ def adapt(
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the recogniser's too.
         seed: Of the folds and of the interval.
-        language: Of the recordings, such as "de", for a Whisper of many languages; English without it.
-        rank: Of the adapters of a Whisper.
+        language: Of the recordings, such as "de", for a Whisper of many languages; without it English, or what its
+            decoder was trained on.
+        rank: Of the adapters of a public Whisper.
         bits: Of the weights of a Whisper in memory: 16, or 8 for integers; adapters have 32.
         base: Folder of the public network that a recogniser was trained on, if it is not where it was.
         root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
@@ -60,10 +62,9 @@ def adapt(
     from jaxmeta.cli.pretrained.whisper import adapt_to_folder, is_pretrained, refuse
 
     if is_pretrained(checkpoint):
-        refuse({"--base": base}, checkpoint, "which is no recogniser that was trained on one")
         adapt_to_folder(
             checkpoint, manifest, out, folds=folds, always=always, steps=steps, rate=rate, resample=resample,
-            seed=seed, language=language or "en", rank=rank, bits=bits, roots=root, as_json=json,
+            seed=seed, language=language, rank=rank, bits=bits, base=base, roots=root, as_json=json,
             dry_run=dry_run,
         )  # fmt: skip
     else:

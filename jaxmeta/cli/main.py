@@ -11,6 +11,7 @@ from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.data.check import check
 from jaxmeta.cli.data.importing import import_data
 from jaxmeta.cli.data.segment import segment
+from jaxmeta.cli.demo.command import demo
 from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
@@ -30,7 +31,7 @@ from jaxmeta.versions import versions
 GROUPS = {"train": "Train from folders of recordings.", "data": "Bring recordings in, and check them."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, report, doctor)
+    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, demo, report, doctor)
 } | {
     "train words": train_words,
     "train recogniser": train_recogniser,

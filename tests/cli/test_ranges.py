@@ -34,6 +34,7 @@ REQUIRED = {
     "data import": ["none", "--out", "out"],
     "data segment": ["none.wav", "--out", "out"],
     "listen": ["none", "--wav", "none.wav"],
+    "demo": ["none"],
     "train wakeword": ["--positive", "none", "--embedding", "none", "--out", "out"],
 } | {f"train {kind}": ["none", "--out", "out"] for kind in ("words", "recogniser", "assistant")}
 

@@ -11,6 +11,7 @@ from jaxmeta.cli.planning.plan import START, Plan, Reading, audio, network_secon
 from jaxmeta.data.word_corpora import FEATURES, Words, load_words
 
 if TYPE_CHECKING:
+    from jaxmeta.cli.training.decoder import DecoderTraining
     from jaxmeta.cli.training.on_base import TrainingOnBase
     from jaxmeta.evaluation.few_shot import Protocol
     from jaxmeta.recognition.corpora import TranscribedSpeech
@@ -26,6 +27,8 @@ SYNTHESIS = 60.0
 """Seconds of processor time to synthesise the built-in words and sentences, the first time."""
 INNER = 4
 """What an update with an inner loop costs, in updates of a closed form."""
+DECODER = 1.4e-8
+"""Seconds of processor time for each weight of a Whisper's decoder, in an update (tiny.en)."""
 EMBEDDING = 250.0
 """Seconds of processor time to embed an hour of speech for a wake word, and what is made for the word itself."""
 
@@ -92,11 +95,12 @@ def plan_assistant(
 
 
 def plan_recogniser(
-    folders: Sequence[Path], out: Path, preset: RecogniserPreset, on_base: TrainingOnBase | None, *,
+    folders: Sequence[Path], out: Path, preset: RecogniserPreset, on_base: TrainingOnBase | DecoderTraining | None, *,
     drop: bool, roots: Sequence[Path], seed: int,
 ) -> Plan:  # fmt: skip
     """Of `jaxmeta train recogniser`; without folders, the sentences would be synthesised."""
     from jaxmeta.cli.planning.declared import declared_corpus
+    from jaxmeta.cli.training.on_base import TrainingOnBase
     from jaxmeta.recognition.corpora import FEATURES as LOG_MELS
     from jaxmeta.recognition.corpora import read_corpora
 
@@ -105,8 +109,10 @@ def plan_recogniser(
         read: Callable[..., TranscribedSpeech] = read_corpora if on_base is None else on_base.read
         speech = read(folders, seed=seed, drop=drop, roots=roots, load=declared_corpus)
     reads = manifests(folders, roots)
-    if on_base is not None:
+    if isinstance(on_base, TrainingOnBase):
         return _on_base(on_base, out, reads)
+    if on_base is not None:
+        return _decoder(on_base, out, reads)
     from jaxmeta.models.acoustic import SIZES, recogniser
 
     characters = 30 if speech is None else speech.vocabulary.size
@@ -129,6 +135,24 @@ def _on_base(on_base: TrainingOnBase, out: Path, reads: list[Reading]) -> Plan:
     )
     return Plan(
         [*reads, folder(on_base.folder)], out, seconds, "a head and adapters on a public encoder", None, updates
+    )
+
+
+def _decoder(training: DecoderTraining, out: Path, reads: list[Reading]) -> Plan:
+    from jaxmeta.cli.planning.plan import folder
+
+    whisper, preset = training.base.recogniser, training.training
+    encoder, decoder = (sum(leaf.size for leaf in _leaves(whisper.params[part])) for part in ("encoder", "decoder"))
+    later = preset.adapted.updates * (preset.layers > 0)
+    upper = encoder * preset.layers // whisper.config.encoder_layers
+    # The encoder runs once over all recordings; the layers that adapt once more at each update of the second stage, and
+    # back, but without gradients of weights and at twice the rate of smaller networks.
+    seconds = network_seconds(encoder // 3, 180_000 * sum(each.hours for each in reads), 1)
+    seconds += network_seconds(upper // 3, preset.frames_per_batch, later)
+    seconds += DECODER * decoder * (preset.frozen.updates + later)
+    updates = preset.frozen.updates + later
+    return Plan(
+        [*reads, folder(training.base.folder)], out, seconds, "adapters of a public Whisper's decoder", None, updates
     )
 
 
