@@ -13,7 +13,9 @@ import pytest
 
 pytest.importorskip("starlette", reason='needs the extra "demo"')
 pytest.importorskip("uvicorn", reason='needs the extra "demo"')
-sync_api = pytest.importorskip("playwright.sync_api", reason='needs the extra "browser"')
+pytest.importorskip("playwright", reason='needs the extra "browser"')
+from playwright.sync_api import sync_playwright
+
 from jaxmeta.data.audio import read_audio, write_audio
 from jaxmeta.data.manifest import read_manifest
 
@@ -48,7 +50,7 @@ def page(tones, tmp_path):
     spoken = tmp_path / "spoken.wav"
     write_audio(spoken, np.concatenate([read_audio(tones[1]), silence]), 16_000)
     options = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=PROGRAM, args=[*options, f"--use-file-for-fake-audio-capture={spoken}%noloop"]
         )
