@@ -11,6 +11,7 @@ let state = null;
 let stop = null; // Ends the recording that is made now.
 let sound = null; // The recording that is shown.
 let texts = null; // What was recognised of it.
+let working = false; // Whether a job was running, whose end is not said yet.
 let used = null; // The adaptation that recognised it.
 
 /** Does something, shows its error, and loads the state again. */
@@ -32,14 +33,15 @@ async function load() {
     complain(error.message);
     return;
   }
+  working ||= state.job?.state === "running";
   show();
 }
 
 async function watch() {
-  const running = state?.job?.state === "running";
-  if ((running || !state?.ready) && !document.hidden) {
-    await load();
-    if (running && state.job.state !== "running") await ended(state.job);
+  if ((working || !state?.ready) && !document.hidden) await load();
+  if (working && state.job.state !== "running") {
+    working = false;
+    await ended(state.job);
   }
   setTimeout(watch, 700);
 }
