@@ -122,10 +122,13 @@ function showVoice(voice) {
   if (!voice) return;
   const who = { accept: "This is the enrolled voice", unsure: "This may be the enrolled voice", reject: "This is another voice" };
   const words = voice.words.map((each) => `${each.word} (${each.start.toFixed(1)} s, ${each.speaker})`).join(", ");
-  get("voice").textContent = `${who[voice.decision]} (probability ${(100 * voice.probability).toFixed(0)} %). `
+  get("voice").textContent = `${who[voice.decision]} (probability ${percent(voice.probability)}). `
     + (voice.words.length ? `Words: ${words}.` : "No enrolled word was found.");
   get("voice").className = `verdict ${{ accept: "good", unsure: "warning", reject: "error" }[voice.decision]}`;
 }
+
+/** A probability, of which none is certain. */
+const percent = (value) => (value > 0.99 ? "above 99 %" : value < 0.01 ? "below 1 %" : `${(100 * value).toFixed(0)} %`);
 
 function discard() {
   sound = null;
