@@ -19,8 +19,9 @@ from jaxmeta.cli.demo.recognisers import load
 from jaxmeta.cli.demo.server import bound, make_app
 from jaxmeta.cli.demo.session import Session
 from jaxmeta.cli.main import main
-from jaxmeta.data.audio import write_audio
+from jaxmeta.data.audio import read_audio, write_audio
 from jaxmeta.data.manifest import read_manifest
+from tests.recognition.pretrained.conftest import greetings, whisper_folder  # noqa: F401
 from tests.verification.conftest import waveform
 
 pytestmark = pytest.mark.slow
@@ -141,6 +142,23 @@ def test_adaptation_is_taken_over_downloaded_and_there_after_a_restart(session, 
     again = client_of(Session(small, tmp_path))
     assert again.get("/api/state").json()["adaptation"] == state["adaptation"]
     assert again.post("/api/transcribe", content=sound).json()["after"] == "ba ab"
+
+
+def test_a_whisper_learns_adapters_and_those_learn_no_more(whisper_folder, greetings, tmp_path):  # noqa: F811
+    sounds = [file.read_bytes() for file in sorted((greetings / "audio").glob("*.wav"))[:2]]
+    whisper = load(whisper_folder)
+    client = client_of(Session(whisper, tmp_path, jobs=InThisProcess()))
+    for sound in sounds:
+        assert client.post("/api/recordings?text=hello world", content=sound).status_code == 200
+    assert client.post("/api/job/adapt", json={"always": True}).status_code == 200
+    # The demo shares the weights that did not learn; the folder read as a whole gives the same text.
+    whole = load(tmp_path / "adapted-1")
+    texts = client.post("/api/transcribe", content=sounds[0]).json()
+    assert texts["after"] == whole.transcribe(read_audio(greetings / "audio/0.wav")) != texts["before"]
+    assert "adapted to a voice already" in whole.fixed
+    (tmp_path / "adapted-1/weights.npz").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"weights.npz.* For the demo: .*demo.json: delete it, and adapt again"):
+        Session(whisper, tmp_path)
 
 
 def test_a_voice_is_enrolled_and_told_from_another(small, assistant_folder, tmp_path):
