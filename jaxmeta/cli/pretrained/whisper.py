@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,11 +15,15 @@ from jaxmeta.cli.transcripts import Part
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxmeta.cli.planning.plan import Plan
+    from jaxmeta.data.manifests.clips import Clip
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions
     from jaxmeta.recognition.pretrained.adapter import AdapterCard
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
     from jaxmeta.types import PyTree
 
+_UPDATE = 4.5e-9
+"""Seconds of processor time for each weight of a Whisper, in an update."""
 Bits = Literal[8, 16]
 """Of the weights of a public network in memory."""
 
@@ -92,9 +96,11 @@ def adapt_to_folder(
     base: Path | None,
     roots: tuple[Path, ...] = (),
     as_json: bool,
+    dry_run: bool = False,
 ) -> None:
     """Learn adapters, or go on with those of a trained decoder, say what they are worth, and write them."""
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.cli.output import show
     from jaxmeta.data.manifest import read_manifest
     from jaxmeta.recognition.pretrained.adaptation import adapt_whisper
     from jaxmeta.recognition.pretrained.adapter import save_adapter, with_whisper_adapters
@@ -104,19 +110,46 @@ def adapt_to_folder(
 
     whisper, trained, card = _to_adapt(folder, base, language, rank)
     options = _options(card, trained is not None, {"steps": steps, "rate": rate, "folds": folds, "seed": seed})
-    with claimed(out):
+    with claimed(out, dry_run=dry_run):
         recogniser = whisper if bits is None else in_bits(whisper, bits)
         recogniser.tokenizer.whisper_prompt(card.language)
         encoding = recogniser if trained is None else with_whisper_adapters(recogniser, trained)
         voice = read_whisper_voice(encoding, manifest, resample=resample, roots=roots)
+        clips = read_manifest(manifest, roots).clips()
+        if dry_run:
+            _plan(folder, recogniser, trained, options, manifest, clips, out).show("adapt", as_json=as_json)
+            return
         print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
         result = adapt_whisper(recogniser, voice, options, trained=trained, always=always)
-        print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
+        show("adapt", result.summary() | {"out": str(out)}, str(result), as_json=as_json)
         origin = dataclasses.asdict(options) | {"recordings": len(voice.texts)}
         card = dataclasses.replace(card, adapted=result.taken, origin=card.origin | {"adaptation": origin})
         save_adapter(out, card, result.adapted)
-        clips = read_manifest(manifest, roots).clips()
         write_recognised(out, clips, voice.texts, result.verdict, taken=result.taken)
+
+
+def _plan(
+    folder: Path,
+    recogniser: WhisperRecogniser,
+    trained: PyTree | None,
+    options: AdaptationOptions,
+    manifest: Path,
+    clips: Sequence[Clip],
+    out: Path,
+) -> Plan:
+    import jax
+
+    from jaxmeta.cli.planning.plan import START, Plan, recordings
+    from jaxmeta.cli.planning.plan import folder as held
+    from jaxmeta.models.pretrained.adapted import new_adapters
+
+    adapters = trained
+    if trained is None:
+        adapters = jax.eval_shape(lambda: new_adapters(recogniser.forms, options.rank, jax.random.key(0)))
+    learn, whole = (sum(leaf.size for leaf in jax.tree.leaves(each)) for each in (adapters, recogniser.params))
+    updates = options.steps * (min(options.folds, len(clips)) + 1)
+    read = [held(folder), recordings(manifest, clips)]
+    return Plan(read, out, START + _UPDATE * whole * updates, "adapters of the decoder", learn, updates)
 
 
 def _to_adapt(

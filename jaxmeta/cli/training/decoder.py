@@ -25,13 +25,16 @@ class DecoderTraining(NamedTuple):
         """Seconds above which recordings are left out."""
         return self.training.longest
 
-    def read(self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = ()) -> TranscribedSpeech:
+    def read(
+        self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = (), load: Any = None
+    ) -> TranscribedSpeech:
         """The speech of some folders, with the features that the encoder takes."""
+        from jaxmeta.data.corpus import load_corpus
         from jaxmeta.recognition.corpora import read_corpora
 
         return read_corpora(
             folders, seed=seed, drop=drop, features=self.base.recogniser.features,
-            frames_out=lambda frames: -(-frames // 2), roots=roots,
+            frames_out=lambda frames: -(-frames // 2), roots=roots, load=load or load_corpus,
         )  # fmt: skip
 
     def train(self, speech: TranscribedSpeech, directory: Path, seed: int, config: Mapping[str, Any]) -> TrainedDecoder:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
-from jaxmeta.cli.training.together import prepared_together
+from jaxmeta.cli.ranges import Roots, Seed, Updates, Within
+from jaxmeta.cli.training.together import Processes, prepared_together
 from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
@@ -38,10 +38,9 @@ def train_recogniser(
     language: str | None = None,
     learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
     root: Roots = (),
-    coordinator: str | None = None,
-    processes: Count | None = None,
-    process: Process | None = None,
-    cluster: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+    processes: OmitArgPrefixes[Processes] = Processes(),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -72,26 +71,30 @@ def train_recogniser(
         learner: With --base and --head ctc, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks;
             meta_sgd and layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
-        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
-            a number of its own. The first one writes; all need the same folders.
-        processes: How many there are.
-        process: The number of this one, from 0.
-        cluster: Take these from Slurm, Kubernetes or MPI.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
+        processes: Several processes that train together.
     """
+    from jaxmeta.cli.output import results_of, show
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
     from jaxmeta.recognition.corpora import FEATURES, copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
-    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
     on_base = _on_base(
         base, preset, size, head, language, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner
     )
+    _check(manifests, out, synthesised)
+    if dry_run:
+        from jaxmeta.cli.planning.training import plan_recogniser
+
+        plan = plan_recogniser(manifests, out, training, on_base, drop=drop_infeasible, roots=root, seed=seed)
+        plan.show("train recogniser", as_json=json)
+        return
     begin()
-    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(4) as seconds:
-        _check(manifests, out, synthesised)
+    with processes.joined() as leave, stages(4) as seconds:
         with stage("preparing the speech"), prepared_together(() if on_base else manifests, FEATURES, root):
             folders = [accented_sentences(seed)] if synthesised else manifests
             read = read_corpora if on_base is None else on_base.read
@@ -110,9 +113,10 @@ def train_recogniser(
             return
         if synthesised:
             copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
-        _test_and_write(trained, speech, out, seed, seconds)
+        text = f"{_test_and_write(trained, speech, out, seed, seconds)}written to {out}"
         if synthesised:
-            print(f"recordings of a voice to try it on: {out / 'voice'}")
+            text += f"\nrecordings of a voice to try it on: {out / 'voice'}"
+        show("train recogniser", {"out": str(out), "rows": results_of(out)}, text, as_json=json)
 
 
 def _check(manifests: tuple[Path, ...], out: Path, synthesised: bool) -> None:
@@ -162,7 +166,7 @@ def _describe(speech: TranscribedSpeech, longest: float) -> None:
 
 def _test_and_write(
     trained: Recogniser | TrainedDecoder, speech: TranscribedSpeech, out: Path, seed: int, seconds: dict[str, float]
-) -> None:
+) -> str:
     """Test on the held-out speakers, and write the recogniser, then the results, whose file says that all is there."""
     from jaxmeta.progress import stage
     from jaxmeta.recognition.recogniser import Recogniser
@@ -180,4 +184,4 @@ def _test_and_write(
         table = error_table(rows)
         (out / "results.md").write_text(f"{table}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
         write_results(out, rows, run | {"seconds": dict(seconds)})
-    print(f"{table}written to {out}")
+    return table

@@ -12,6 +12,7 @@ import optax
 from jaxmeta.decoding.error_rates import character_edits
 from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
 from jaxmeta.padding import pad_rows
+from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.pretrained.adapter import is_adapted, joining, new_adapters, with_whisper_adapters
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
@@ -95,12 +96,14 @@ def cross_validate(
     fold = (np.random.default_rng(options.seed).permutation(len(different)) % folds)[recording]
     rows = np.arange(len(voice.texts))
     after = [""] * len(rows)
-    for index in range(folds):
-        adapters = learn(recogniser, voice, rows[fold != index], options, trained)
-        own = rows[fold == index]
-        adapted = with_whisper_adapters(recogniser, adapters)
-        for row, text in zip(own, recognise(adapted, voice, own, options.language), strict=True):
-            after[row] = text
+    with progress_bar("cross-validating", folds, unit="folds") as advance:
+        for index in range(folds):
+            adapters = learn(recogniser, voice, rows[fold != index], options, trained)
+            own = rows[fold == index]
+            adapted = with_whisper_adapters(recogniser, adapters)
+            for row, text in zip(own, recognise(adapted, voice, own, options.language), strict=True):
+                after[row] = text
+            advance(1)
     untouched = recogniser if trained is None else with_whisper_adapters(recogniser, trained)
     before = recognise(untouched, voice, rows, options.language)
     verdict = judge(_edits(voice, before), _edits(voice, after), options.seed, voice.original)

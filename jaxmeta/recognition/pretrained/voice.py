@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
 from jaxmeta.data.recordings import read_waveforms
+from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.pretrained.transcription import comparable, encode, window
 from jaxmeta.recognition.pretrained.whisper import Case, WhisperRecogniser, spelled
 from jaxmeta.recognition.segments.stretches import RATE
@@ -64,7 +65,11 @@ def read_whisper_voice(
                 "s at once; cut the recording in two."
             )
     original, remarks = copies(read, waveforms)
-    memory = [encode(recogniser, waveform).astype(np.float16) for waveform in waveforms]
+    memory = []
+    with progress_bar("encoding", len(waveforms), unit="recordings") as advance:
+        for waveform in waveforms:
+            memory.append(encode(recogniser, waveform).astype(np.float16))
+            advance(1)
     return WhisperVoice(memory, labels, texts, original, remarks)
 
 
