@@ -12,7 +12,7 @@ from jaxmeta.cli.main import main
 from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.models.pretrained.whispers.taught import taught_adapters
 from jaxmeta.recognition.interchange.huggingface import export_huggingface
-from jaxmeta.recognition.pretrained.adapter import AdapterCard, load_adapted, new_adapters, save_adapter
+from jaxmeta.recognition.pretrained.adapter import AdapterCard, is_adapted, load_adapted, new_adapters, save_adapter
 from jaxmeta.recognition.pretrained.bases import base_hash
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.recognition.recogniser import save_recogniser
@@ -33,9 +33,12 @@ def adapt(base, folder, layers=None):
         card = replace(card, matrices="layers", layers=layers)
         adapters = taught_adapters(params, 2, layers, 2, jax.random.key(0))
     rng = np.random.default_rng(0)
-    # So many matrices with large ones would only blow up rounding.
-    size = 1.0 if layers is None else 0.3
-    drawn = jax.tree.map(lambda leaf: size * rng.normal(size=leaf.shape).astype(np.float32), adapters)
+    drawn = {
+        # Large ones everywhere would blow up rounding.
+        path: {name: (1.0 if is_adapted(path) else 0.1) * rng.normal(size=leaf.shape).astype("f4")
+               for name, leaf in each.items()}
+        for path, each in adapters.items()
+    }  # fmt: skip
     return save_adapter(folder, card, drawn), drawn
 
 
