@@ -66,8 +66,8 @@ class Config:
     compare: bool = False
     """Search, train and test all learners on frozen embeddings, with the same budget for each."""
     embedding: tuple[Path, ...] = ()
-    """For `compare`: a file of Google's speech embedding, a Whisper folder, or a working directory with a finished
-    run of `protonet`; of several, vectors stand side by side."""
+    """For `compare`: a file of Google's speech embedding or EfficientWord-Net's ONNX file (extra "onnx"), a Whisper
+    folder, or a working directory with a finished run of `protonet`; of several, vectors stand side by side."""
     invented: int | None = None
     """For `compare`: words to invent and to synthesise for training, besides those of other languages; None: training
     words are recorded ones alone."""
