@@ -85,7 +85,7 @@ def recorded_words(features: FeatureConfig, frames_out: Callable, size: int) -> 
     tests = tests.select(np.isin(tests.columns["language"], ("zh", "ar-test")))
     rest = joined(np.where(np.isin(label, VALIDATION), "val", part), 1)
     val = rest.select(language="ar-val")
-    made = []
+    made: list[Corpus] = []
     known = arabic.select((part == "train") & ~np.isin(label, VALIDATION))
     for words, count in ((bilingual.select(language="en"), 2), (known, 3), (digits, 1)):
         made += _compounds(words.select(split="train"), count, len(made))

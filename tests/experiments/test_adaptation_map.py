@@ -60,7 +60,9 @@ def test_what_is_taught_is_not_trained_on(synthesised):
 
 @pytest.mark.slow
 def test_the_quick_preset_draws_the_map(synthesised, monkeypatch, tmp_path):
-    small = PRESETS["quick"]._replace(methods=("prototypes", "test time"), speakers=(2, 2), queries=4, words=400, updates=2)
+    small = PRESETS["quick"]._replace(
+        methods=("prototypes", "test time"), speakers=(2, 2), queries=4, words=400, updates=2
+    )
     monkeypatch.setitem(PRESETS, "quick", small._replace(word_updates=2, training=(12, 12), tasks=(4, 12)))
     for name, values in (("RATES", (0.1, 0.3)), ("STEPS", (2, 4)), ("WORD_STEPS", (2, 4))):
         monkeypatch.setattr(f"experiments.adaptation_map.__main__.{name}", values)
