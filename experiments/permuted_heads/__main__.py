@@ -11,9 +11,10 @@ Source: Ye and Chao 2022 (arXiv 2106.16245), sections 5 and 6.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,11 +22,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-    from jaxmeta.types import Episode, MetaLearner
+    from jaxmeta.types import Batch, MetaLearner
     from jaxmeta.words.embedded.stages import Episodes, Stage
 
 LEARNERS = ("maml", "unicorn_maml")
-RATES, STEPS, META_RATE = (0.02, 0.1, 0.5), 10, 1e-3
+RATES, STEPS, META_RATE = (0.02, 0.1, 0.5), 5, 1e-3
 """Inner rates to choose from, inner steps, and the rate of Adam."""
 CHUNK = 10
 """Episodes that are adapted to at once, in all orders."""
@@ -37,9 +38,9 @@ class Config:
 
     embedding: Path
     """A file of Google's speech embedding, or a Whisper folder."""
-    updates: int = 1000
+    updates: int = 300
     """Of meta-training."""
-    episodes: int = 200
+    episodes: int = 60
     """Of each test."""
     shots: tuple[int, ...] = (1, 5)
     """Recordings of a word to adapt to."""
@@ -109,40 +110,71 @@ def make(name: str, rate: float) -> MetaLearner:
     return jm.unicorn_maml(projection(), *inner, WAYS, jm.mixed_mode())
 
 
-def batch(stage: Stage, rows: np.ndarray, per_word: int, targets: np.ndarray) -> Any:
-    """Rows [B, WAYS * R] as a batch of each task, of which the first `per_word` of each class count."""
-    import jax.numpy as jnp
+def batch(stage: Stage, rows: np.ndarray, per_word: int) -> Batch:
+    """Rows [B, WAYS * R], by class, as a batch of each task, of which the first `per_word` of each class count."""
+    import numpy as np
 
     from jaxmeta.types import Batch
     from jaxmeta.words.embedded.programs import WAYS
 
     each = rows.shape[1] // WAYS
-    weight = jnp.broadcast_to(jnp.tile(jnp.arange(each) < per_word, WAYS), rows.shape)
-    labels = jnp.broadcast_to(jnp.repeat(jnp.asarray(targets), each, axis=-1), rows.shape)
-    return Batch(jnp.asarray(stage.vectors)[rows], labels, weight.astype(jnp.float32))
+    weight = np.broadcast_to(np.tile(np.arange(each) < per_word, WAYS), rows.shape)
+    targets = np.broadcast_to(np.repeat(np.arange(WAYS), each), rows.shape)
+    arrays: Any = stage.vectors[rows], targets, weight.astype(np.float32)
+    return Batch(*arrays)
+
+
+class Programs(NamedTuple):
+    """What is compiled for a learner and its inner rate."""
+
+    begin: Callable
+    """(key, inputs) -> the state before training."""
+    update: Callable
+    """(train state, episodes) -> (train state, metrics)."""
+    probabilities: Callable
+    """(params, episodes, orders [P, WAYS]) -> [E, P, M, WAYS] of queries, classes in the order as they come."""
+
+
+@functools.cache
+def programs(name: str, rate: float) -> Programs:
+    """Programs of a learner; nothing is compiled before they are called."""
+    import jax
+    import optax
+
+    from jaxmeta.training import init_state, make_update
+
+    learner, optimizer = make(name, rate), optax.chain(optax.clip_by_global_norm(5.0), optax.adam(META_RATE))
+
+    def each(params, episodes, orders):
+        def one(episode, order):
+            key, support = jax.random.key(0), episode.support
+            fast, _ = learner.adapt(params, {}, support._replace(targets=order[support.targets]), key)
+            logits, _ = learner.predict(params, {}, fast, episode.query.inputs, key, False)
+            return jax.nn.softmax(logits)[:, order]
+
+        return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(episodes, orders)
+
+    update = jax.jit(make_update(learner, optimizer))
+    return Programs(functools.partial(init_state, learner, optimizer), update, jax.jit(each))
 
 
 def train(name: str, rate: float, stage: Stage, updates: int, seed: int) -> Any:
     """Params after meta-training on tasks of one and of five recordings a word, in turns."""
     import jax
     import numpy as np
-    import optax
 
-    from jaxmeta.training import init_state, make_update
     from jaxmeta.types import Episode
     from jaxmeta.words.embedded.programs import QUERIES, WAYS
 
-    learner, optimizer = make(name, rate), optax.chain(optax.clip_by_global_norm(5.0), optax.adam(META_RATE))
-    state = init_state(learner, optimizer, jax.random.key(seed), stage.vectors[:WAYS])
-    update, tasks = jax.jit(make_update(learner, optimizer)), stage.tasks[WAYS]
+    own, tasks = programs(name, rate), stage.tasks[WAYS]
+    state = own.begin(jax.random.key(seed), stage.vectors[:WAYS])
     order = np.random.default_rng(seed).permutation(len(tasks.support))
     for step in range(updates):
         here = order[step % len(order)]
         episodes = Episode(
-            batch(stage, tasks.support[here], (1, 5)[step % 2], np.arange(WAYS)),
-            batch(stage, tasks.query[here], QUERIES, np.arange(WAYS)),
+            batch(stage, tasks.support[here], (1, 5)[step % 2]), batch(stage, tasks.query[here], QUERIES)
         )
-        state, _ = update(state, episodes)
+        state, _ = own.update(state, episodes)
     return state.params
 
 
@@ -158,40 +190,20 @@ def chosen_rate(name: str, stage: Stage, updates: int) -> float:
 
 
 def orders(name: str, rate: float, params: Any, stage: Stage, episodes: Episodes, count: int | None = None) -> Orders:
-    """Accuracies of all orders of the classes, or of the first `count` of them."""
-    import jax
-    import jax.numpy as jnp
+    """Accuracies of all orders of the classes, or of the first `count` of them; all are alike to UNICORN-MAML."""
     import numpy as np
 
     from jaxmeta.types import Episode
     from jaxmeta.words.embedded.programs import TEST_QUERIES, WAYS
 
-    learner = make(name, rate)
-    permutations = np.array(list(itertools.permutations(range(WAYS))))[:count]
-    key = jax.random.key(0)
-
-    @jax.jit
-    def probabilities(params, episodes: Episode):
-        """[E, P, M, WAYS], of the classes in the order as they come."""
-
-        def one(episode, order):
-            support = episode.support._replace(targets=order[episode.support.targets])
-            fast, _ = learner.adapt(params, {}, support, key)
-            logits, _ = learner.predict(params, {}, fast, episode.query.inputs, key, False)
-            return jax.nn.softmax(logits)[:, order]
-
-        return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(episodes, jnp.asarray(permutations))
-
-    parts = []
+    permutations = np.array(list(itertools.permutations(range(WAYS))))[: 1 if name == "unicorn_maml" else count]
+    truth, parts = np.repeat(np.arange(WAYS), TEST_QUERIES), []
     for start in range(0, len(episodes.support), CHUNK):
         support, query = (rows[start : start + CHUNK] for rows in episodes[:2])
-        given = Episode(
-            batch(stage, support, episodes.shots, np.arange(WAYS)), batch(stage, query, TEST_QUERIES, np.arange(WAYS))
-        )
-        found = np.asarray(probabilities(params, given))
-        truth = np.repeat(np.arange(WAYS), TEST_QUERIES)
-        averaged = found.mean(1).argmax(-1) == truth
-        parts.append(Orders(100 * (found.argmax(-1) == truth).mean(-1), 100 * averaged.mean(-1)))
+        given = Episode(batch(stage, support, episodes.shots), batch(stage, query, TEST_QUERIES))
+        chances = np.asarray(programs(name, rate).probabilities(params, given, permutations))
+        averaged = chances.mean(1).argmax(-1) == truth
+        parts.append(Orders(100 * (chances.argmax(-1) == truth).mean(-1), 100 * averaged.mean(-1)))
     return Orders(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
@@ -240,8 +252,10 @@ def draw(path: Path, scores: Mapping[str, Mapping[str, Orders]]) -> None:
         for color, name in enumerate(LEARNERS):
             ranked = -np.sort(-scores[name][title].each, axis=1)
             mean, half = np.array([mean_interval(column) for column in ranked.T]).T
-            axes.plot(np.arange(1, len(mean) + 1), mean, color=f"C{color}", label=name)
-            axes.fill_between(np.arange(1, len(mean) + 1), mean - half, mean + half, color=f"C{color}", alpha=0.2)
+            rank = np.arange(1, len(mean) + 1) if len(mean) > 1 else np.array([1, 120])
+            mean, half = (np.broadcast_to(each, rank.shape) for each in (mean, half))
+            axes.plot(rank, mean, color=f"C{color}", label=name)
+            axes.fill_between(rank, mean - half, mean + half, color=f"C{color}", alpha=0.2)
         axes.axhline(scores["maml"][title].averaged.mean(), color="C0", linestyle=":", label="maml, orders averaged")
         axes.set(title=title, xlabel="order of the classes, best first", ylabel="accuracy (%)")
         axes.title.set_fontsize(9)
