@@ -17,6 +17,11 @@ def spoken(corpus, speakers, seed, spread=0.1):
     return Spoken(corpus, vectors, names, split, "fingerprint")
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(voices, "SIZES", (4, 8))
+
+
 @pytest.fixture(scope="module")
 def speech():
     return {"words": [spoken("a", 17, 0), spoken("b", 17, 1)], "pieces": [spoken("c", 20, 2)]}
@@ -24,7 +29,7 @@ def speech():
 
 @pytest.mark.parametrize("name", voices.FITTED)
 def test_speakers_that_are_far_apart_are_told_and_their_cohort_has_each_training_speaker(speech, name):
-    fitted = voices.fit(speech, name, 8)
+    fitted = voices.fit(speech, name)[8]
     assert fitted.cohort.shape == ({"words": 24}.get(name, 39), 8)
     rows = voices.test(speech["words"][0], "fitted", fitted, 0)
     assert [(row["clips"], row["in a row"]) for row in rows] == [(1, 1), (3, 1), (5, 1), (5, 3)]
@@ -35,9 +40,9 @@ def test_a_fold_is_left_out_of_the_fit_and_of_the_mean(speech):
     left_out = ["a0", "a1"]
     changed = [speech["words"][0]._replace(vectors=speech["words"][0].vectors.copy()), speech["words"][1]]
     changed[0].vectors[:20] = 100
-    before, after = (voices.fit({"words": each}, "words", 8, left_out) for each in (speech["words"], changed))
+    before, after = (voices.fit({"words": each}, "words", left_out)[8] for each in (speech["words"], changed))
     np.testing.assert_array_equal(before.space.projection, after.space.projection)
-    assert voices.validated(speech, "words", 8, 0)["mean"] < 3
+    assert [row["size"] for row in voices.validated(speech, "words", 0) if row["mean"] < 3] == [4, 8]
 
 
 def test_stretches_cover_a_recording_and_short_ones_repeat():
