@@ -102,8 +102,8 @@ def test_rates_start_at_one_value_with_shape_and_dtype_of_what_adapts():
 
 @pytest.mark.slow
 def test_the_rate_that_is_best_for_one_step_diverges_over_ten_on_a_rare_steep_task():
-    # Support losses are h / 2 (w - 1)^2 from w = 0, query losses (w - 1)^2; 99 tasks have h = 1 and one has h = 10. After
-    # a step w = r h, so the best rate is E[h] / E[h^2] = 109 / 199, beyond the 2 / 10 at which the steep task diverges.
+    # Support losses are h / 2 (w - 1)^2 from w = 0, query losses (w - 1)^2; 99 tasks have h = 1 and one has h = 10.
+    # After a step w = r h, so the best rate is E[h] / E[h^2] = 109 / 199. The steep task diverges beyond 2 / 10.
     best = 109 / 199
     model = Model(
         lambda key, inputs: ({"w": jnp.zeros(1)}, {}),
