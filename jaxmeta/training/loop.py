@@ -20,7 +20,7 @@ from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, p
 from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health
 from jaxmeta.training.processes import is_first, together, wait_for_all
-from jaxmeta.training.runlog import RunLog, Silent, check_config
+from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
@@ -56,6 +56,7 @@ def train_loop(
     on_step: Callable[[TrainState, dict[str, Array]], None] | None = None,
     explain: Callable[[TrainState, Episode], str] | None = None,
     mesh: Mesh | None = None,
+    log: Log | None = None,
 ) -> TrainState:
     """Train until step `steps`, from the newest checkpoint in `directory` if there is one.
 
@@ -90,6 +91,8 @@ def train_loop(
         updates later.
       mesh: devices that share each batch, for which `update` was made. The arrays of `train` that lie on it already
         stay where they are, as by `shard_weights` of `training.sharing`. None: one device.
+      log: called with the numbers of each row of metrics and `step=`, see `runlog.Log`; by the first process alone.
+        After an interruption, rows since the last checkpoint come again.
     Returns:
       The state after `steps` updates; with a mesh, whole on a device of this process.
     Raises:
@@ -101,8 +104,9 @@ def train_loop(
     _check(steps=steps, save_every=save_every, keep=keep, log_every=log_every, validation=validation)
     directory = Path(directory)
     run = _Run(
-        update, sampler, steps, directory, save_every, save_seconds, keep, log_every, validation, on_step, explain, mesh
-    )
+        update, sampler, steps, directory, save_every, save_seconds, keep, log_every, validation, on_step, explain,
+        mesh, log,
+    )  # fmt: skip
     with _held(directory) if is_first() else contextlib.nullcontext():
         first, health = run.begin(train, config)
         start = int(first.step)
@@ -137,6 +141,7 @@ class _Run(NamedTuple):
     on_step: Callable[[TrainState, dict[str, Array]], None] | None
     explain: Callable[[TrainState, Episode], str] | None
     mesh: Mesh | None
+    log: Log | None
 
     @property
     def devices(self) -> int:
@@ -163,7 +168,7 @@ class _Run(NamedTuple):
 
     def train(self, first: TrainState, like: TrainState, health: Health) -> tuple[TrainState, Health, str | None]:
         """Train from a state on, whose arrays go where those of `like` are, until the last step or a problem."""
-        log = RunLog(self.directory, self.steps, start=int(first.step)) if is_first() else Silent()
+        log = RunLog(self.directory, self.steps, start=int(first.step), also=self.log) if is_first() else Silent()
         with log, collected_signals() as received:
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
