@@ -232,10 +232,11 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
 def _curve(axes: Any, points: list[dict[str, Any]], x: str, y: str, color: str, name: str) -> None:
     """Figures with their intervals; what rounding alone leaves is below the picture."""
     across = [row[x] for row in points]
-    axes.plot(across, [row[y] for row in points], marker="o", markersize=3, color=color, label=name)
-    axes.fill_between(
-        across, [row[f"{y}_low"] for row in points], [row[f"{y}_high"] for row in points], alpha=0.15, color=color
-    )
+    # A bias of exactly 0 has no place on a logarithmic axis.
+    least = -1.0 if y == "cosine" else 1e-18
+    value, low, high = ([max(row[key], least) for row in points] for key in (y, f"{y}_low", f"{y}_high"))
+    axes.plot(across, value, marker="o", markersize=3, color=color, label=name)
+    axes.fill_between(across, low, high, alpha=0.15, color=color)
 
 
 if __name__ == "__main__":

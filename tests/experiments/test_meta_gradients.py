@@ -24,7 +24,7 @@ def problem():
     )
     inputs = np.broadcast_to(np.sqrt(CURVATURE / 2)[:, None, None], (2, 1, 1))
     batch = Batch(inputs, np.array([[[1.0]], [[3.0]]]), np.ones((2, 1)))
-    weights = {"at initialisation": ({"w": np.array([0.5])}, {})}
+    weights = dict.fromkeys(("at initialisation", "after training"), ({"w": np.array([0.5])}, {}))
     return Problem("line", model, squared_error, Episode(batch, batch), weights, (RATE, 0.2), (1,), 1.0)
 
 
