@@ -110,7 +110,7 @@ def make(name: str, rate: float) -> MetaLearner:
     return jm.unicorn_maml(projection(), *inner, WAYS, jm.mixed_mode())
 
 
-def batch(stage: Stage, rows: np.ndarray, per_word: int) -> Batch:
+def batch(stage: Stage, rows: Any, per_word: int) -> Batch:
     """Rows [B, WAYS * R], by class, as a batch of each task, of which the first `per_word` of each class count."""
     import numpy as np
 

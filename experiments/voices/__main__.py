@@ -56,11 +56,11 @@ def main(config: Config) -> dict[str, Any]:
     from jaxmeta.training.report import stamp, write_titled_tables
 
     speech = load_speech(config.weights)
-    validation = [
-        validated(speech, name, size, config.seed) for name in FITTED for size in SIZES
-    ]  # fmt: skip
+    validation: list[dict[str, Any]] = []
+    for name in FITTED:
+        validation += validated(speech, name, config.seed)
     best = min(validation, key=lambda row: row["mean"])
-    print(f"chosen: {best}", file=sys.stderr)
+    print(f"validation: {validation}\nchosen: {best}", file=sys.stderr)
     fitted = fit(speech, best["fitted on"])[best["size"]]
     rows = [
         row
@@ -68,7 +68,10 @@ def main(config: Config) -> dict[str, Any]:
         for name, map_ in (("fitted", fitted), ("no fit", None))
         for row in test(spoken, name, map_, config.seed)
     ]
-    tables = {"Test speakers": rows, "Training speakers left out of the fit, equal error in %": validation}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "Test speakers": rows,
+        "Training speakers left out of the fit, equal error in %": validation,
+    }
     data = {spoken.corpus: spoken.fingerprint for spoken in (*speech["words"], *speech["sentences"])}
     return write_titled_tables(config.workdir, tables, stamp(config.seed, sys.argv, data))
 
@@ -136,7 +139,7 @@ def validated(speech: Mapping[str, list[Spoken]], name: str, seed: int) -> list[
     errors: dict[int, dict[str, list[float]]] = {size: {each.corpus: [] for each in speech["words"]} for size in SIZES}
     for fold in range(FOLDS):
         apart = {each.corpus: np.unique(each.speakers[training(each)])[fold::FOLDS] for each in speech["words"]}
-        left_out = np.concatenate([*apart.values()])
+        left_out = np.concatenate([*apart.values()]).tolist()
         for size, fitted in fit(speech, name, left_out).items():
             for spoken in speech["words"]:
                 chosen = np.isin(spoken.speakers, apart[spoken.corpus])
