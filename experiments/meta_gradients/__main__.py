@@ -32,7 +32,7 @@ DRAWS, SIGMA, PAIRS = 4, 0.01, 8
 """Estimates of each task's meta-gradient by an estimator that draws, the size of its noise, and its pairs."""
 REPEATS = 3
 """Runs that are timed, of which the quickest counts; one for an estimator that draws."""
-COLUMNS = {
+COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "network": "", "weights": "", "rate": "g", "steps": "", "estimator": "", "cosine": ("cosine", "", ".3f"),
     "bias": ("bias", "", ".3f"), "noise": ("noise", "", ".3f"), "spread": ("spread", "", ".3f"), "cost": ".2f",
 }  # fmt: skip

@@ -49,8 +49,8 @@ def sinusoids(tasks: int, updates: int, seed: int) -> Problem:
     learner, optimizer = maml(perceptron(), squared_error, optax.sgd(rates[-2]), 5, mixed_mode()), optax.adam(1e-3)
     before = init_state(learner, optimizer, key, episodes.support.inputs[0])
     loop = make_update_loop(make_update(learner, optimizer), lambda key: sinusoid_tasks(key, 25, 10, 10))
-    weights = {"at initialisation": before, "after training": loop(before, key, updates)[0]}
-    weights = {name: (state.params, state.state) for name, state in weights.items()}
+    after, _ = loop(before, key, updates)
+    weights = {"at initialisation": (before.params, before.state), "after training": (after.params, after.state)}
     return Problem("sinusoids", perceptron(), squared_error, episodes, weights, rates, (1, 5, 20, 50), 10.0)
 
 
