@@ -175,10 +175,12 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
 
 
 def make_optimizer(config: Config, iterations: int) -> optax.GradientTransformation:
-    """Adam; for MAML++ with clipped gradients along a cosine, for else its five learned rates may explode."""
+    """Adam; with clipped gradients along a cosine where rates are learned for several steps, for they may explode."""
     import optax
 
-    if config.learner != "maml_plus_plus":
+    from jaxmeta.learners.learned_rates import LEARNING_RATES
+
+    if config.learner not in LEARNING_RATES or training_steps(config) == 1:
         return optax.adam(config.meta_rate)
     schedule = optax.cosine_decay_schedule(config.meta_rate, iterations, alpha=0.01)
     return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(schedule))
