@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import decoders, recognition
+from benchmarks import recognition
+from benchmarks.shared import decoders
 from benchmarks.shared import problems
 from jaxmeta.decoding.beam import ctc_beam
 from jaxmeta.models.acoustic import output_lengths
