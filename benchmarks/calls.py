@@ -57,14 +57,16 @@ def main(config: Config) -> dict[str, Any]:
     if config.updates % config.at_once:
         raise ValueError(f"updates={config.updates} must be a multiple of at_once={config.at_once}.")
     prepare()
-    rows = []
+    rows: list[dict[str, Any]] = []
+    stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
     with console.progress() as step:
         for steps in config.steps:
             for order in config.orders:
                 step(f"{steps} steps, order {order}")
                 rows += measure(steps, order, config)
+                console.keep(config.json, rows, stamp)
     print(report.markdown_table(rows, list(rows[0])))
-    return console.keep(config.json, rows, report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)})
+    return {"rows": rows, "run": stamp}
 
 
 def measure(steps: int, order: int, config: Config) -> list[dict[str, Any]]:

@@ -64,7 +64,8 @@ def main(config: Config) -> dict[str, Any]:
     counts, batches, turns = config.rows, config.batches, config.turns
     if config.quick:
         counts, batches, turns = (1_000, 10_000), 10, 2
-    found = []
+    found: list[dict[str, Any]] = []
+    stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
     for count in counts:
         with tempfile.TemporaryDirectory(dir=config.workdir) as folder, console.progress() as step:
             step(f"{count:,} rows")
@@ -72,9 +73,9 @@ def main(config: Config) -> dict[str, Any]:
             command = [sys.executable, "-m", "benchmarks.rows", "--child", json.dumps(given | {"folder": folder})]
             child = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
             found.append(json.loads(child.stdout.splitlines()[-1]))
+        console.keep(config.json, found, stamp)
     print(report.markdown_table(found, list(found[0])))
-    stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
-    return console.keep(config.json, found, stamp)
+    return {"rows": found, "run": stamp}
 
 
 def write_rows(folder: Path, count: int) -> None:
