@@ -100,6 +100,35 @@ def sequence_cross_entropy(outputs: Array, targets: Ragged) -> Array:
     return jnp.sum(jnp.where(real, each, 0), axis=1)
 
 
+def smoothed_cross_entropy(share: float) -> Loss:
+    """`sequence_cross_entropy` with a share of each target spread evenly over all classes.
+
+    Args:
+      share: in [0, 1); 0 is the cross-entropy itself.
+    Raises:
+      ValueError: another share.
+    Source: Szegedy et al. 2016, "Rethinking the Inception architecture", section 7 (label smoothing).
+
+    >>> targets = Ragged(np.array([[1]]), np.array([1]))
+    >>> print(smoothed_cross_entropy(0.5)(np.log([[[0.25, 0.75]]]), targets).round(3))
+    [0.562]
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share={share} must lie in [0, 1).")
+
+    def loss(outputs: Array, targets: Ragged) -> Array:
+        plain = sequence_cross_entropy(outputs, targets)
+        if not share:
+            return plain
+        real = _within(targets)
+        logits = jnp.where(real[..., None], outputs, 0)
+        # The mean of minus the log-probabilities, without an array of them.
+        each = jax.nn.logsumexp(logits, axis=-1) - jnp.mean(logits, axis=-1)
+        return (1 - share) * plain + share * jnp.sum(jnp.where(real, each, 0), axis=1)
+
+    return loss
+
+
 def per_label(loss: Loss) -> Loss:
     """A loss of label sequences in nats a label, so that long utterances weigh no more than short ones.
 

@@ -1,9 +1,12 @@
 """README and docs: examples run as they stand, what they name exists, and lines are short."""
 
+import contextlib
 import re
 import runpy
+import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import numpy as np
@@ -50,15 +53,34 @@ def recordings(folder: Path) -> None:
     write_manifest(folder, columns)
 
 
+def stand_in(module: str, function: str) -> ModuleType:
+    """In the place of a service of logs: a module of its name whose function keeps what it gets, and takes no other."""
+    made, rows = ModuleType(module), []
+
+    def log(metrics: dict[str, float], step: int | None = None) -> None:
+        assert all(isinstance(number, float) for number in metrics.values()) and isinstance(step, int)
+        rows.append((step, metrics))
+
+    made.init = made.start_run = lambda **options: contextlib.nullcontext(made)
+    made.rows = rows
+    setattr(made, function, log)
+    return made
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name)
 def test_the_examples_of_a_page_run_one_after_the_other_and_leave_finite_numbers(page, tmp_path, monkeypatch):
     recordings(tmp_path / "my_recordings")
+    for module, function in (("wandb", "log"), ("mlflow", "log_metrics"), ("trackio", "log")):
+        monkeypatch.setitem(sys.modules, module, stand_in(module, function))
     monkeypatch.chdir(tmp_path)
     Path("examples.py").write_text(examples(page), encoding="utf-8")
     left = runpy.run_path("examples.py")
     arrays = [leaf for leaf in jax.tree.leaves(left) if isinstance(leaf, jax.Array)]
     numbers = [leaf for leaf in arrays if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating)]
     assert numbers and all(np.isfinite(leaf).all() for leaf in numbers)
+    if page.name == "logs.md":
+        for module in ("wandb", "mlflow", "trackio"):
+            assert [step for step, _ in sys.modules[module].rows] == [1, 2]
     if "metrics" in left:
         assert int(left["train"].step) == 1 and int(left["metrics"]["masked"]) == 0
 

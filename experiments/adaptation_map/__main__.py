@@ -66,16 +66,16 @@ PRESETS = {
         200, 100, 16, 72, 1, 600, (24, 10), (10, 12), (6, 8), 1, 40,
         MetaTraining(20, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=120),
         MetaTraining(20, 1e-3, tasks=2, support=10, query=5, steps=3, inner_rate=0.3, longest=0),
-        ("maml", "layer_rates"),
+        ("maml", "prototypes"),
     ),
     "full": ShiftTraining(
-        300, 250, 24, 64, 1, 1_600, (120, 11), (15, 10), (8, 12), 3, 200,
+        800, 400, 24, 128, 1, 2_600, (120, 11), (20, 10), (10, 30), 3, 200,
         MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
-        MetaTraining(300, 2e-3, tasks=2, support=12, query=8, steps=5, inner_rate=0.1, longest=0),
-        ("maml", "reptile", "anil", "meta_sgd", "layer_rates", "cavia"),
+        MetaTraining(250, 2e-3, tasks=2, support=20, query=10, steps=5, inner_rate=0.1, longest=0),
+        ("maml", "layer_rates", "prototypes", "test time"),
     ),
 }  # fmt: skip
-RATES, STEPS = (0.03, 0.1, 0.3, 1.0), (20, 60, 150)
+RATES, STEPS, WORD_STEPS = (0.03, 0.1, 0.3, 1.0), (5, 20, 60), (20, 60, 150)
 COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "shift": "", "method": "", "utterances": "d", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
     "change": ("change", "", "+.1f"), "own": ("own", "", "+.1f"), "against": ("against", "", "+.1f"),
@@ -118,7 +118,7 @@ def main(config: Config) -> dict[str, Any]:
     for name in config.shifts:
         shift = make_shift(name, encoder, preset, config)
         fingerprints |= shift.fingerprints
-        methods = _methods(config, preset, shift, config.workdir / name)
+        methods = _methods(config, preset, shift, name)
         for protocol in shift.tests:
             rows += gain_rows(methods, protocol, shift.shots)
             gates += [gate_row(method, protocol, shift.shots[-1]) for method in _finalists(methods)]
@@ -140,33 +140,42 @@ def make_shift(name: Name, encoder: Encoder, preset: ShiftTraining, config: Conf
     return sentence_shift(sentences(encoder.features), *given, name)
 
 
-def _methods(config: Config, preset: ShiftTraining, shift: Shift, folder: Path) -> list[ChosenMethod]:
+def _methods(config: Config, preset: ShiftTraining, shift: Shift, shift_name: Name) -> list[ChosenMethod]:
     """The better way to fine-tune, and every meta-learned start, with rates and steps chosen on validation data."""
     from jaxmeta.evaluation.choosing import ChosenMethod, choose
     from jaxmeta.evaluation.shifts.gains import error_over
     from jaxmeta.recognition.methods import select_methods
-    from jaxmeta.recognition.pretrained.meta_training import FINE_TUNING, FINE_TUNING_ADAM, adapter_methods, meta_train
+    from jaxmeta.recognition.pretrained.meta_training import FINE_TUNING, FINE_TUNING_ADAM, TEST_TIME, meta_train
+    from jaxmeta.recognition.shifts.word_prototypes import PROTOTYPES
 
-    known = adapter_methods(shift.model, shift.upper.width)
+    # Prototypes are of words, and without labels there is nothing to be learnt of new ones.
+    left_out = {TEST_TIME} if shift_name == "language" else {PROTOTYPES}
+    names = [name for name in preset.methods if name not in left_out]
     chosen = []
-    for name, method in select_methods(known, (FINE_TUNING, FINE_TUNING_ADAM, *preset.methods)).items():
+    for name, method in select_methods(shift.methods, (FINE_TUNING, FINE_TUNING_ADAM, *names)).items():
         params = meta_train(
-            method, shift.start, shift.tasks, shift.meta, folder / name, width=shift.upper.width, seed=config.seed,
-            config={"method": name, "data": shift.fingerprints},
+            method, shift.start, shift.tasks, shift.meta, config.workdir / shift_name / name, width=shift.upper.width,
+            seed=config.seed, config={"method": name, "data": shift.fingerprints}, augment=shift.augment,
         )  # fmt: skip
 
         def error(rate: float, steps: int, name=name, method=method, params=params) -> float:
             return error_over(shift.val, ChosenMethod(name, method.build, params, rate, steps), shift.shots[-1])
 
         rates = (shift.meta.inner_rate,) if method.scale is None else [method.scale * rate for rate in RATES]
-        chosen.append(choose(name, method.build, params, error, rates, STEPS, first_steps=STEPS[0]))
+        steps = WORD_STEPS if shift_name == "language" else STEPS
+        chosen.append(
+            choose(name, method.build, params, error, rates, steps, first_steps=steps[1], labels=method.labels)
+        )
     tuned = min(chosen[:2], key=lambda method: method.error)
     return [tuned, *chosen[2:]]
 
 
 def _finalists(methods: list[ChosenMethod]) -> list[ChosenMethod]:
     """Fine-tuning, and the best of the meta-learned starts on validation data, if there are any."""
-    return [methods[0], *sorted(methods[1:], key=lambda method: method.error)[:1]]
+    return [
+        methods[0],
+        *sorted((method for method in methods[1:] if method.labels), key=lambda method: method.error)[:1],
+    ]
 
 
 if __name__ == "__main__":

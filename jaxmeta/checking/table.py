@@ -9,9 +9,6 @@ from jaxmeta.checking.summary import METHOD, Summary
 from jaxmeta.data.checking.kinds import KINDS, Case
 from jaxmeta.versions import versions
 
-FORMAT = 1
-"""Version of the JSON; it grows when a key changes its meaning or goes."""
-
 
 def as_text(report: Report) -> str:
     """A table of the findings (kind, rows, the worst of them, what to do) below what the folder holds."""
@@ -46,10 +43,8 @@ def as_json(report: Report) -> dict[str, Any]:
     counts = Counter(case.kind for case in report.cases)
     summary = report.summary
     return {
-        "format": FORMAT,
-        "kind": "data check",
         "list": str(report.listing.path),
-        "version": versions()["jaxmeta"],
+        "jaxmeta": versions()["jaxmeta"],
         "summary": {
             **summary._asdict(),
             "noise_db": summary.noise_db and [round(each, 1) for each in summary.noise_db],

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 from typing import Any
 
 
@@ -11,7 +12,8 @@ def start() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and job control ignore signals on purpose
             signal.signal(number, _end)
-    _keep_compiled_programs()
+    if "--dry-run" not in sys.argv:  # which writes nothing
+        _keep_compiled_programs()
     from jaxmeta.cli.main import main
 
     main()

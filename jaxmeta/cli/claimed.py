@@ -11,16 +11,21 @@ from jaxmeta.cli.endings import WritingError
 
 
 @contextlib.contextmanager
-def claimed(out: Path, *, file: bool = False) -> Iterator[None]:
+def claimed(out: Path, *, file: bool = False, dry_run: bool = False) -> Iterator[None]:
     """Make a folder, or an empty file, for a result; remove it with what is in it if the work within fails.
 
     Args:
       out: where the result goes; must not exist yet, so that of two commands only one can have it.
       file: whether the result is a file.
+      dry_run: look whether it could be made, and make nothing.
     Raises:
       ValueError: it exists.
       WritingError: it cannot be made, or something in it cannot be written.
     """
+    if dry_run:
+        _check_free(out, file)
+        yield
+        return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if file:
@@ -30,7 +35,7 @@ def claimed(out: Path, *, file: bool = False) -> Iterator[None]:
     except FileExistsError as error:
         if not out.parent.is_dir():
             raise WritingError(f"--out {out}: {error.filename} is a file; name a folder.") from None
-        raise ValueError(f"--out {out} exists; name a new {'file' if file else 'folder'}, or delete it.") from None
+        raise _exists(out, file) from None
     except OSError as error:
         raise WritingError(f"--out {out}: cannot be written ({error.strerror}); name another place.") from None
     try:
@@ -46,6 +51,20 @@ def claimed(out: Path, *, file: bool = False) -> Iterator[None]:
     except BaseException:
         _remove(out)
         raise
+
+
+def _check_free(out: Path, file: bool) -> None:
+    if os.path.lexists(out):
+        raise _exists(out, file)
+    parent = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
+    if not parent.is_dir():
+        raise WritingError(f"--out {out}: {parent} is a file; name a folder.")
+    if not os.access(parent, os.W_OK):
+        raise WritingError(f"--out {out}: {parent} cannot be written; name another place.")
+
+
+def _exists(out: Path, file: bool) -> ValueError:
+    return ValueError(f"--out {out} exists; name a new {'file' if file else 'folder'}, or delete it.")
 
 
 def _remove(out: Path) -> None:

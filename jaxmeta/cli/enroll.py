@@ -1,12 +1,16 @@
 """`jaxmeta enroll MANIFEST --out DIR`"""
 
-import json as json_lines
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tyro.conf import Positional
 
 from jaxmeta.cli.ranges import Certainty, Probability, Roots
+
+if TYPE_CHECKING:
+    from jaxmeta.cli.planning.plan import Plan
 
 
 def enroll(
@@ -20,6 +24,7 @@ def enroll(
     json: bool = False,
     resample: bool = False,
     root: Roots = (),
+    dry_run: bool = False,
 ) -> None:
     """Enrol a voice, and the words that it says, from a folder of recordings.
 
@@ -38,38 +43,26 @@ def enroll(
         json: Write the result as a line of JSON.
         resample: Take recordings at other sample rates than the network's too.
         root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
+        dry_run: Say what would be read, and written, and about how long it takes; write nothing.
     """
     from jaxmeta.cli.claimed import claimed
     from jaxmeta.verification.gate import make_gate
     from jaxmeta.verification.user import save_user
 
     gate = make_gate(prior, sure)
-    with claimed(out):
+    with claimed(out, dry_run=dry_run):
         enrolled = (
             _first(assistant, manifest, resample, root)
             if update is None
             else _more(update, manifest, resample, gate, root)
         )
+        if dry_run:
+            _plan(update or assistant, manifest, enrolled, out).show("enroll", as_json=json)
+            return
         save_user(out, enrolled.assistant, enrolled.user)
         if keep_audio:
             _copy(enrolled, out / "audio")
-    words = dict(zip(enrolled.user.words, enrolled.user.counts, strict=True))
-    columns, where = enrolled.recordings.manifest.columns["file_name"], enrolled.recordings.manifest.where
-    if json:
-        doubtful = [str(columns[row]) for row in enrolled.doubtful]
-        counts = {"recordings": enrolled.user.clips, "added": len(enrolled.used), "words": words, "doubtful": doubtful}
-        counts |= {"copies": len(enrolled.recordings.remarks)}
-        print(json_lines.dumps({"out": str(out)} | counts, ensure_ascii=False))
-        return
-    for remark in enrolled.recordings.remarks:
-        print(remark)
-    for row in enrolled.doubtful:
-        print(f"{where(row)}: {columns[row]} {enrolled.doubt}")
-    said = ", ".join(f"{word} ({count})" for word, count in words.items()) or "none"
-    print(
-        f"{enrolled.user.clips} recordings of the voice, {len(enrolled.used)} of them new; words: {said}\n"
-        f"written to {out}"
-    )
+    _show(enrolled, out, json)
 
 
 class _Enrolled(NamedTuple):
@@ -81,6 +74,26 @@ class _Enrolled(NamedTuple):
     doubtful: list[int]
     """Rows that something is said of."""
     doubt: str
+
+
+def _show(enrolled: _Enrolled, out: Path, as_json: bool) -> None:
+    from jaxmeta.cli.output import show
+
+    words = dict(zip(enrolled.user.words, enrolled.user.counts, strict=True))
+    columns, where = enrolled.recordings.manifest.columns["file_name"], enrolled.recordings.manifest.where
+    doubtful, remarks = [str(columns[row]) for row in enrolled.doubtful], enrolled.recordings.remarks
+    counts = {"recordings": enrolled.user.clips, "added": len(enrolled.used), "words": words, "doubtful": doubtful}
+    doubts = [f"{where(row)}: {columns[row]} {enrolled.doubt}" for row in enrolled.doubtful]
+    said = ", ".join(f"{word} ({count})" for word, count in words.items()) or "none"
+    voice = f"{enrolled.user.clips} recordings of the voice, {len(enrolled.used)} of them new; words: {said}"
+    text = "\n".join([*remarks, *doubts, voice, f"written to {out}"])
+    show("enroll", {"out": str(out), **counts, "copies": len(remarks)}, text, as_json=as_json)
+
+
+def _plan(network: Path, manifest: Path, enrolled: _Enrolled, out: Path) -> Plan:
+    from jaxmeta.cli.planning.plan import START, Plan, folder, recordings
+
+    return Plan([folder(network), recordings(manifest, enrolled.recordings.manifest.clips())], out, START)
 
 
 def _first(assistant: Path, manifest: Path, resample: bool, roots: tuple[Path, ...]) -> _Enrolled:

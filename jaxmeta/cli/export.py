@@ -19,6 +19,8 @@ def export(
     seconds: Annotated[float, Within(0.1, 3_600)] = 10.0,
     resample: bool = False,
     base: Path | None = None,
+    json: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Write a recogniser or a wake word for other machines, and check what was written against it.
 
@@ -39,16 +41,20 @@ def export(
         seconds: Of the longest recording that an ONNX file takes.
         resample: Take recordings at other sample rates than the recogniser's too.
         base: Folder of the public network that the checkpoint belongs to, if it is not where it was.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, and written, and about how long it takes; write nothing.
     """
     from jaxmeta.cli.exports.recogniser import export_recogniser_folder
+    from jaxmeta.cli.exports.result import Export
     from jaxmeta.cli.exports.wakeword import export_wakeword
     from jaxmeta.cli.exports.whisper import export_whisper
     from jaxmeta.cli.pretrained.whisper import is_pretrained
 
+    export = Export(checkpoint, to, out, as_json=json, dry_run=dry_run)
     if (checkpoint / "wakeword.json").is_file():
         if to != "openwakeword" and to != "tflite":
             raise ValueError(f'--to {to}: {checkpoint} holds a wake word; give "openwakeword" or "tflite".')
-        export_wakeword(checkpoint, to, out)
+        export_wakeword(export)
     elif to == "openwakeword" or to == "tflite":
         raise ValueError(f"--to {to}: {checkpoint} holds no wake word; give a folder of `jaxmeta train wakeword`.")
     elif is_pretrained(checkpoint):
@@ -57,11 +63,11 @@ def export(
                 f"--to {to} takes CTC recognisers, and {checkpoint} adapts a Whisper; use --to huggingface, and "
                 "convert that folder by other tools, to ONNX by `optimum-cli export onnx --model FOLDER`."
             )
-        export_whisper(checkpoint, out, bits, base)
+        export_whisper(export, bits, base)
     elif to == "huggingface":
         raise ValueError(
             f"{checkpoint} is a CTC recogniser, for whose network transformers has no class; use --to onnx or "
             "--to stablehlo."
         )
     else:
-        export_recogniser_folder(checkpoint, to, out, clips, bits or 32, seconds, resample, base)
+        export_recogniser_folder(export, to, clips, bits or 32, seconds, resample, base)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_lines
 import sys
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from jaxmeta.cli.output import show
 from jaxmeta.cli.ranges import Certainty, Probability
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class _GatedDetector:
         for start in range(0, len(samples), RATE // 4):  # so that "the last 2 s" are those before the detection
             piece = samples[start : start + RATE // 4]
             self._recent = np.concatenate([self._recent, piece])[-VOICE_SECONDS * RATE :]
-            accepted += [each for each in self._detector.push(piece) if self._accepts(self._recent)]
+            # A network decides, so that it is asked once for a piece.
+            accepted += self._detector.push(piece, cache(partial(self._accepts, self._recent)))
         return accepted
 
 
@@ -113,13 +115,13 @@ def _in_file(file: Path, detector: Any, as_json: bool) -> None:
     for each in detections:
         _say(str(file), each, as_json)
     if not detections:
-        print(json_lines.dumps({"file": str(file), "seconds": None}) if as_json else f"{file}\t-")
+        show("listen", {"file": str(file), "seconds": None}, f"{file}\t-", as_json=as_json)
 
 
 def _say(source: str, detection: Detection, as_json: bool) -> None:
     seconds, score = round(detection.seconds, 2), round(detection.score, 3)
     row = {"file": source, "seconds": seconds, "score": score}
-    print(json_lines.dumps(row) if as_json else f"{source}\t{seconds:.2f}\t{score:.3f}", flush=True)
+    show("listen", row, f"{source}\t{seconds:.2f}\t{score:.3f}", as_json=as_json)
 
 
 def _at_microphone(word: str, detector: Any, as_json: bool) -> None:

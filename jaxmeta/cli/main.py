@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -11,6 +11,7 @@ from jaxmeta.cli.adapt import adapt
 from jaxmeta.cli.data.check import check
 from jaxmeta.cli.data.importing import import_data
 from jaxmeta.cli.data.segment import segment
+from jaxmeta.cli.demo.command import demo
 from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
@@ -30,7 +31,7 @@ from jaxmeta.versions import versions
 GROUPS = {"train": "Train from folders of recordings.", "data": "Bring recordings in, and check them."}
 """First words of subcommands of two words, and what help says of them."""
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, report, doctor)
+    each.__name__: each for each in (transcribe, adapt, export, enroll, verify, spot, listen, demo, report, doctor)
 } | {
     "train words": train_words,
     "train recogniser": train_recogniser,
@@ -39,6 +40,7 @@ SUBCOMMANDS: dict[str, Callable[..., Any]] = {
 }
 SUBCOMMANDS |= {"data import": import_data, "data segment": segment, "data check": check}
 """Name -> function; a name may have two words."""
+WRITE_COMPLETION = "--tyro-write-completion"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,9 +59,10 @@ def _run(arguments: Sequence[str] | None) -> None:
         )
         return
     group = given[0] if given and given[0] in GROUPS else ""
+    whole = given[:1] == [WRITE_COMPLETION]
     try:
         tyro.extras.subcommand_cli_from_dict(
-            _subcommands(group),
+            _subcommands(group, whole=whole),
             prog=f"jaxmeta {group}".rstrip(),
             args=given[1:] if group else given,
             description=GROUPS.get(group)
@@ -78,18 +81,32 @@ def _run(arguments: Sequence[str] | None) -> None:
         raise SystemExit(USAGE) from None
 
 
-def _subcommands(group: str) -> dict[str, Callable[..., Any]]:
-    """The subcommands of a group by their second words; of none ("") all of one word, and a line for each group."""
+def _subcommands(group: str, *, whole: bool = False) -> dict[str, Callable[..., Any]]:
+    """The subcommands of a group by their second words; of none ("") all of one word, and a line for each group.
+
+    `whole`: groups have their subcommands, for the completion of a shell; help is quicker without.
+    """
     if group:
         first = f"{group} "
         return {name.removeprefix(first): checked(each) for name, each in SUBCOMMANDS.items() if name.startswith(first)}
     single = {name: checked(each) for name, each in SUBCOMMANDS.items() if " " not in name}
-    return single | {name: _described(text) for name, text in GROUPS.items()}
+    return single | {name: _described(text, _subcommands(name) if whole else {}) for name, text in GROUPS.items()}
 
 
-def _described(text: str) -> Callable[[], None]:
+def _described(text: str, commands: dict[str, Callable[..., Any]]) -> Callable[..., None]:
+    """What stands for a group in help, or in the completion of a shell, which knows its commands."""
+
     def stand_in() -> None:
         raise AssertionError("groups of subcommands are looked up before arguments are read")
 
-    stand_in.__doc__ = text
-    return stand_in
+    def with_commands(command: Any) -> None:
+        stand_in()
+
+    named = [
+        Annotated[each, tyro.conf.subcommand(name, prefix_name=False)]  # type: ignore[valid-type]
+        for name, each in commands.items()
+    ]
+    if named:
+        with_commands.__annotations__["command"] = tyro.conf.OmitArgPrefixes[Union[tuple(named)]]  # noqa: UP007
+    with_commands.__doc__ = stand_in.__doc__ = text
+    return with_commands if named else stand_in

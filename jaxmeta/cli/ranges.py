@@ -1,6 +1,8 @@
 """What numbers and paths of the command line may be: checked by the name of the option, before any work."""
 
+import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +54,12 @@ def checked(command: Callable[..., None]) -> Callable[..., None]:
     def check(**options: Any) -> None:
         command(**admitted(command, options))
 
+    # What is said of an option is to be one line: bash would take further ones as completions of their own.
+    command.__doc__ = re.sub(r"\n {9,}", " ", command.__doc__ or "")
     return check
 
 
-def admitted(command: Callable[..., None], options: dict[str, Any]) -> dict[str, Any]:
+def admitted(command: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
     """The options of a command with paths written out.
 
     Raises:
@@ -63,6 +67,9 @@ def admitted(command: Callable[..., None], options: dict[str, Any]) -> dict[str,
     """
     hints = typing.get_type_hints(command, include_extras=True)
     for name, value in options.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):  # a group of options
+            options = options | {name: dataclasses.replace(value, **admitted(type(value), vars(value)))}
+            continue
         flag = f"--{name.replace('_', '-')}"
         for bounds in _bounds(hints[name]):
             for number in value if isinstance(value, tuple) else (value,):

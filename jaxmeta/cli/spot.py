@@ -1,6 +1,5 @@
 """`jaxmeta spot DIR FILE...`"""
 
-import json as json_lines
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +34,7 @@ def spot(
     """
     from dataclasses import replace
 
+    from jaxmeta.cli.output import show
     from jaxmeta.data.recordings import read_features
     from jaxmeta.verification.gate import make_gate
     from jaxmeta.verification.spotting import spot
@@ -53,6 +53,6 @@ def spot(
             row = {"file": str(file), "word": each.word, "start": round(each.start, 2), "end": round(each.end, 2)}
             row |= {"ratio": round(each.ratio, 2), "speaker": decision}
             line = f"{file}\t{each.start:.2f}-{each.end:.2f}\t{each.word}\t{decision}"
-            print(json_lines.dumps(row, ensure_ascii=False, allow_nan=False) if json else line)
+            show("spot", row, line, as_json=json)
         if not shown:
-            print(json_lines.dumps({"file": str(file), "word": None}) if json else f"{file}\t-")
+            show("spot", {"file": str(file), "word": None}, f"{file}\t-", as_json=json)

@@ -1,6 +1,5 @@
 """`jaxmeta verify DIR FILE...`"""
 
-import json as json_lines
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -27,6 +26,7 @@ def verify(
             instead of FILE, the decision and the probability.
         resample: Take recordings at other sample rates than the network's too.
     """
+    from jaxmeta.cli.output import show
     from jaxmeta.data.recordings import read_features
     from jaxmeta.verification.assistant import embed_voices
     from jaxmeta.verification.gate import make_gate
@@ -43,6 +43,4 @@ def verify(
     for file, ratio in zip(files, assistant.voice_ratios(known.prototype, voices).tolist(), strict=True):
         chance, decision = gate.posterior(ratio), gate.decide(ratio)
         row = {"file": str(file), "decision": decision, "probability": round(chance, 4), "ratio": round(ratio, 2)}
-        print(
-            json_lines.dumps(row, ensure_ascii=False, allow_nan=False) if json else f"{file}\t{decision}\t{chance:.3f}"
-        )
+        show("verify", row, f"{file}\t{decision}\t{chance:.3f}", as_json=json)

@@ -45,6 +45,7 @@ def read_corpora(
     features: FeatureConfig = FEATURES,
     frames_out: Callable[[Any], Any] = output_lengths,
     roots: Sequence[Path] = (),
+    load: Callable[[Manifest, FeatureConfig], Corpus] = load_corpus,
 ) -> TranscribedSpeech:
     """Read folders of recordings; all mistakes in their lists are found before any sound is looked at.
 
@@ -59,6 +60,7 @@ def read_corpora(
       features: that the network takes.
       frames_out: frames of the logits for frames of the features.
       roots: further folders in which files may lie.
+      load: reads the recordings of a manifest.
     Raises:
       ManifestError: a manifest, a transcript, a speaker or a split is of no use; names file, row and remedy.
       AudioError: a recording cannot be read.
@@ -76,7 +78,7 @@ def read_corpora(
     vocabulary = _vocabulary(manifests, splits)
     corpora = []
     for manifest, speaker, split in zip(manifests, speakers, splits, strict=True):
-        loaded = load_corpus(manifest, features)
+        loaded = load(manifest, features)
         corpus = loaded.with_column("speaker", speaker).with_column("split", split)
         if not drop:
             _check_alignable(manifest, corpus, vocabulary, frames_out)

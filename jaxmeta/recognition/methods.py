@@ -61,6 +61,8 @@ class AdaptationMethod(NamedTuple):
     """Whether it starts at the average of the weights that adapted to some training speakers."""
     adapts: Adaptation | None = None
     """What of a recogniser it adapts; None: a recogniser's card has no name for that."""
+    updates: int = 1
+    """Of meta-training, for each of other methods."""
 
     def grid(self, inner_rate: float) -> tuple[float, ...]:
         """The rates to choose from on validation speakers."""

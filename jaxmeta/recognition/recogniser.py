@@ -97,6 +97,10 @@ class Recogniser(NamedTuple):
         """Model of Ragged log-mels to Ragged logits; no state."""
         return network(self.card, self.vocabulary, self.builder)
 
+    def save(self, folder: Path, origin: dict[str, Any]) -> None:
+        """Write it with a card that says how it was made; raises as `save_recogniser` does."""
+        save_recogniser(folder, self._replace(card=dataclasses.replace(self.card, origin=origin)))
+
     def fold(self, text: str) -> str:
         """The text in the case that the vocabulary has."""
         return {"upper": str.upper, "lower": str.lower}.get(self.card.case, str)(text)

@@ -74,7 +74,7 @@ def transcribe_each(
       features: log-mels [T, F] of each recording, T at least 1; taken as they are needed.
       search: how logits become text; None: the best path.
     """
-    recognised = _network(recogniser)
+    recognised = log_probabilities(recogniser)
     waiting: list[np.ndarray] = []
     least = 1  # The first recording alone, for people wait for it.
     for frames in features:
@@ -90,8 +90,11 @@ def _texts(recogniser: Recogniser, logs: Iterable[np.ndarray], search: Search | 
         yield recogniser.vocabulary.decode(best_path(each)) if search is None else search(each, len(each))
 
 
-def _network(recogniser: Recogniser) -> Callable[[Sequence[np.ndarray]], Iterator[np.ndarray]]:
-    """Features [T, F] of recordings to log-probabilities [T', C] of each, T' by the network's subsampling."""
+def log_probabilities(recogniser: Recogniser) -> Callable[[Sequence[np.ndarray]], Iterator[np.ndarray]]:
+    """Features [T, F] of recordings to log-probabilities [T', C] of each, T' by the network's subsampling.
+
+    What is returned holds compiled programs; keep it for further recordings.
+    """
     empty = np.zeros((0, recogniser.card.features.size), np.float32)  # fills the last batch up
 
     @jax.jit

@@ -24,7 +24,13 @@ def held_out_errors(recogniser: Recogniser, corpus: Corpus, seed: int = 0) -> li
       seed: of the resamples.
     """
     spans = zip(corpus.start, corpus.length, strict=True)
-    texts = np.array(transcribe(recogniser, [corpus.frames[start : start + length] for start, length in spans]))
+    texts = transcribe(recogniser, [corpus.frames[start : start + length] for start, length in spans])
+    return text_errors(texts, corpus, seed)
+
+
+def text_errors(recognised: list[str], corpus: Corpus, seed: int = 0) -> list[dict[str, Any]]:
+    """The rows of `held_out_errors` for what was recognised of each recording of a corpus."""
+    texts = np.array(recognised)
     rows = []
     for split in dict.fromkeys(corpus.columns["split"].tolist()):
         own = corpus.columns["split"] == split

@@ -12,6 +12,7 @@ import soundfile
 
 from jaxmeta.data.audio import AudioError, read_audio
 from jaxmeta.data.manifests.clips import Clip
+from jaxmeta.data.manifests.files import inside_of
 from jaxmeta.decoding.confusions import character_confusions
 from jaxmeta.decoding.error_rates import character_edits
 from jaxmeta.files.chart import line_chart
@@ -29,11 +30,12 @@ _POINTS = 500
 """Of a curve: a page stays small however long the training was."""
 
 
-def report(folder: Path, *, most_bytes: int = 20_000_000) -> str:
+def report(folder: Path, *, roots: Sequence[Path] = (), most_bytes: int = 20_000_000) -> str:
     """The page, in one file of HTML without network or script.
 
     Args:
       folder: that `jaxmeta train`, `adapt` or `enroll`, or an experiment, wrote.
+      roots: folders besides that one whose recordings may be put into the page; others are named only.
       most_bytes: of recordings in the page; those beyond are named only.
     Raises:
       ValueError: no such folder, or nothing in it that a command writes; a file of it is damaged.
@@ -48,7 +50,7 @@ def report(folder: Path, *, most_bytes: int = 20_000_000) -> str:
         raise ValueError(f"{folder} holds no card, results or training of jaxmeta; give a folder that it wrote.")
     parts = [part for path, held in results.items() for part in _results(path.relative_to(folder).parent, held)]
     if recognised is not None:
-        parts += _recordings(recognised, most_bytes)
+        parts += _recordings(recognised, [folder, *roots], most_bytes)
     parts += [part for log in logs for part in _training(log.relative_to(folder), read_metrics(log))]
     for name, card in cards.items():
         parts += [heading("Card"), details(name, code(json.dumps(card, indent=2, ensure_ascii=False)))]
@@ -113,7 +115,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return [*points[:-1:every], *points[-1:]]
 
 
-def _recordings(voice: Recognised, most_bytes: int) -> Iterator[Html]:
+def _recordings(voice: Recognised, roots: Sequence[Path], most_bytes: int) -> Iterator[Html]:
     """What adaptation changed, the worst recordings, and the characters that are confused."""
     figures = voice.figures
     yield heading("Before and after adaptation")
@@ -126,10 +128,11 @@ def _recordings(voice: Recognised, most_bytes: int) -> Iterator[Html]:
     yield paragraph("Each recording was recognised by what was adapted to others of the same voice.", kind="quiet")
     before, after = (character_edits(voice.said, texts).errors for texts in (voice.before, voice.after))
     worst = np.argsort(-after, kind="stable")[:WORST]
+    players = _players([voice.clips[row] for row in worst], roots, most_bytes)
     yield heading(f"The {len(worst)} worst recordings")
     yield table(["recording", "said", "before", "errors", "after", "errors"], [
         [player, voice.said[row], voice.before[row], int(before[row]), voice.after[row], int(after[row])]
-        for row, player in zip(worst.tolist(), _players([voice.clips[row] for row in worst], most_bytes), strict=True)
+        for row, player in zip(worst.tolist(), players, strict=True)
     ])  # fmt: skip
     yield heading("Characters that are confused")
     earlier, later = (character_confusions(voice.said, texts) for texts in (voice.before, voice.after))
@@ -140,11 +143,14 @@ def _recordings(voice: Recognised, most_bytes: int) -> Iterator[Html]:
     ])  # fmt: skip
 
 
-def _players(clips: Sequence[Clip], most_bytes: int) -> Iterator[Html]:
-    """A player for each recording that is still there and fits, and the name of any other."""
+def _players(clips: Sequence[Clip], roots: Sequence[Path], most_bytes: int) -> Iterator[Html]:
+    """A player for each recording that lies in the folders, is still there and fits; the name of any other."""
     left = most_bytes
     for clip in clips:
         name = Path(clip.path).name
+        if inside_of(clip.path, roots) is None:
+            yield escaped(f"{name} (to hear it, give --root {Path(clip.path).parent})")
+            continue
         try:
             waveform = read_audio(clip, _RATE)[: _SECONDS * _RATE]
         except (AudioError, OSError):

@@ -15,6 +15,7 @@ from jaxmeta.training import TrainState, init_state, make_update
 from jaxmeta.training.diagnosis import why_left_out
 from jaxmeta.training.loop import Validation, train_loop
 from jaxmeta.training.processes import together
+from jaxmeta.training.runlog import Log
 from jaxmeta.training.sharing import all_devices
 from jaxmeta.types import Key, Loss, PyTree
 
@@ -35,6 +36,7 @@ def fit(
     params: PyTree | None = None,
     validation: Validation | None = None,
     update_transform: optax.GradientTransformation | None = None,
+    log: Log | None = None,
 ) -> TrainState:
     """Train with AdamW and a cosine schedule, or load what was trained before.
 
@@ -53,6 +55,8 @@ def fit(
       params: where training starts; None: at the learner's initial weights.
       validation: keeps the best state; None: the last one is all there is.
       update_transform: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
+      log: takes the metrics of every tenth update and `step=`, besides the log in the directory; docs/logs.md has those
+        of W&B, MLflow, trackio and TensorBoard.
     """
     learner = augmented(learner, augment)
     optimizer = make_optimizer(updates, rate)
@@ -64,6 +68,7 @@ def fit(
         return train_loop(
             make_update(learner, optimizer, microbatch=microbatch, mesh=mesh), initial, sampler, updates, directory,
             config=config, validation=validation, explain=partial(why_left_out, learner), mesh=mesh,
+            log=log,
         )  # fmt: skip
 
     return _in_memory(train, 1 if jax.default_backend() == "cpu" else None, sampler)

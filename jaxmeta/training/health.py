@@ -92,14 +92,19 @@ def write_health(directory: Path, health: Health) -> None:
     write_sealed(directory / "health.json", "health", health._asdict())
 
 
-def keep_best(directory: Path, train: TrainState, score: float) -> None:
-    """Save the state in `best/` of the folder of a run, if none before has had such a score and it is finite."""
+def keep_best(directory: Path, train: TrainState, score: float) -> dict[str, float]:
+    """Save the state in `best/` of the folder of a run, if it is finite and none before has had such a score.
+
+    Returns:
+      {"validation": score}, for the metrics.
+    """
     path, remedy = directory / "best.json", "delete it, and the next state that is scored becomes the best"
     best = float(read_sealed(path, "best", remedy)["score"]) if path.exists() else float("-inf")
     if score > best and finite(train.params):
         # The score last: were the process killed in between, the resumed run would come here again and save again.
         save(directory / "best", train, keep=1)
         write_sealed(path, "best", {"step": int(train.step), "score": score})
+    return {"validation": score}
 
 
 def at_rate(

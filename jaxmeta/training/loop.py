@@ -19,7 +19,7 @@ from jaxmeta.training.checkpoint import checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, finite, keep_best, read_health, write_health
 from jaxmeta.training.on_device import calls, made_by, rows_of
 from jaxmeta.training.processes import is_first, together, wait_for_all
-from jaxmeta.training.runlog import RunLog, Silent, check_config
+from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
@@ -54,6 +54,7 @@ def train_loop(
     on_step: Callable[[TrainState, dict[str, Array]], None] | None = None,
     explain: Callable[[TrainState, Episode], str] | None = None,
     mesh: Mesh | None = None,
+    log: Log | None = None,
     at_once: int | None = None,
 ) -> TrainState:
     """Train until step `steps`, from the newest checkpoint in `directory` if there is one.
@@ -67,8 +68,7 @@ def train_loop(
 
     A run whose tasks all stop counting, whose loss runs away or whose weights are not finite (`training.health`) goes
     back to a checkpoint once and continues at half of the rate; then it stops. Such weights are never saved.
-    In `directory` come to lie `run.json` (the config), `metrics.jsonl`, `checkpoints/`, and with a validation `best/`,
-    which `restore(directory / "best", train)` reads.
+    In `directory` come to lie `run.json` (the config), `metrics.jsonl`, `checkpoints/`, and with a validation `best/`.
 
     Args:
       update: pure (train, episodes) -> (train, metrics), as `make_update` gives; compiled here.
@@ -81,15 +81,17 @@ def train_loop(
       save_seconds: seconds between two checkpoints, after the end of a call; the last step is always saved.
       keep: how many checkpoints stay, 1 or more.
       log_every: steps between two rows of metrics, 1 or more.
-      validation: keeps the best state, and its score in the metrics. None: does not.
+      validation: keeps the best state, which `restore(directory / "best", train)` reads. None: does not.
       on_step: called with the new state and its metrics after each update, which is waited for then.
       explain: says why tasks of an update were left out, as `partial(why_left_out, learner)` of `training.diagnosis`
         does; called once, with a state that has the step and the key of before the update, and weights of at most two
         calls later.
       mesh: devices that share each batch, for which `update` was made. The arrays of `train` that lie on it already
         stay where they are, as by `shard_weights` of `training.sharing`. None: one device.
-      at_once: most updates in a call of the device; the result and the metrics are the same bit for bit wherever calls
-        begin and end. None: 8 for a small network (`on_device.calls`), else 1. With `on_step` or a mesh always 1.
+      log: called with the numbers of each row of metrics and `step=`, see `runlog.Log`; by the first process alone.
+        After an interruption, rows since the last checkpoint come again.
+      at_once: most updates in a call; the result is the same bit for bit wherever calls begin and end. None: 8 for a
+        small network (`on_device.calls`), else 1. With `on_step` or a mesh always 1.
     Returns:
       The state after `steps` updates; with a mesh, whole on a device of this process.
     Raises:
@@ -100,8 +102,8 @@ def train_loop(
     """
     _check(steps=steps, save_every=save_every, keep=keep, log_every=log_every, validation=validation, at_once=at_once)
     directory = Path(directory)
-    rest = save_every, save_seconds, keep, log_every, validation, on_step, explain, mesh, at_once
-    run = _Run(update, sampler, steps, directory, *rest)
+    how = save_every, save_seconds, keep, log_every, validation, on_step, explain, mesh, log, at_once
+    run = _Run(update, sampler, steps, directory, *how)
     if is_first():
         directory.mkdir(parents=True, exist_ok=True)
     with lock(directory) if is_first() else contextlib.nullcontext():
@@ -138,6 +140,7 @@ class _Run(NamedTuple):
     on_step: Callable[[TrainState, dict[str, Array]], None] | None
     explain: Callable[[TrainState, Episode], str] | None
     mesh: Mesh | None
+    log: Log | None
     at_once: int | None
 
     @property
@@ -165,7 +168,7 @@ class _Run(NamedTuple):
 
     def train(self, first: TrainState, like: TrainState, health: Health) -> tuple[TrainState, Health, str | None]:
         """Train from a state on, whose arrays go where those of `like` are, until the last step or a problem."""
-        log = RunLog(self.directory, self.steps, start=int(first.step)) if is_first() else Silent()
+        log = RunLog(self.directory, self.steps, start=int(first.step), also=self.log) if is_first() else Silent()
         with log, collected_signals() as received:
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
@@ -248,18 +251,17 @@ class _Training:
 
     def _read(self, step: int, metrics: dict[str, Array]) -> str | None:
         """Heed the metrics of an update, log them, and say why the run has diverged."""
-        run = self.run
         # Processes are at different steps now, but none is beyond this one.
         self._heed(step + _AHEAD, *(bool(metrics.pop(name, False)) for name in ("stop", "save")))
         if "masked" in metrics and int(metrics["masked"]) and not self.health.left_out:
             self._say_left_out(step - 1, int(metrics["masked"]))
         self.health = self.health.after(metrics)
         score = self._validate() if step == self.step and self._validates() else {}
-        if score or step % run.log_every == 0 or step == run.steps:
+        if score or step % self.run.log_every == 0 or step == self.run.steps:
             self.log.write(step, metrics | score)
         self.log.progress(step, self.health.left_out)
         patience.seconds = WHILE_TRAINING
-        return self.health.problem(last=step == run.steps)
+        return self.health.problem(last=step == self.run.steps)
 
     def _save(self) -> str | None:
         """Save a checkpoint, and say why there is none to save."""
@@ -275,9 +277,7 @@ class _Training:
         state, validation = gathered(self.state, self.run.mesh), self.run.validation
         if validation is None or not is_first():
             return {}
-        score = float(validation.score(state))
-        keep_best(self.run.directory, state, score)
-        return {"validation": score}
+        return keep_best(self.run.directory, state, float(validation.score(state)))
 
     def _say_left_out(self, step: int, count: int) -> None:
         reason, state = "a loss or gradient is not finite", gathered(self.state, self.run.mesh)

@@ -17,6 +17,8 @@ from jaxmeta.progress import current, progress_bar
 from jaxmeta.training.tensorboard import TensorBoard, is_installed
 
 _CHECKSUM = ', "crc32": '
+Log = Callable[..., Any]
+"""Takes the numbers of a row, name -> float, and `step=`, as `wandb.log` and `mlflow.log_metrics` do."""
 
 
 class RunLog:
@@ -33,6 +35,7 @@ class RunLog:
       total: steps of the whole run.
       start: step from which training continues; rows after it are dropped, for they are about to be written again.
       label: what is shown outside of a stage; None: "training" and the folder's name.
+      also: is called with every row that is new, after it is in the file; None: nothing else logs.
       stream: where progress is shown; None: standard error.
       clock: seconds that only ever grow.
     Raises:
@@ -46,6 +49,7 @@ class RunLog:
         *,
         start: int = 0,
         label: str | None = None,
+        also: Log | None = None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,7 +57,7 @@ class RunLog:
             raise ValueError(f"RunLog needs 0 <= start <= total, got start={start}, total={total}.")
         self._directory, self._total, self._clock = Path(directory), total, clock
         self._label = f"training {self._directory.name}" if label is None else label
-        self._stream, self._start, self._step = stream, start, start
+        self._stream, self._start, self._step, self._also = stream, start, start, also
         self._loss: float | None = None  # not known before the first row
 
     def __enter__(self) -> Self:
@@ -99,6 +103,9 @@ class RunLog:
             self._file.flush()
             if self._board is not None:
                 self._board.write(step, values)
+        if self._also is not None:
+            numbers = {name: float(each) for name, each in values.items()}  # "NaN" is one, too
+            self._also({"seconds": row["seconds"], **numbers}, step=step)
         if "loss" in values:
             self._loss = float(values["loss"])
 

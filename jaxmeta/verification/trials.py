@@ -58,14 +58,42 @@ def trials(
       speakers: of the recordings [R].
       allowed: recordings that are tested [R] bool; None: all.
     """
-    count, clips = enrolled.rows.shape
-    groups = np.repeat(np.arange(count), clips)
-    prototypes = mean_direction(enrolling[enrolled.rows.ravel()], groups, count)
-    scores = voices.scores(prototypes, testing)
-    tested = np.ones(scores.shape, bool) if allowed is None else np.tile(allowed, (count, 1))
+    scores = voices.scores(_prototypes(enrolled, enrolling), testing)
+    tested = np.ones(scores.shape, bool) if allowed is None else np.tile(allowed, (len(scores), 1))
     np.put_along_axis(tested, enrolled.rows, False, axis=1)
     which, recording = np.nonzero(tested)
     return Trials(scores[tested], enrolled.speakers[which], speakers[recording])
+
+
+def trials_in_a_row(
+    voices: Voices, enrolled: Enrolments, vectors: np.ndarray, speakers: np.ndarray, count: int, seed: int
+) -> Trials:
+    """Every enrolment against recordings that are verified together, by their mean direction.
+
+    Args:
+      voices: scores them.
+      enrolled: of E enrolments.
+      vectors: unit vectors of the recordings [R, D].
+      speakers: of the recordings [R].
+      count: recordings by one speaker in a row, drawn at random so that each recording is in one row at most.
+      seed: of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(speakers == name)) for name in np.unique(speakers)]
+    members = np.concatenate([own[: len(own) // count * count].reshape(-1, count) for own in rows])
+    groups = np.repeat(np.arange(len(members)), count)
+    tested = mean_direction(vectors[members.ravel()], groups, len(members))
+    prototypes = _prototypes(enrolled, vectors)
+    scores = voices.scores(prototypes, tested)
+    apart = np.array([~np.isin(members, own).any(axis=1) for own in enrolled.rows])
+    which, row = np.nonzero(apart)
+    return Trials(scores[apart], enrolled.speakers[which], speakers[members[row, 0]])
+
+
+def _prototypes(enrolled: Enrolments, vectors: np.ndarray) -> np.ndarray:
+    """The mean direction of the recordings of each enrolment [E, D]."""
+    count, clips = enrolled.rows.shape
+    return mean_direction(vectors[enrolled.rows.ravel()], np.repeat(np.arange(count), clips), count)
 
 
 def summary(of_trials: Trials, seed: int) -> dict[str, Interval | int]:

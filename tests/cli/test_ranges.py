@@ -1,5 +1,6 @@
 """Numbers of the command line: what is out of range is refused by the option's name before any work."""
 
+import dataclasses
 import inspect
 import math
 import typing
@@ -11,12 +12,17 @@ import pytest
 from jaxmeta.cli.main import SUBCOMMANDS, main
 from jaxmeta.cli.ranges import Within, _bounds, admitted
 
-NUMBERS = [
-    (command, name)
-    for command, function in SUBCOMMANDS.items()
-    for name, hint in typing.get_type_hints(function).items()
-    if {int, float} & {hint, *typing.get_args(hint)}
-]
+
+def numbers(holder):
+    """What has options, a command or a group of options within it, and the name of one that is a number."""
+    for name, hint in typing.get_type_hints(holder).items():
+        if dataclasses.is_dataclass(hint):
+            yield from numbers(hint)
+        elif {int, float} & {hint, *typing.get_args(hint)}:
+            yield holder, name
+
+
+NUMBERS = [(command, *each) for command, function in SUBCOMMANDS.items() for each in numbers(function)]
 REQUIRED = {
     "transcribe": ["none", "none.wav"],
     "adapt": ["none", "none", "--out", "out"],
@@ -28,29 +34,30 @@ REQUIRED = {
     "data import": ["none", "--out", "out"],
     "data segment": ["none.wav", "--out", "out"],
     "listen": ["none", "--wav", "none.wav"],
+    "demo": ["none"],
     "train wakeword": ["--positive", "none", "--embedding", "none", "--out", "out"],
 } | {f"train {kind}": ["none", "--out", "out"] for kind in ("words", "recogniser", "assistant")}
 
 
-def bounds(command, name):
-    return _bounds(typing.get_type_hints(SUBCOMMANDS[command], include_extras=True)[name])[0]
+def bounds(holder, name):
+    return _bounds(typing.get_type_hints(holder, include_extras=True)[name])[0]
 
 
-@pytest.mark.parametrize(("command", "name"), NUMBERS)
-def test_numbers_out_of_range_are_refused_by_name(command, name):
-    within, flag = bounds(command, name), f"--{name.replace('_', '-')}"
+@pytest.mark.parametrize(("command", "holder", "name"), NUMBERS)
+def test_numbers_out_of_range_are_refused_by_name(command, holder, name):
+    within, flag = bounds(holder, name), f"--{name.replace('_', '-')}"
     wrong = [math.nan, math.inf, -math.inf, within.least - 1, within.most + 1, -(10**30), 10**30]
     wrong += within.excluded
-    many = typing.get_origin(typing.get_type_hints(SUBCOMMANDS[command])[name]) is tuple
+    many = typing.get_origin(typing.get_type_hints(holder)[name]) is tuple
     for number in wrong:
         with pytest.raises(ValueError, match=f"^{flag} must lie between .*, got {number}".replace("+", r"\+")):
-            admitted(SUBCOMMANDS[command], {name: (2, number) if many else number})
+            admitted(holder, {name: (2, number) if many else number})
 
 
-@pytest.mark.parametrize("command", dict(NUMBERS))
+@pytest.mark.parametrize("command", dict.fromkeys(command for command, *_ in NUMBERS))
 def test_a_command_ends_before_any_work(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    name = next(name for each, name in NUMBERS if each == command)
+    name = next(name for each, _, name in NUMBERS if each == command)
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), *REQUIRED[command], f"--{name.replace('_', '-')}={-(10**30)}"])
     said = capsys.readouterr().err.splitlines()
@@ -59,10 +66,10 @@ def test_a_command_ends_before_any_work(command, tmp_path, monkeypatch, capsys):
 
 
 def test_defaults_lie_in_their_ranges():
-    for command, name in NUMBERS:
-        default = inspect.signature(SUBCOMMANDS[command]).parameters[name].default
+    for _, holder, name in NUMBERS:
+        default = inspect.signature(holder).parameters[name].default
         for number in default if isinstance(default, tuple) else (default,):
-            assert number is None or number in bounds(command, name)
+            assert number is None or number in bounds(holder, name)
 
 
 def number_and_paths(rate: Annotated[float, Within(0, 1)] = 0.5, out: Path = Path("a"), more: tuple[Path, ...] = ()):

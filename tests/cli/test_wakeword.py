@@ -117,7 +117,7 @@ def test_a_word_counts_where_the_voice_of_the_last_two_seconds_is_accepted(train
     loaded, sound = load_wakeword(trained), read_audio(home / "long.wav", RATE)
     lengths = []
     gated = _GatedDetector(Detector(loaded), lambda recent: bool(lengths.append(len(recent))))
-    assert gated.push(sound) == [] and lengths == [2 * RATE]
+    assert gated.push(sound) == [] and lengths and set(lengths) == {2 * RATE}
     assert len(_GatedDetector(Detector(loaded), lambda recent: True).push(sound)) == 1
 
 

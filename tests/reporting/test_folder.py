@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def test_a_page_holds_results_curves_transcripts_and_recordings_and_escapes_them(folder):
-    text = report(folder)
+    text = report(folder, roots=[folder.parent])
     assert "a&lt;b" in text and "12.35" in text and "jaxmeta --x &lt;&amp;&gt;" in text and "<i>" not in text
     assert "loss over 3 updates" in text and "validation of" not in text  # no number of it is finite
     assert text.count("<audio") == 2 and "gone.wav (not there any more" in text
@@ -63,7 +63,16 @@ def test_results_of_other_programs_stop_no_report(tmp_path, content):
 
 
 def test_recordings_beyond_the_size_are_named_only(folder):
-    assert "<audio" not in report(folder, most_bytes=100)
+    assert "<audio" not in report(folder, roots=[folder.parent], most_bytes=100)
+
+
+def test_recordings_outside_of_the_folders_that_were_given_are_named_only(folder):
+    text = report(folder, roots=[folder / "training"])
+    assert "<audio" not in text and f"0.wav (to hear it, give --root {folder.parent})" in text
+    (folder / "linked.wav").symlink_to(folder.parent / "0.wav")
+    path = folder / "recognised.json"
+    path.write_text(path.read_text().replace("/0.wav", "/run/linked.wav"))
+    assert "<audio" not in report(folder)
 
 
 def test_what_was_recognised_comes_back(folder):
@@ -85,7 +94,8 @@ def test_the_command_writes_the_page_once(folder, tmp_path, capsys):
     main(["report", str(folder)])
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
     assert "exists; name another file" in fails(["report", str(folder)], capsys)
-    main(["report", str(folder), "--out", str(tmp_path / "page.html")])
+    main(["report", str(folder), "--out", str(tmp_path / "page.html"), "--root", str(tmp_path)])
+    assert (tmp_path / "page.html").read_text().count("<audio") == 2
     assert "written to" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
     assert "holds no card, results or training" in fails(["report", str(tmp_path / "empty")], capsys)

@@ -33,6 +33,19 @@ def _lines(folder):
 
 
 @pytest.mark.usefixtures("no_board")
+def test_another_log_gets_the_numbers_of_each_new_row(tmp_path):
+    rows = []
+    for start in (0, 1):
+        with RunLog(tmp_path, 2, start=start, stream=io.StringIO(), also=lambda m, step: rows.append((step, m))) as log:
+            log.write(start + 1, {"loss": jnp.float32(0.25), "masked": 3, "validation": float("inf")})
+    assert [step for step, _ in rows] == [1, 2]
+    assert {name: number for name, number in rows[0][1].items() if name != "seconds"} == {
+        "loss": 0.25, "masked": 3.0, "validation": float("inf"),
+    }  # fmt: skip
+    assert all(isinstance(number, float) for number in rows[0][1].values())
+
+
+@pytest.mark.usefixtures("no_board")
 def test_rows_are_json_lines_with_step_and_seconds_and_are_there_at_once(tmp_path):
     clock = _Clock()
     with RunLog(tmp_path / "run", 10, stream=io.StringIO(), clock=clock) as log:

@@ -20,7 +20,7 @@ def check(
     recogniser: Path | None = None,
     speaker_embedding: Path | None = None,
     assistant: Path | None = None,
-    json: Path | None = None,
+    json: bool = False,
     html: Path | None = None,
     frame_rate: Annotated[float, Within(1, 1_000)] = 25.0,
     root: Roots = (),
@@ -39,7 +39,7 @@ def check(
             the column speaker.
         assistant: Folder that `jaxmeta train assistant` or `jaxmeta enroll` wrote, whose network compares voices
             instead.
-        json: File for all findings as JSON; an existing one is replaced.
+        json: Write all findings as a line of JSON instead of the table.
         html: File for a page of HTML with the worst twenty recordings to listen to; an existing one is replaced.
         frame_rate: Output frames a second of the recogniser that will be trained, which its transcripts must fit into.
         root: Folder that the recordings lie in, if it is not that of the metadata.csv; may be given several times.
@@ -48,20 +48,18 @@ def check(
     from jaxmeta.checking.listening import as_page
     from jaxmeta.checking.table import as_json, as_text
     from jaxmeta.cli.endings import FINDINGS, WritingError
+    from jaxmeta.cli.output import show
     from jaxmeta.data.checking.listing import read_listing
-    from jaxmeta.files.durable import write_json, write_text
+    from jaxmeta.files.durable import write_text
 
     if speaker_embedding is not None and assistant is not None:
         raise ValueError("--speaker-embedding and --assistant both compare voices; give one of them.")
-    for flag, file in (("--json", json), ("--html", html)):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise WritingError(f"{flag} {file}: there is no folder {file.absolute().parent}; make it first.")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise WritingError(f"--html {html}: there is no folder {html.absolute().parent}; make it first.")
     listing = read_listing(folder, root)
     observers = _observers(listing.columns, recogniser, speaker_embedding, assistant)
     report = check_folder(folder, observers, roots=root, frame_rate=frame_rate)
-    print(as_text(report))
-    if json is not None:
-        write_json(json, as_json(report))
+    show("data check", as_json(report), as_text(report), as_json=json)
     if html is not None:
         write_text(html, as_page(report, f"jaxmeta {shlex.join(sys.argv[1:])}"))
     if report.grave:

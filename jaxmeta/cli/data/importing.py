@@ -16,6 +16,7 @@ from jaxmeta.data.importers.detection import Format, detect
 
 if TYPE_CHECKING:
     from jaxmeta.data.importers.rows import Rejection, Row
+    from jaxmeta.data.manifests.clips import Clip
     from jaxmeta.data.manifests.importing import Imported
 
 
@@ -57,33 +58,38 @@ def import_data(
         with drafted(out) as draft:
             imported = import_rows(_rows(format_, source), folder, root)
             _check_any(source, format_, imported)
-            write_import(imported, draft, copy=copy)
+            imported = write_import(imported, draft, copy=copy)
     for each in imported.rejections[:shown]:
         print(f"{each.file}, row {each.number}: {each.reason}", file=sys.stderr)
     if (more := len(imported.rejections) - shown) > 0 and shown:
         print(f"and {more:,} more" + ("" if dry_run else f", in {out / 'rejected.csv'}"), file=sys.stderr)
-    show(imported, format_, out, copied=copy, dry_run=dry_run, as_json=json)
+    tell("data import", imported, format_, out, copied=copy, dry_run=dry_run, as_json=json)
 
 
-def show(imported: Imported, what: str, out: Path, *, copied: bool, dry_run: bool, as_json: bool) -> None:
+def tell(command: str, imported: Imported, what: str, out: Path, *, copied: bool, dry_run: bool, as_json: bool) -> None:
     """Print the accounting of rows, and which --root the manifest needs."""
-    import json
-
+    from jaxmeta.cli.output import show
     from jaxmeta.data.manifests.importing import summary
 
     counts = summary(imported)
     roots = [] if copied else [str(root) for root in imported.roots]
-    if as_json:
-        row = {"out": None if dry_run else str(out), "from": what, **counts, "roots": roots}
-        print(json.dumps(row, ensure_ascii=False))
-        return
-    print(
-        f"{what}: {counts['read']:,} rows read = {counts['used']:,} used + {counts['rejected']:,} rejected\n"
-        + (f"would be written to {out}" if dry_run else f"written to {out}")
-    )
+    hours = sum(_seconds(each.clip) for each in imported.utterances) / 3600
+    row = {"out": None if dry_run else str(out), "dry_run": dry_run, "from": what, **counts, "hours": round(hours, 5)}
+    lines = [
+        f"{what}: {counts['read']:,} rows read = {counts['used']:,} used + {counts['rejected']:,} rejected",
+        *([f"{hours:.3g} hours"] if dry_run else []),
+        f"would be written to {out}" if dry_run else f"written to {out}",
+    ]
     if roots:
         given = " ".join(f"--root {shlex.quote(root)}" for root in roots)
-        print(f"the recordings stay where they are: give commands {given}")
+        lines.append(f"the recordings stay where they are: give commands {given}")
+    show(command, row | {"roots": roots}, "\n".join(lines), as_json=as_json)
+
+
+def _seconds(clip: Clip) -> float:
+    from jaxmeta.data.audio import declared_seconds
+
+    return declared_seconds(clip.path) - clip.start if clip.duration is None else clip.duration
 
 
 def _rows(format_: Format, source: Path) -> Iterator[Row | Rejection]:

@@ -38,7 +38,7 @@ def segment(
         json: Write the result as a line of JSON.
     """
     from jaxmeta.cli.claimed import drafted
-    from jaxmeta.cli.data.importing import show
+    from jaxmeta.cli.data.importing import tell
     from jaxmeta.cli.endings import PartlyDoneError
     from jaxmeta.data.manifests.importing import Imported, write_import
     from jaxmeta.recognition.segments.cutting import segment_recordings
@@ -63,8 +63,8 @@ def segment(
     else:
         with drafted(out) as draft:
             imported = cut()
-            write_import(imported, draft, copy=copy)
-    show(imported, "pieces", out, copied=copy, dry_run=dry_run, as_json=json)
+            imported = write_import(imported, draft, copy=copy)
+    tell("data segment", imported, "pieces", out, copied=copy, dry_run=dry_run, as_json=json)
     unread = [each for each in imported.rejections if each.number == 0]
     for each in unread:
         print(f"jaxmeta: {each.file}: {each.reason}", file=sys.stderr)

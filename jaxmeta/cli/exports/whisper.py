@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from jaxmeta.cli.exports.result import Export
 
-def export_whisper(checkpoint: Path, out: Path, bits: int | None, base: Path | None) -> None:
+
+def export_whisper(export: Export, bits: int | None, base: Path | None) -> None:
     """Write the public Whisper with its adapters added.
 
     Raises:
@@ -13,10 +15,14 @@ def export_whisper(checkpoint: Path, out: Path, bits: int | None, base: Path | N
     from jaxmeta.recognition.interchange.huggingface import export_huggingface
     from jaxmeta.recognition.pretrained.bases import is_public
 
+    checkpoint = export.checkpoint
     if is_public(checkpoint):
         raise ValueError(f"{checkpoint} is a public Whisper as it was; adapt it first, or copy the folder.")
     if bits not in (None, 32):
         raise ValueError(f"--bits {bits} cannot be used with --to huggingface; give 32, or nothing.")
-    with claimed(out):
-        exported = export_huggingface(checkpoint, out, base, 32 if bits else None)
-    print(f"{out}: {exported}")
+    with claimed(export.out, dry_run=export.dry_run):
+        if export.dry_run:
+            export.plan()
+            return
+        exported = export_huggingface(checkpoint, export.out, base, 32 if bits else None)
+    export.show(str(exported))

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import json as json_lines
 import os
 import platform
 import re
@@ -12,6 +11,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from jaxmeta.cli.output import show
 
 _LEAST_FREE = 2e9
 """Bytes below which a disk is called nearly full: features and compiled programs of one corpus take about as much."""
@@ -39,13 +40,13 @@ def doctor(json: bool = False) -> None:
     Exits with status 2 where something keeps every command from working. Nothing is sent anywhere.
 
     Args:
-        json: Write one JSON object a line, with the keys name, state (ok, note or wrong), detail and remedy.
+        json: Write JSON lines, with the keys name, state (ok, note or wrong), detail and remedy.
     """
     wrong = False
     for finding in _findings():
         wrong |= finding.state == "wrong"
         if json:
-            print(json_lines.dumps(finding._asdict(), ensure_ascii=False), flush=True)
+            show("doctor", finding._asdict(), "", as_json=True)
         else:
             mark = {"ok": " ", "note": "-", "wrong": "!"}[finding.state]
             print(f"{mark} {finding.name:<14} {finding.detail}", flush=True)

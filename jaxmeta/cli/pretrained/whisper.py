@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,10 +15,15 @@ from jaxmeta.cli.transcripts import Part
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxmeta.cli.planning.plan import Plan
+    from jaxmeta.data.manifests.clips import Clip
     from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions
     from jaxmeta.recognition.pretrained.adapter import AdapterCard
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+    from jaxmeta.types import PyTree
 
+_UPDATE = 4.5e-9
+"""Seconds of processor time for each weight of a Whisper, in an update."""
 Bits = Literal[8, 16]
 """Of the weights of a public network in memory."""
 
@@ -84,51 +90,99 @@ def adapt_to_folder(
     rate: float | None,
     resample: bool,
     seed: int,
-    language: str,
+    language: str | None,
     rank: int | None,
     bits: Bits | None,
+    base: Path | None,
     roots: tuple[Path, ...] = (),
     as_json: bool,
+    dry_run: bool = False,
 ) -> None:
-    """Learn adapters, say what they are worth, and write them."""
+    """Learn adapters, or go on with those of a trained decoder, say what they are worth, and write them."""
     from jaxmeta.cli.claimed import claimed
+    from jaxmeta.cli.output import show
     from jaxmeta.data.manifest import read_manifest
-    from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, adapt_whisper
-    from jaxmeta.recognition.pretrained.adapter import save_adapter
-    from jaxmeta.recognition.pretrained.bases import is_public
+    from jaxmeta.recognition.pretrained.adaptation import adapt_whisper
+    from jaxmeta.recognition.pretrained.adapter import save_adapter, with_whisper_adapters
     from jaxmeta.recognition.pretrained.voice import read_whisper_voice
-    from jaxmeta.recognition.pretrained.whisper import in_bits, load_whisper
+    from jaxmeta.recognition.pretrained.whisper import in_bits
     from jaxmeta.reporting.recognised import write_recognised
 
-    if not is_public(folder):
-        raise ValueError(
-            f"{folder} holds adapters already; adapt the Whisper that they belong to, with all recordings."
-        )
-    given = {"steps": steps, "rate": rate, "rank": rank}
-    chosen: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
-    options = AdaptationOptions(language=language, folds=folds, seed=seed, **chosen)
-    with claimed(out):
-        recogniser = load_whisper(folder)
-        recogniser = recogniser if bits is None else in_bits(recogniser, bits)
-        recogniser.tokenizer.whisper_prompt(language)
-        voice = read_whisper_voice(recogniser, manifest, resample=resample, roots=roots)
-        print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
-        result = adapt_whisper(recogniser, voice, options, always=always)
-        print(json.dumps(result.summary() | {"out": str(out)}, allow_nan=False) if as_json else result, flush=True)
-        save_adapter(out, _card(folder, options, result.taken, len(voice.texts)), result.adapted)
+    whisper, trained, card = _to_adapt(folder, base, language, rank)
+    options = _options(card, trained is not None, {"steps": steps, "rate": rate, "folds": folds, "seed": seed})
+    with claimed(out, dry_run=dry_run):
+        recogniser = whisper if bits is None else in_bits(whisper, bits)
+        recogniser.tokenizer.whisper_prompt(card.language)
+        encoding = recogniser if trained is None else with_whisper_adapters(recogniser, trained)
+        voice = read_whisper_voice(encoding, manifest, resample=resample, roots=roots)
         clips = read_manifest(manifest, roots).clips()
+        if dry_run:
+            _plan(folder, recogniser, trained, options, manifest, clips, out).show("adapt", as_json=as_json)
+            return
+        print(*voice.remarks, f"{len(voice.texts)} recordings; cross-validating", sep="\n", file=sys.stderr)
+        result = adapt_whisper(recogniser, voice, options, trained=trained, always=always)
+        show("adapt", result.summary() | {"out": str(out)}, str(result), as_json=as_json)
+        origin = dataclasses.asdict(options) | {"recordings": len(voice.texts)}
+        card = dataclasses.replace(card, adapted=result.taken, origin=card.origin | {"adaptation": origin})
+        save_adapter(out, card, result.adapted)
         write_recognised(out, clips, voice.texts, result.verdict, taken=result.taken)
 
 
-def _card(folder: Path, options: AdaptationOptions, adapted: bool, recordings: int) -> AdapterCard:
-    import dataclasses
+def _plan(
+    folder: Path,
+    recogniser: WhisperRecogniser,
+    trained: PyTree | None,
+    options: AdaptationOptions,
+    manifest: Path,
+    clips: Sequence[Clip],
+    out: Path,
+) -> Plan:
+    import jax
 
-    from jaxmeta.recognition.pretrained.adapter import AdapterCard
-    from jaxmeta.recognition.pretrained.bases import base_hash
+    from jaxmeta.cli.planning.plan import START, Plan, recordings
+    from jaxmeta.cli.planning.plan import folder as held
+    from jaxmeta.models.pretrained.adapted import new_adapters
 
-    origin = dataclasses.asdict(options) | {"recordings": recordings}
-    place = str(folder.absolute())
-    return AdapterCard(place, base_hash(folder), options.rank, options.language, adapted, origin)
+    adapters = trained
+    if trained is None:
+        adapters = jax.eval_shape(lambda: new_adapters(recogniser.forms, options.rank, jax.random.key(0)))
+    learn, whole = (sum(leaf.size for leaf in jax.tree.leaves(each)) for each in (adapters, recogniser.params))
+    updates = options.steps * (min(options.folds, len(clips)) + 1)
+    read = [held(folder), recordings(manifest, clips)]
+    return Plan(read, out, START + _UPDATE * whole * updates, "adapters of the decoder", learn, updates)
+
+
+def _to_adapt(
+    folder: Path, base: Path | None, language: str | None, rank: int | None
+) -> tuple[WhisperRecogniser, PyTree | None, AdapterCard]:
+    """A Whisper, the adapters that it was trained with where it was, and the card of what adapts from there."""
+    from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions
+    from jaxmeta.recognition.pretrained.adapter import AdapterCard, read_adapted
+    from jaxmeta.recognition.pretrained.bases import base_hash, is_public
+    from jaxmeta.recognition.pretrained.whisper import load_whisper
+
+    if is_public(folder):
+        refuse({"--base": base}, folder, "which is a Whisper itself")
+        place, size = str(folder.absolute()), AdaptationOptions.rank if rank is None else rank
+        return load_whisper(folder), None, AdapterCard(place, base_hash(folder), size, language or "en", False)
+    read = read_adapted(folder, base)
+    if read.card.matrices == "attention":
+        raise ValueError(
+            f"{folder} holds adapters of a voice already; adapt the Whisper that they belong to, with all recordings."
+        )
+    refuse({"--rank": rank}, folder, f"whose adapters go on learning, with rank {read.card.rank}")
+    if language not in (None, read.card.language):
+        raise ValueError(f"--language {language} cannot be used with {folder}, which writes {read.card.language!r}.")
+    return read.recogniser, read.adapters, dataclasses.replace(read.card, base=str(read.place.absolute()))
+
+
+def _options(card: AdapterCard, trained: bool, given: Mapping[str, Any]) -> AdaptationOptions:
+    """How adapters learn; small steps where they were trained before."""
+    from jaxmeta.recognition.pretrained.adaptation import TRAINED_RATE, AdaptationOptions
+
+    chosen = {name: each for name, each in given.items() if each is not None}
+    rate = {"rate": TRAINED_RATE} if trained else {}
+    return AdaptationOptions(language=card.language, rank=card.rank, **(rate | chosen))
 
 
 def _load(folder: Path, base: Path | None, bits: Bits | None) -> tuple[WhisperRecogniser, AdapterCard | None]:

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates
-from jaxmeta.cli.training.together import prepared_together
+from jaxmeta.cli.ranges import Roots, Seed, Updates
+from jaxmeta.cli.training.together import Processes, prepared_together
 from jaxmeta.verification.presets import ASSISTANTS, AssistantPreset
 
 
@@ -23,10 +23,9 @@ def train_assistant(
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
     root: Roots = (),
-    coordinator: str | None = None,
-    processes: Count | None = None,
-    process: Process | None = None,
-    cluster: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+    processes: OmitArgPrefixes[Processes] = Processes(),
 ) -> None:
     """Train one network for words and voices, for `jaxmeta enroll`, `verify` and `spot`.
 
@@ -48,23 +47,27 @@ def train_assistant(
         noise: Folders with a metadata.csv of noise, mixed into training recordings and told from words; none:
             artificial noise.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
-        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
-            a number of its own. The first one writes; all need the same folders.
-        processes: How many there are.
-        process: The number of this one, from 0.
-        cluster: Take these from Slurm, Kubernetes or MPI.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
+        processes: Several processes that train together.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
+    from jaxmeta.cli.output import aside, results_of, show
     from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_log_mels, load_words, noise_features
-    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
     from jaxmeta.verification.building import SILENCE, check_speakers
 
-    begin()
     numbers = ASSISTANTS[preset or ("quick" if manifests else "brief")].with_updates(updates)
+    if dry_run:
+        from jaxmeta.cli.planning.training import plan_assistant
+
+        plan = plan_assistant(manifests, out, numbers, noise=noise, roots=root, seed=seed)
+        plan.show("train assistant", as_json=json)
+        return
+    begin()
     invented, load = numbers.invented if synthesised else None, partial(load_log_mels, roots=root)
-    with joined(coordinator, processes, process, cluster=cluster) as leave:
+    with processes.joined() as leave:
         with prepared_together(manifests, FEATURES, root):
             data = load_words(manifests, invented=invented, seed=seed, load=load)
             val = {name: data.val.get(name, corpus) for name, corpus in data.test.items()}
@@ -75,12 +78,19 @@ def train_assistant(
         print(f"training on {data.train.describe()}", file=sys.stderr)
         if synthesised:
             print(f"synthesised recordings: {data.folders[SYNTHESISED]}", file=sys.stderr)
-        written = _train(data, val, background, numbers, out, seed, leave)
-        if written and not manifests:
+        with aside(json):
+            written = _train(data, val, background, numbers, out, seed, leave)
+        if not written:
+            return
+        text = f"assistant written to {out}"
+        if not manifests:
             from jaxmeta.words.examples import write_examples
 
             write_examples(data.test[SYNTHESISED], data.folders[SYNTHESISED], out)
-            print(f"recordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in")
+            text += (
+                f"\nrecordings to try it on: {out / 'voice'} to enrol, {out / 'clips'} to verify and to spot words in"
+            )
+        show("train assistant", {"out": str(out), "rows": results_of(out)}, text, as_json=json)
 
 
 def _train(
@@ -117,4 +127,3 @@ def _report(out: Path, voices: Any, tested: Any, run: dict, seed: int) -> None:
 
     rows, _ = verify_in_conditions([voices], tested, (1, 5), seed)
     write_titled_tables(out, {"Speakers that it was not trained on": rows}, run)
-    print(f"assistant written to {out}")

@@ -30,14 +30,17 @@ class TrainingOnBase(NamedTuple):
         """Seconds above which recordings are left out."""
         return self.training.max_frames / (self.encoder.features.frame_rate / self.encoder.subsampling)
 
-    def read(self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = ()) -> TranscribedSpeech:
+    def read(
+        self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = (), load: Any = None
+    ) -> TranscribedSpeech:
         """The speech of some folders, with the features that the encoder takes."""
+        from jaxmeta.data.corpus import load_corpus
         from jaxmeta.recognition.corpora import read_corpora
         from jaxmeta.recognition.pretrained.training import frames_out
 
         return read_corpora(
             folders, seed=seed, drop=drop, features=self.encoder.features, frames_out=frames_out(self.encoder),
-            roots=roots,
+            roots=roots, load=load or load_corpus,
         )  # fmt: skip
 
     def train(self, speech: TranscribedSpeech, directory: Path, seed: int, config: Mapping[str, Any]) -> Recogniser:

@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
-from jaxmeta.cli.training.together import prepared_together
+from jaxmeta.cli.ranges import Roots, Seed, Updates, Within
+from jaxmeta.cli.training.together import Processes, prepared_together
 from jaxmeta.recognition.presets import PRESETS, replaced
 
 if TYPE_CHECKING:
+    from jaxmeta.cli.training.decoder import DecoderTraining
     from jaxmeta.cli.training.on_base import TrainingOnBase
     from jaxmeta.recognition.corpora import TranscribedSpeech
+    from jaxmeta.recognition.pretrained.decoder.training import TrainedDecoder
     from jaxmeta.recognition.recogniser import Recogniser
 
 
@@ -32,12 +34,13 @@ def train_recogniser(
     base: Path | None = None,
     adapters: Annotated[int, Within(0, 1_000)] | None = None,
     layers: Annotated[int, Within(0, 1_000)] | None = None,
+    head: Literal["ctc", "decoder"] | None = None,
+    language: str | None = None,
     learner: Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"] | None = None,
     root: Roots = (),
-    coordinator: str | None = None,
-    processes: Count | None = None,
-    process: Process | None = None,
-    cluster: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+    processes: OmitArgPrefixes[Processes] = Processes(),
 ) -> None:
     """Train a recogniser of speech on folders of recordings with transcripts.
 
@@ -57,31 +60,41 @@ def train_recogniser(
         synthesised: Train on synthesised English sentences instead of recordings; needs the extra "synth". The folder
             then holds `voice`, too: recordings of a speaker who was held out.
         drop_infeasible: Leave out recordings that are too short for their transcripts, instead of stopping.
-        base: Folder of a public Whisper, wav2vec2, HuBERT or WavLM (config.json, model.safetensors). Its encoder stays
-            frozen; a head learns on top of it, then low-rank adapters and the head. The result holds what learnt.
-        adapters: Rank of the adapters on --base, instead of the preset's; 0: the head alone learns.
+        base: Folder of a public Whisper, wav2vec2, HuBERT or WavLM (config.json, model.safetensors). Its weights stay
+            frozen; what is on top of the encoder learns first, then low-rank adapters of the encoder together with it.
+            The result holds what learnt.
+        adapters: Rank of the adapters on --base, instead of the preset's; 0: the head of CTC alone learns.
         layers: Uppermost layers of the encoder of --base that get adapters, instead of the preset's.
-        learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
-            layer_rates learn the rates of its steps too.
+        head: What is on top of the encoder of --base: a new head that is trained by CTC, or the decoder of a Whisper,
+            of which low-rank adapters learn.
+        language: Of the recordings, such as "de", for --head decoder of a Whisper of many languages; without it "en".
+        learner: With --base and --head ctc, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks;
+            meta_sgd and layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
-        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
-            a number of its own. The first one writes; all need the same folders.
-        processes: How many there are.
-        process: The number of this one, from 0.
-        cluster: Take these from Slurm, Kubernetes or MPI.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
+        processes: Several processes that train together.
     """
+    from jaxmeta.cli.output import results_of, show
     from jaxmeta.data.synthesis.sentences import accented_sentences
     from jaxmeta.progress import stage, stages
     from jaxmeta.recognition.corpora import FEATURES, copy_voice, read_corpora
     from jaxmeta.recognition.training import train_recogniser
-    from jaxmeta.training.processes import joined
     from jaxmeta.training.runtime import begin
 
     training = replaced(PRESETS[preset], updates=updates, encoder=encoder, size=size)
-    on_base = _on_base(base, preset, size, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner)
+    on_base = _on_base(
+        base, preset, size, head, language, updates=updates, kind=encoder, rank=adapters, layers=layers, learner=learner
+    )
+    _check(manifests, out, synthesised)
+    if dry_run:
+        from jaxmeta.cli.planning.training import plan_recogniser
+
+        plan = plan_recogniser(manifests, out, training, on_base, drop=drop_infeasible, roots=root, seed=seed)
+        plan.show("train recogniser", as_json=json)
+        return
     begin()
-    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(4) as seconds:
-        _check(manifests, out, synthesised)
+    with processes.joined() as leave, stages(4) as seconds:
         with stage("preparing the speech"), prepared_together(() if on_base else manifests, FEATURES, root):
             folders = [accented_sentences(seed)] if synthesised else manifests
             read = read_corpora if on_base is None else on_base.read
@@ -90,19 +103,20 @@ def train_recogniser(
         with stage("training"):
             config = {"data": sorted(speech.fingerprints.values())}
             if on_base is None:
-                recogniser = train_recogniser(
+                trained: Recogniser | TrainedDecoder = train_recogniser(
                     speech.train, speech.held_out, speech.vocabulary, training, out / "training", seed=seed,
                     config=config,
                 )  # fmt: skip
             else:
-                recogniser = on_base.train(speech, out / "training", seed, config)
+                trained = on_base.train(speech, out / "training", seed, config)
         if not leave():
             return
         if synthesised:
             copy_voice(speech.held_out.select(split="test"), folders[0], out / "voice")
-        _test_and_write(recogniser, speech, out, seed, seconds)
+        text = f"{_test_and_write(trained, speech, out, seed, seconds)}written to {out}"
         if synthesised:
-            print(f"recordings of a voice to try it on: {out / 'voice'}")
+            text += f"\nrecordings of a voice to try it on: {out / 'voice'}"
+        show("train recogniser", {"out": str(out), "rows": results_of(out)}, text, as_json=json)
 
 
 def _check(manifests: tuple[Path, ...], out: Path, synthesised: bool) -> None:
@@ -114,17 +128,29 @@ def _check(manifests: tuple[Path, ...], out: Path, synthesised: bool) -> None:
         raise ValueError(f"--out {out} exists and holds no interrupted training; name a new folder, or delete it.")
 
 
-def _on_base(base: Path | None, preset: str, size: str | None, **given: Any) -> TrainingOnBase | None:
-    """Training on a public encoder, where one is given."""
+def _on_base(
+    base: Path | None, preset: str, size: str | None, head: str | None, language: str | None, **given: Any
+) -> TrainingOnBase | DecoderTraining | None:
+    """Training on a public network, where one is given."""
     from jaxmeta.cli.pretrained.whisper import refuse
+    from jaxmeta.cli.training.decoder import prepare_decoder
     from jaxmeta.cli.training.on_base import prepare
 
     if base is None:
-        if any(given[name] is not None for name in ("rank", "layers", "learner")):
-            raise ValueError("--adapters, --layers and --learner need a public encoder; give its folder by --base.")
+        if any(each is not None for each in (given["rank"], given["layers"], given["learner"], head, language)):
+            raise ValueError(
+                "--adapters, --layers, --head, --language and --learner need a public network; give its folder by "
+                "--base."
+            )
         return None
     refuse({"--size": size}, base, "whose size is what it is")
-    return prepare(base, preset, **given)
+    if head != "decoder":
+        refuse({"--language": language}, base, "for CTC learns to write what the transcripts say; see --head decoder")
+        return prepare(base, preset, **given)
+    refuse(
+        {"--encoder": given.pop("kind"), "--learner": given.pop("learner")}, base, "with --head decoder; use --head ctc"
+    )
+    return prepare_decoder(base, preset, language or "en", **given)
 
 
 def _describe(speech: TranscribedSpeech, longest: float) -> None:
@@ -140,22 +166,23 @@ def _describe(speech: TranscribedSpeech, longest: float) -> None:
 
 
 def _test_and_write(
-    recogniser: Recogniser, speech: TranscribedSpeech, out: Path, seed: int, seconds: dict[str, float]
-) -> None:
+    trained: Recogniser | TrainedDecoder, speech: TranscribedSpeech, out: Path, seed: int, seconds: dict[str, float]
+) -> str:
     """Test on the held-out speakers, and write the recogniser, then the results, whose file says that all is there."""
-    from dataclasses import replace
-
     from jaxmeta.progress import stage
-    from jaxmeta.recognition.recogniser import save_recogniser
-    from jaxmeta.recognition.validation import error_table, held_out_errors
+    from jaxmeta.recognition.recogniser import Recogniser
+    from jaxmeta.recognition.validation import error_table, held_out_errors, text_errors
     from jaxmeta.training.report import stamp, write_results
 
     with stage("testing on the speakers held out"):
-        rows = held_out_errors(recogniser, speech.held_out, seed)
+        if isinstance(trained, Recogniser):
+            rows = held_out_errors(trained, speech.held_out, seed)
+        else:
+            rows = text_errors(trained.texts(speech.held_out), speech.held_out, seed)
     with stage("writing the recogniser"):
         run = stamp(seed, sys.argv, speech.fingerprints)
-        save_recogniser(out, recogniser._replace(card=replace(recogniser.card, origin=run)))
+        trained.save(out, run)
         table = error_table(rows)
         (out / "results.md").write_text(f"{table}\n`{' '.join(map(str, run['argv']))}`\n", encoding="utf-8")
         write_results(out, rows, run | {"seconds": dict(seconds)})
-    print(f"{table}written to {out}")
+    return table

@@ -1,14 +1,37 @@
-"""How several processes prepare the recordings of a command that trains: each its share of the features."""
+"""How several processes run a command that trains: the options by which they meet, and their shares of the features."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxmeta.cli.ranges import Count, Process
+
 if TYPE_CHECKING:
     from jaxmeta.data.features import FeatureConfig
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Several processes that train together."""
+
+    coordinator: str | None = None
+    """HOST:PORT of the first of them, which writes; each is started by this command with a number of its own."""
+    processes: Count | None = None
+    """How many there are."""
+    process: Process | None = None
+    """The number of this one, from 0."""
+    cluster: bool = False
+    """Take these from Slurm, Kubernetes or MPI."""
+
+    def joined(self) -> contextlib.AbstractContextManager[Callable[[], bool]]:
+        """Train with the others within, see `training.processes.joined`."""
+        from jaxmeta.training.processes import joined
+
+        return joined(self.coordinator, self.processes, self.process, cluster=self.cluster)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from jaxmeta.cli.ranges import Count, Seed, Within
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxmeta.cli.planning.plan import Plan
     from jaxmeta.words.wake.training import Negatives
     from jaxmeta.words.wake.wakeword import WakeWord
 
@@ -35,6 +36,8 @@ def train_wakeword(
     takes: Count = 400,
     seed: Seed = 0,
     resample: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Train a detector of a wake word from a few recordings, for `jaxmeta listen` and `jaxmeta export`.
 
@@ -56,6 +59,8 @@ def train_wakeword(
         takes: Of the word, that the recordings are made into.
         seed: Of everything random.
         resample: Take recordings of the word at other sample rates than 16 kHz too.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
     """
     from jaxmeta.cli.claimed import claimed
     from jaxmeta.models.pretrained.word_embedding import read_word_embedding
@@ -66,9 +71,12 @@ def train_wakeword(
     from jaxmeta.words.wake.training import HeadTraining, train_wakeword
     from jaxmeta.words.wake.wakeword import save_wakeword
 
-    begin()
     user, params = _user(voice), read_word_embedding(embedding)
     recordings = read_word(positive, resample=resample)
+    if dry_run:
+        _plan(positive, negative, noise, rooms, embedding, out, seed).show("train wakeword", as_json=json)
+        return
+    begin()
     with claimed(out), stages(4):
         for remark in recordings.remarks:
             print(remark, file=sys.stderr)
@@ -82,16 +90,45 @@ def train_wakeword(
         )  # fmt: skip
         _save_user(out, user)
         save_wakeword(out, trained)
-    _report(trained, out, false_alarms)
+    _report(trained, out, false_alarms, json)
 
 
-def _report(trained: WakeWord, out: Path, false_alarms: float) -> None:
+def _plan(
+    positive: Path,
+    negative: tuple[Path, ...],
+    noise: tuple[Path, ...],
+    rooms: tuple[Path, ...],
+    embedding: Path,
+    out: Path,
+    seed: int,
+) -> Plan:
+    from jaxmeta.cli.claimed import claimed
+    from jaxmeta.cli.planning.training import plan_wakeword
+    from jaxmeta.words.wake.recordings import audio_files, speech_files
+    from jaxmeta.words.wake.training import HeadTraining
+
+    files = {
+        flag: [file for folder in folders for file in audio_files(folder)]
+        for flag, folders in (("--negative", negative), ("--noise", noise), ("--rooms", rooms))
+    }
+    if negative:
+        speech_files(negative, seed)  # Refuses too few speakers.
+    with claimed(out, dry_run=True):
+        return plan_wakeword(positive, files, embedding, out, 2 * HeadTraining().updates)
+
+
+def _report(trained: WakeWord, out: Path, false_alarms: float, as_json: bool) -> None:
+    from jaxmeta.cli.output import show
+
     chosen, rate = trained.threshold, trained.threshold.rate
-    print(
+    text = (
         f"{trained.card.word}: {trained.card.recordings} recordings; {chosen.alarms} false alarms in "
         f"{chosen.hours:.2f} hours of held-out speech,\n"
         f"which is {rate.value:.2f} an hour (95 % interval {rate.low:.2f} to {rate.high:.2f})\nwritten to {out}"
     )
+    row = {"out": str(out), "word": trained.card.word, "recordings": trained.card.recordings, "alarms": chosen.alarms}
+    row |= {"hours": chosen.hours, "rate": rate.value, "rate_low": rate.low, "rate_high": rate.high}
+    show("train wakeword", row, text, as_json=as_json)
     if int(false_alarms * chosen.hours) == 0:
         print(
             f"{chosen.hours:.2f} hours are too few to allow one false alarm at {false_alarms:g} an hour, so that none "

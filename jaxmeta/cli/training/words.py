@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from jaxmeta.cli.ranges import Count, Process, Roots, Seed, Updates, Within
-from jaxmeta.cli.training.together import prepared_together
+from jaxmeta.cli.ranges import Count, Roots, Seed, Updates, Within
+from jaxmeta.cli.training.together import Processes, prepared_together
 from jaxmeta.words.presets import EPISODES, PRESETS, LearnerName
 
 
@@ -28,10 +28,9 @@ def train_words(
     synthesised: bool = False,
     noise: tuple[Path, ...] = (),
     root: Roots = (),
-    coordinator: str | None = None,
-    processes: Count | None = None,
-    process: Process | None = None,
-    cluster: bool = False,
+    json: bool = False,
+    dry_run: bool = False,
+    processes: OmitArgPrefixes[Processes] = Processes(),
 ) -> None:
     """Train a learner of new words from a few recordings of each, and test it on words and voices it never heard.
 
@@ -56,28 +55,32 @@ def train_words(
         synthesised: Add the built-in corpus of synthesised words, or train on it alone (the extra "synth").
         noise: Folders with a metadata.csv of noise, mixed into training recordings; none: artificial noise.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
-        coordinator: HOST:PORT of the first of several processes that train together, each started by this command with
-            a number of its own. The first one writes; all need the same folders.
-        processes: How many there are.
-        process: The number of this one, from 0.
-        cluster: Take these from Slurm, Kubernetes or MPI.
+        json: Write the result as a line of JSON.
+        dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
+        processes: Several processes that train together.
     """
     if not manifests and not synthesised:
         raise ValueError("no folder of recordings to train on; name one or more, or add --synthesised.")
+    from jaxmeta.cli.output import results_of, show
     from jaxmeta.data.word_corpora import FEATURES, SYNTHESISED, load_log_mels, load_words, noise_features
     from jaxmeta.evaluation.few_shot import Protocol, check_feasible, evaluate, tests, write_report
     from jaxmeta.progress import stage, stages
-    from jaxmeta.training.processes import joined
     from jaxmeta.training.report import stamp
     from jaxmeta.training.runtime import begin
     from jaxmeta.words.training import train_words as train
 
-    begin()
     preset = preset or ("quick" if manifests else "brief")
     chosen = PRESETS[preset][learner].with_updates(updates)
     protocol = Protocol(ways, queries, episodes or EPISODES[preset], seed + 1, "layer")
+    if dry_run:
+        from jaxmeta.cli.planning.training import plan_words
+
+        plan = plan_words(manifests, out, learner, chosen, shots, protocol, noise=noise, roots=root, seed=seed)
+        plan.show("train words", as_json=json)
+        return
+    begin()
     invented, load = chosen.pseudo if synthesised else None, partial(load_log_mels, roots=root)
-    with joined(coordinator, processes, process, cluster=cluster) as leave, stages(5) as seconds:
+    with processes.joined() as leave, stages(5) as seconds:
         with stage("preparing the speech"), prepared_together(manifests, FEATURES, root):
             data = load_words(manifests, invented=invented, seed=seed, load=load)
             check_feasible(data.test, shots, protocol)
@@ -95,4 +98,5 @@ def train_words(
             rows = evaluate(tests(methods, data.test, shots), protocol)
         with stage("writing the results"):
             run = stamp(seed, sys.argv, data.fingerprints)
-        print(write_report(out / learner, rows, run | {"seconds": dict(seconds)}))
+        table = write_report(out / learner, rows, run | {"seconds": dict(seconds)})
+        show("train words", {"out": str(out / learner), "rows": results_of(out / learner)}, table, as_json=json)

@@ -41,6 +41,8 @@ class Utterance(NamedTuple):
     """Relative to the folder of recordings that it lies in, or absolute where that would be ambiguous."""
     clip: Clip
     columns: dict[str, str]
+    source: tuple[Path, int]
+    """The list, and the row there."""
 
 
 class Imported(NamedTuple):
@@ -128,13 +130,13 @@ def import_rows(
             before = first.setdefault((recording.path, clip.start, clip.duration), row)
             if before is not row:
                 raise ValueError(f"is the same recording as row {before.number} of {before.file.name}")
-            utterances.append(Utterance(recording.name, clip, _columns(row)))
+            utterances.append(Utterance(recording.name, clip, _columns(row), (row.file, row.number)))
         except ValueError as error:
             rejections.append(Rejection(row.file, row.number, str(error)))
     return Imported(utterances, rejections, list(finder.used))
 
 
-def write_import(imported: Imported, folder: Path, *, copy: bool = False, progress: bool = True) -> None:
+def write_import(imported: Imported, folder: Path, *, copy: bool = False, progress: bool = True) -> Imported:
     """Write metadata.csv, rejected.csv, and on request the recordings, into a folder that exists.
 
     Args:
@@ -142,13 +144,16 @@ def write_import(imported: Imported, folder: Path, *, copy: bool = False, progre
       folder: of the new manifest.
       copy: copy the recordings to `audio` within it; pieces of long ones become files of their own.
       progress: show progress on standard error.
+    Returns:
+      What was written: where recordings are copied, those that cannot be decoded are rejected by now.
+    Raises:
+      ValueError: none of them can be decoded.
     """
-    names, pieces = (
-        [each.name for each in imported.utterances],
-        any(not each.clip.whole for each in imported.utterances),
-    )
     if copy:
-        names, pieces = _copied(imported.utterances, folder / "audio", progress), False
+        imported, names = _copied(imported, folder / "audio", progress)
+    else:
+        names = [each.name for each in imported.utterances]
+    pieces = not copy and any(not each.clip.whole for each in imported.utterances)
     columns: dict[str, list[str]] = {"file_name": names}
     if pieces:
         columns[START] = [_decimal(each.clip.start) for each in imported.utterances]
@@ -164,6 +169,7 @@ def write_import(imported: Imported, folder: Path, *, copy: bool = False, progre
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "row", "reason"))
         writer.writerows((_plain(each.file), each.number, _plain(each.reason)) for each in imported.rejections)
+    return imported
 
 
 def _counted(rows: Iterable[Row | Rejection], progress: bool) -> Iterator[Row | Rejection]:
@@ -208,14 +214,21 @@ def _columns(row: Row) -> dict[str, str]:
     return columns
 
 
-def _copied(utterances: list[Utterance], folder: Path, progress: bool) -> list[str]:
+def _copied(imported: Imported, folder: Path, progress: bool) -> tuple[Imported, list[str]]:
+    """What could be copied, and the names of the copies."""
     folder.mkdir()
-    names = []
-    with progress_bar("copying recordings", len(utterances), progress, unit="recordings") as advance:
-        for place, each in enumerate(utterances, 1):
-            names.append(f"{folder.name}/{copy_clip(each.clip, folder / f'{place:06d}').name}")
+    names, used, rejections = [], [], list(imported.rejections)
+    with progress_bar("copying recordings", len(imported.utterances), progress, unit="recordings") as advance:
+        for place, each in enumerate(imported.utterances, 1):
+            try:
+                names.append(f"{folder.name}/{copy_clip(each.clip, folder / f'{place:06d}').name}")
+                used.append(each)
+            except AudioError as error:
+                rejections.append(Rejection(*each.source, str(error).rstrip(".")))
             advance(1)
-    return names
+    if not used:
+        raise ValueError(f"none of the recordings can be copied. {rejections[-1].file}: {rejections[-1].reason}.")
+    return imported._replace(utterances=used, rejections=rejections), names
 
 
 def _writable(text: str) -> bool:

@@ -1,5 +1,7 @@
 """What the pretrained embeddings of words and of speakers were trained on, by librosa; waveforms are at 16 kHz."""
 
+import functools
+
 import librosa
 import numpy as np
 
@@ -44,6 +46,32 @@ def _decibels(waveforms: np.ndarray) -> np.ndarray:
     power = np.moveaxis(np.square(np.abs(spectrum)), -2, 0)
     bands = mel_filters(16_000, 512, 32, 60.0, 3_800.0) @ power.reshape(len(power), -1)
     return np.moveaxis(10 * np.log10(np.maximum(bands, 1e-10)).reshape(-1, *power.shape[1:]), 0, -2)
+
+
+def word_bands(waveform: np.ndarray) -> np.ndarray:
+    """Logarithms of the energy in 64 triangular bands, float32 [1 + ceil((S - 400) / 160), 64], for EfficientWord-Net.
+
+    Args:
+      waveform: [S], 400 samples or more.
+    Source: Lyons' python_speech_features, as EfficientWord-Net 1.0.5 calls it: no window, no pre-emphasis.
+    """
+    count = 1 + -(-(len(waveform) - _WINDOW) // _HOP)
+    padded = np.pad(np.asarray(waveform, np.float64), (0, (count - 1) * _HOP + _WINDOW - len(waveform)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
+    energies = np.square(np.abs(np.fft.rfft(frames, 512))) / 512 @ _triangles(64).T
+    return np.log(np.where(energies == 0, np.finfo(float).eps, energies)).astype(np.float32)
+
+
+@functools.cache
+def _triangles(count: int) -> np.ndarray:
+    """Bands [count, 257] of 16 kHz, even on the mel scale 2595 log(1 + f / 700), with corners rounded down to bins."""
+    mels = np.linspace(0, 2595 * np.log10(1 + 8_000 / 700), count + 2)
+    corners = np.floor(513 * 700 * (10 ** (mels / 2595) - 1) / 16_000)
+    low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    bins = np.arange(257)
+    with np.errstate(divide="ignore", invalid="ignore"):  # A side without bins is not asked.
+        rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
+    return np.select([(low <= bins) & (bins < middle), (middle <= bins) & (bins < high)], [rising, falling], 0.0)
 
 
 def speaker_mels(waveform: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +13,12 @@ from jaxmeta.types import Batch, Ragged
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
-    from jaxmeta.data.vocabulary import Vocabulary
+
+
+class Labels(Protocol):
+    """What turns texts into labels, as a `Vocabulary` does."""
+
+    def encode_rows(self, transcripts: Sequence[str] | np.ndarray, where: Callable[[int], str], /) -> Ragged: ...
 
 
 class Speech(NamedTuple):
@@ -30,7 +36,7 @@ class Speech(NamedTuple):
         return len(self.first) - 1
 
 
-def encode_column(corpus: Corpus, vocabulary: Vocabulary, column: str = "transcription") -> Ragged:
+def encode_column(corpus: Corpus, vocabulary: Labels, column: str = "transcription") -> Ragged:
     """The labels of a column of texts: values [R, L] int32, lengths [R] int32.
 
     Raises:

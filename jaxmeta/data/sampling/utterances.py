@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxmeta.data.sampling.groups import Columns
 from jaxmeta.data.sampling.padding import check_buckets, check_ranges, lengths_of_batches, lengths_of_clips, round_up
-from jaxmeta.data.sampling.transcribed import Speech, batch_of, encode_column, short_enough, speech_by, too_few
+from jaxmeta.data.sampling.transcribed import Labels, Speech, batch_of, encode_column, short_enough, speech_by, too_few
 from jaxmeta.types import Episode, Ragged
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class BatchSampler:
 
 def batch_sampler(
     corpus: Corpus,
-    vocabulary: Vocabulary,
+    vocabulary: Labels,
     *,
     seed: int,
     size: int | None = None,

@@ -25,6 +25,8 @@ class WordSetTasks:
     """Words of each row of the corpus, [R, L]."""
     words: int
     """In all."""
+    languages: tuple[np.ndarray, ...]
+    """Words of each language, as they are numbered in the labels."""
     ways: int
     tasks: int
     support: int
@@ -49,7 +51,10 @@ class WordSetTasks:
     def _task(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the corpus [support + query], and their labels among the words of this task."""
         number = np.zeros(self.words + 1, np.int32)
-        number[1 + rng.permutation(self.words)[: self.ways]] = 1 + np.arange(self.ways)
+        # Words of one language stand together in utterances.
+        languages = [self.languages[index] for index in rng.permutation(len(self.languages))]
+        chosen = np.concatenate([rng.permutation(words) for words in languages])[: self.ways]
+        number[rng.permutation(chosen)] = 1 + np.arange(self.ways)
         values, lengths = self.labels
         able = np.flatnonzero(((number[values] > 0) | (values == 0)).all(axis=1))
         # Short utterances are within a small vocabulary more often; each length is as likely here.
@@ -63,9 +68,11 @@ def word_set_tasks(
 ) -> WordSetTasks:
     """Batches of tasks, each of which has a few words of a vocabulary, numbered at random, and no others.
 
+    They are of one language as far as it has so many, and then of a second one.
+
     So what is learnt of them is how to learn words, and not which words there are.
     Args:
-      corpus: with the column `transcription`; rows are utterances of one or more words.
+      corpus: with the column `transcription`, and maybe `language`; rows are utterances of one or more words.
       vocabulary: of words.
       ways: words of a task; targets are their numbers, in [1, ways].
       tasks: of a batch.
@@ -80,4 +87,15 @@ def word_set_tasks(
     if vocabulary.level != "word" or ways > words:
         raise ValueError(f"ways={ways} must be at most the words of a vocabulary of words; there are {words} units.")
     labels, padded = encode_column(corpus, vocabulary), int(round_up(corpus.length.max()))
-    return WordSetTasks(corpus, labels, words, ways, tasks, support, query, padded, seed)
+    return WordSetTasks(
+        corpus, labels, words, _by_language(corpus, labels, words), ways, tasks, support, query, padded, seed
+    )
+
+
+def _by_language(corpus: Corpus, labels: Ragged, words: int) -> tuple[np.ndarray, ...]:
+    names = corpus.columns.get("language", np.zeros(len(corpus), int))
+    values: Any = labels.values
+    own = [np.setdiff1d(values[names == name], [0]) for name in np.unique(names)]
+    # A word of several languages is one of the first.
+    first = [np.setdiff1d(each, np.concatenate([[0], *own[:index]])) for index, each in enumerate(own)]
+    return tuple(each for each in first if len(each))

@@ -26,8 +26,8 @@ class Contestant(NamedTuple):
 class Budget(NamedTuple):
     """What every learner is given."""
 
-    rungs: tuple[Rung, ...] = (Rung(6, 30), Rung(2, 100))
-    updates: int = 200
+    rungs: tuple[Rung, ...] = (Rung(16, 100), Rung(4, 300))
+    updates: int = 300
     """Of each training that is tested."""
     seeds: int = 3
     """Trainings that are tested."""
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     updates: int
     """Of all trials and trainings together."""
     seconds: float
-    """Of all trials and trainings together, compilation and tests included."""
+    """Of processors, for all trials and trainings together, compilation and tests included."""
     scores: dict[str, np.ndarray]
     """Name of a test -> accuracy in percent, [seeds, episodes]."""
 
@@ -82,8 +82,8 @@ def _outcome(
         nonlocal seconds
 
         def timed() -> dict[str, Any]:
-            start = time.monotonic()
-            return {"value": make(), "seconds": time.monotonic() - start}
+            start = time.process_time()
+            return {"value": make(), "seconds": time.process_time() - start}
 
         result = cache.get([contestant.name, *key, *identity], timed)
         seconds += result["seconds"]

@@ -52,7 +52,7 @@ def budget_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """What each learner was given, and the settings that its search chose."""
     return [
         {
-            "method": each.name, "trials": each.trials, "updates": each.updates, "seconds": round(each.seconds),
+            "method": each.name, "trials": each.trials, "updates": each.updates, "CPU seconds": round(each.seconds),
             "inner rate": f"{each.chosen.settings.inner_rate:.2g}", "steps": each.chosen.settings.steps,
             "outer rate": f"{each.chosen.settings.outer_rate:.2g}",
             "annealing": "cosine" if each.chosen.settings.annealing else "none",

@@ -56,7 +56,7 @@ def adapted(encoder: Model, base: PyTree, head: Model, rank: int = 0) -> Model:
         return learned | {"adapters": new_adapters(used, rank, adapter_key)}, {}
 
     def apply(params, state, inputs, key, train):
-        with nn.intercept_methods(_adding(params["adapters"] if rank else {})):
+        with nn.intercept_methods(adding(params["adapters"] if rank else {})):
             frames, _ = encoder.apply(base, {}, inputs, key, train)
         return head.apply(params["head"], {}, frames, key, train)[0], state
 
@@ -84,7 +84,7 @@ def is_layer_matrix(path: str) -> bool:
     return path.endswith("kernel") and any(name.startswith("layers_") for name in path.split("/"))
 
 
-def _adding(adapters: PyTree) -> Callable[..., Any]:
+def adding(adapters: PyTree) -> Callable[..., Any]:
     """What adds the products of adapters to the outputs of the linear layers that they belong to.
 
     Adding them to the matrices, as `low_rank.merged` does, would need the gradient of every matrix of the base.

@@ -9,15 +9,18 @@ from jaxmeta.types import Array
 
 
 class PytorchLSTM(nn.Module):
-    """Layers of an LSTM over [N, T, F], whose outputs are those of the last one, [N, T, features]."""
+    """Layers of an LSTM over [N, T, F], whose outputs are those of the last one, or of every one, [N, T, features]."""
 
     features: int
     layers: int = 1
     suffix: bool = True
     """Whether names of weights end in the layer ("weight_ih_l0"), as those of nn.LSTM do and nn.LSTMCell's do not."""
+    every: bool = False
+    """Whether the outputs of all layers stand side by side, [N, T, layers * features]."""
 
     @nn.compact
     def __call__(self, values: Array) -> Array:
+        outputs = []
         for layer in range(self.layers):
             end = f"_l{layer}" if self.suffix else ""
             init, units = nn.initializers.lecun_normal(), 4 * self.features
@@ -25,7 +28,8 @@ class PytorchLSTM(nn.Module):
             hidden = self.param(f"weight_hh{end}", init, (units, self.features))
             biases = [self.param(f"bias_{name}{end}", nn.initializers.zeros, (units,)) for name in ("ih", "hh")]
             values = _scan(values @ inputs.T + biases[0] + biases[1], hidden)
-        return values
+            outputs.append(values)
+        return jnp.concatenate(outputs, axis=-1) if self.every else values
 
 
 def _scan(gates: Array, kernel: Array) -> Array:

@@ -18,6 +18,7 @@ from jaxmeta.files.durable import write_bytes
 from jaxmeta.files.folders import cache_folder
 from jaxmeta.padding import pad_rows
 from jaxmeta.progress import progress_bar
+from jaxmeta.training.processes import is_first, wait_for_all
 from jaxmeta.types import Model, PyTree, Ragged
 
 VERSION = 1
@@ -73,6 +74,19 @@ def cached_activations(
             continue  # Another process published the same activations meanwhile and tidied the chunks away.
         shutil.rmtree(partial, ignore_errors=True)
     raise OSError(f"{entry}: written {_ATTEMPTS} times, and missing or damaged each time; check the disk.")
+
+
+def activations_below(corpus: Corpus, lower: Model, params: PyTree, key: Mapping[str, object]) -> Corpus:
+    """As `cached_activations`, for processes that train together.
+
+    The first one fills the cache, and the others read it where they share the folder.
+    """
+    if not is_first():
+        wait_for_all("activations")
+    stored = cached_activations(corpus, lower, params, key, batch=8)
+    if is_first():
+        wait_for_all("activations")
+    return stored
 
 
 def _key(corpus: Corpus, key: Mapping[str, object]) -> str:

@@ -12,7 +12,8 @@ import optax
 from jaxmeta.decoding.error_rates import character_edits
 from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.adapter import joining, new_adapters, with_whisper_adapters
+from jaxmeta.progress import progress_bar
+from jaxmeta.recognition.pretrained.adapter import is_adapted, joining, new_adapters, with_whisper_adapters
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
@@ -22,6 +23,10 @@ from jaxmeta.types import PyTree, Ragged
 
 _ROWS = 4
 """Recordings that are recognised at once."""
+
+
+TRAINED_RATE = 1e-3
+"""Of Adam, for adapters that were trained on many speakers."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,12 @@ class AdaptationOptions:
 
 
 def adapt_whisper(
-    recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions, *, always: bool = False
+    recogniser: WhisperRecogniser,
+    voice: WhisperVoice,
+    options: AdaptationOptions,
+    *,
+    trained: PyTree | None = None,
+    always: bool = False,
 ) -> VoiceAdaptation[PyTree]:
     """Cross-validate adaptation to a voice, and adapt to all of its recordings where that helps.
 
@@ -56,33 +66,46 @@ def adapt_whisper(
       recogniser: stays as it is.
       voice: transcribed recordings.
       options: how adapters learn; at most one fold for each recording is used.
+      trained: adapters that the recogniser has already, such as those of training on many speakers; those of queries
+        and outputs of the decoder's attention go on learning, whatever the rank of the options. None: new ones learn.
       always: adapt whatever the verdict.
     Returns:
-      Adapters, which change nothing where the verdict is against adaptation.
+      Adapters; where the verdict is against adaptation those that were trained, or new ones that change nothing.
     Raises:
       ValueError: a language that the Whisper does not know.
     """
-    verdict = cross_validate(recogniser, voice, options)
+    start = _start(recogniser, options, trained)
+    verdict = cross_validate(recogniser, voice, options, start)
     if not (verdict.adopted or always):
-        start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
         return VoiceAdaptation(start, verdict, False)
-    return VoiceAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options), verdict, True)
+    return VoiceAdaptation(learn(recogniser, voice, np.arange(len(voice.texts)), options, start), verdict, True)
 
 
-def cross_validate(recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions) -> Verdict:
+def _start(recogniser: WhisperRecogniser, options: AdaptationOptions, trained: PyTree | None) -> PyTree:
+    if trained is not None:
+        return trained
+    return new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
+
+
+def cross_validate(
+    recogniser: WhisperRecogniser, voice: WhisperVoice, options: AdaptationOptions, trained: PyTree | None = None
+) -> Verdict:
     """Adapt to all folds but one and recognise that one, for each fold; copies of a recording share a fold."""
     different, recording = np.unique(voice.original, return_inverse=True)
     folds = min(options.folds, len(different))
     fold = (np.random.default_rng(options.seed).permutation(len(different)) % folds)[recording]
     rows = np.arange(len(voice.texts))
     after = [""] * len(rows)
-    for index in range(folds):
-        adapters = learn(recogniser, voice, rows[fold != index], options)
-        own = rows[fold == index]
-        adapted = with_whisper_adapters(recogniser, adapters)
-        for row, text in zip(own, recognise(adapted, voice, own, options.language), strict=True):
-            after[row] = text
-    before = recognise(recogniser, voice, rows, options.language)
+    with progress_bar("cross-validating", folds, unit="folds") as advance:
+        for index in range(folds):
+            adapters = learn(recogniser, voice, rows[fold != index], options, trained)
+            own = rows[fold == index]
+            adapted = with_whisper_adapters(recogniser, adapters)
+            for row, text in zip(own, recognise(adapted, voice, own, options.language), strict=True):
+                after[row] = text
+            advance(1)
+    untouched = recogniser if trained is None else with_whisper_adapters(recogniser, trained)
+    before = recognise(untouched, voice, rows, options.language)
     verdict = judge(_edits(voice, before), _edits(voice, after), options.seed, voice.original)
     return verdict._replace(texts=(before, after))
 
@@ -97,8 +120,20 @@ def recognise(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarr
     return texts[: len(rows)]
 
 
-def learn(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, options: AdaptationOptions) -> PyTree:
-    """Adapters that have learnt to write the transcripts of some recordings, by Adam on the cross-entropy of tokens."""
+def learn(
+    recogniser: WhisperRecogniser,
+    voice: WhisperVoice,
+    rows: np.ndarray,
+    options: AdaptationOptions,
+    trained: PyTree | None = None,
+) -> PyTree:
+    """Adapters that have learnt to write the transcripts of some recordings, by Adam on the cross-entropy of tokens.
+
+    Args:
+      recogniser, voice, options: as in `adapt_whisper`.
+      rows: of the recordings.
+      trained: as in `adapt_whisper`.
+    """
     draw = np.random.default_rng(options.seed)
     size = min(options.batch, len(rows))
     # Every recording in turn, in a new order each time.
@@ -106,10 +141,15 @@ def learn(recogniser: WhisperRecogniser, voice: WhisperVoice, rows: np.ndarray, 
     batches = order[: options.steps * size].reshape(options.steps, size)
     prompt = tuple(recogniser.tokenizer.whisper_prompt(options.language))
     run = _training(recogniser.network, joining(recogniser), prompt, recogniser.tokenizer.end, options.rate)
-    start = new_adapters(recogniser.forms, options.rank, jax.random.key(options.seed))
+    start = _start(recogniser, options, trained)
+    learning = {path: each for path, each in start.items() if is_adapted(path)}
+    resting = {path: each for path, each in start.items() if path not in learning}
+    # What rests of the encoder has done its work already.
+    decoding = {path: each for path, each in resting.items() if path.startswith("decoder/")}
     # All recordings, so that every fold has one and the same program.
     memory, labels = pad_memory(voice.memory), pad_rows(voice.labels)
-    return run({"decoder": recogniser.params["decoder"]}, start, memory, labels, batches)
+    decoder = {"decoder": recogniser.params["decoder"]}
+    return resting | run(decoder, decoding, learning, memory, labels, batches)
 
 
 @cache
@@ -119,18 +159,20 @@ def _training(
     optimizer = optax.adam(rate)
     cross_entropy = after_prompt(sequence_cross_entropy, len(prompt))
 
-    def loss(adapters: PyTree, params: PyTree, memory: Ragged, labels: Ragged) -> jax.Array:
+    def loss(adapters: PyTree, params: PyTree, resting: PyTree, memory: Ragged, labels: Ragged) -> jax.Array:
         inputs, targets = teacher_forced(memory, labels, prompt, end)
-        logits = network.decode(join(params, adapters), *inputs)
+        logits = network.decode(join(params, resting | adapters), *inputs)
         return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
 
     @jax.jit
-    def run(params: PyTree, adapters: PyTree, memory: Ragged, labels: Ragged, batches: jax.Array) -> PyTree:
+    def run(
+        params: PyTree, resting: PyTree, adapters: PyTree, memory: Ragged, labels: Ragged, batches: jax.Array
+    ) -> PyTree:
         def step(carry, rows):
             adapters, slots = carry
             speech, written = jax.tree.map(lambda leaf: leaf[rows], (memory, labels))
             speech = speech._replace(values=speech.values.astype(jnp.float32))
-            gradients = jax.grad(loss)(adapters, params, speech, written)
+            gradients = jax.grad(loss)(adapters, params, resting, speech, written)
             updates, slots = optimizer.update(gradients, slots, adapters)
             return (optax.apply_updates(adapters, updates), slots), None
 

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
 from jaxmeta.models.low_rank import merged, with_adapters
 from jaxmeta.models.pretrained.whispers.stacked import with_stacked_adapters
+from jaxmeta.models.pretrained.whispers.taught import taught_adapters
 from jaxmeta.recognition.pretrained.bases import base_folder
-from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, in_bits, load_whisper
+from jaxmeta.recognition.pretrained.whisper import Case, Habits, WhisperRecogniser, in_bits, load_whisper
 from jaxmeta.types import Key, PyTree
 
 WHISPER_ADAPTER = BundleKind(
@@ -35,13 +36,32 @@ class AdapterCard:
     language: str
     """ISO 639-1 code of the transcripts."""
     adapted: bool
-    """False where the gain was uncertain, so that the adapters change nothing."""
+    """False where the gain of adaptation to a voice was uncertain, so that the adapters are as they were before."""
+    matrices: Literal["attention", "layers"] = "attention"
+    """Those with adapters: queries and outputs of the decoder's attention, or all in the layers of the decoder and in
+    the uppermost ones of the encoder."""
+    layers: int = 0
+    """Those uppermost ones."""
+    silence: float | None = None
+    """The habits of the adapted Whisper, as `Habits` has them."""
+    longest: float | None = None
+    case: Case = "as it is"
     origin: dict[str, Any] = field(default_factory=dict)
     """How it was made: steps, rate, seed, recordings."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ValueError(f"rank={self.rank} must be 1 or more.")
+        if not 0 <= self.layers <= 1_000 * (self.matrices == "layers"):
+            raise ValueError(f"layers={self.layers} must be 0, or at most 1,000 where matrices is 'layers'.")
+        for name, least, most in (("silence", 0.0, 30.0), ("longest", 0.1, 30.0)):
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
+                raise ValueError(f"{name}={value} must lie between {least:g} and {most:g}.")
+
+    @property
+    def habits(self) -> Habits:
+        """Those of the adapted Whisper."""
+        return Habits(self.silence, self.longest, self.case)
 
 
 def is_adapted(path: str) -> bool:
@@ -118,6 +138,15 @@ def read_adapted(folder: str | Path, base: str | Path | None = None) -> ReadAdap
     card = bundle.card
     bundle.check_size(bundle.place.at("rank"), card.rank)
     place = base_folder(folder, card.base, card.base_sha256, base)
-    recogniser = load_whisper(place)
-    shapes = jax.eval_shape(lambda params: new_adapters(params, card.rank, jax.random.key(0)), recogniser.params)
+    recogniser = replace(load_whisper(place), habits=card.habits)
+    if (of := recogniser.config.encoder_layers) < card.layers:
+        raise bundle.place.at("layers").wrong(card.layers, f"at most {of}, the number of the encoder's layers")
+    shapes = jax.eval_shape(lambda params: _drawn(params, card, of), recogniser.params)
     return ReadAdapters(recogniser, bundle.weights(shapes), card, place)
+
+
+def _drawn(params: PyTree, card: AdapterCard, layers: int) -> PyTree:
+    """Adapters of the form that a card describes, for a Whisper whose encoder has so many layers."""
+    if card.matrices == "attention":
+        return new_adapters(params, card.rank, jax.random.key(0))
+    return taught_adapters(params, card.rank, card.layers, layers, jax.random.key(0))

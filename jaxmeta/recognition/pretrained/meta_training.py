@@ -12,25 +12,26 @@ import jax
 import optax
 from jax import numpy as jnp
 
-from jaxmeta import MetaLearner, anil, cavia, first_order, forward_only, maml, meta_sgd, mixed_mode, reptile
+from jaxmeta import MetaLearner, anil, cavia, first_order, forward_only, maml, meta_sgd, mixed_mode, reptile, unlabelled
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.utterances import utterance_sampler
 from jaxmeta.estimators import Estimator
 from jaxmeta.evaluation.result_cache import params_digest
 from jaxmeta.learners.learned_rates import RATE, Rates, new_rates
 from jaxmeta.optimizers import adam
-from jaxmeta.recognition.adaptation import LOSS, Adaptation, fine_tuning
+from jaxmeta.recognition.adaptation import LOSS, Adaptation, fine_tuning, is_norm_or_bias
 from jaxmeta.recognition.methods import AdaptationMethod
 from jaxmeta.recognition.presets import MetaTraining
 from jaxmeta.recognition.pretrained.on_base import parts
 from jaxmeta.recognition.recogniser import Recogniser
+from jaxmeta.sequence_losses import confidence
 from jaxmeta.training.fit import Augment, fit
 from jaxmeta.types import Episode, Key, Model, PyTree
 
 RecogniserLearner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"]
 """Those whose start a recogniser can hold."""
 _RATES: Mapping[str, Rates] = {"meta_sgd": "weight", "layer_rates": "layer"}
-FINE_TUNING, FINE_TUNING_ADAM = "fine-tune", "fine-tune by Adam"
+FINE_TUNING, FINE_TUNING_ADAM, TEST_TIME = "fine-tune", "fine-tune by Adam", "test time"
 ADAM = 0.3
 """Rates of inner Adam over those of gradient descent."""
 OUTPUT = "output"
@@ -38,14 +39,14 @@ OUTPUT = "output"
 
 
 def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
-    """Every way to adapt what learns on a frozen encoder, by name; the first two are not meta-trained.
+    """Every way to adapt what learns on a frozen encoder, by name; the first two and "test time" are not meta-trained.
 
     Those whose rates are not learned adapt by Adam, but for the first one and "cavia".
 
     Args:
       model: of Ragged activations [N, T, D] to Ragged logits, such as a head with adapters in the layers below it. Its
         params are what learns, and all of them adapt, but with "anil" (the last layer) and "cavia" (a vector that is
-        added to the activations).
+        added to the activations) and "test time" (norms and biases, without transcripts).
       width: D.
     """
     told = with_context(model)
@@ -55,6 +56,9 @@ def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
             return maml(model, LOSS, optimizer(rate), steps, forward_only())
 
         return AdaptationMethod(build, lambda params, rate: params, scale=scale)
+
+    def test_time(rate: float, steps: int) -> MetaLearner:
+        return unlabelled(model, LOSS, confidence(), optax.sgd(rate), steps, forward_only(), is_norm_or_bias)
 
     def family(
         factory: Callable[..., MetaLearner], adapts: Callable[..., MetaLearner] = maml, **options: Any
@@ -87,6 +91,7 @@ def adapter_methods(model: Model, width: int) -> Mapping[str, AdaptationMethod]:
         "anil": family(_last_layer, _last_layer, estimator=mixed_mode()),
         "meta_sgd": rates(lambda leaf: leaf.shape),
         "layer_rates": rates(lambda leaf: ()),
+        TEST_TIME: AdaptationMethod(test_time, lambda params, rate: params, labels=False),
         "cavia": AdaptationMethod(
             vector(forward_only()), lambda params, rate: params, vector(mixed_mode()), scale=10.0
         ),
@@ -126,8 +131,8 @@ def meta_train(
         return start
     decided = meta.decides() | {"seed": seed, "params": params_digest(params)} | dict(config)
     return fit(
-        method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), tasks, meta.updates, meta.rate, directory,
-        augment=augment or _unchanged, features=width, seed=seed, config=decided, params=start,
+        method.meta((method.scale or 1.0) * meta.inner_rate, meta.steps), tasks, method.updates * meta.updates,
+        meta.rate, directory, augment=augment or _unchanged, features=width, seed=seed, config=decided, params=start,
     ).params  # fmt: skip
 
 

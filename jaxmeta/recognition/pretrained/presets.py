@@ -42,6 +42,32 @@ class BasePreset(NamedTuple):
     """With speakers as tasks, for `--learner`; frames are those of the encoder."""
 
 
+class DecoderPreset(NamedTuple):
+    """How a public Whisper's own decoder is trained."""
+
+    frozen: Stage
+    """Of the decoder's adapters."""
+    adapted: Stage
+    """Of these and the encoder's."""
+    rank: int
+    layers: int
+    """Uppermost layers of the encoder with adapters, at most all."""
+    frames_per_batch: int
+    """Of the encoder, with padding and the silence behind recordings; 50 frames are a second."""
+    longest: float
+    """Seconds; longer utterances are left out, and longer recordings are recognised in stretches."""
+    silence: float = 1.0
+    """Seconds of it behind each recording."""
+    smoothing: float = 0.1
+    """Of labels: the share of the loss that is shared among all tokens."""
+    hidden: float = 0.1
+    """Share of the tokens before each that the decoder is not shown."""
+
+
+DECODER_PRESETS: Mapping[str, DecoderPreset] = {
+    "quick": DecoderPreset(Stage(250, 2e-3), Stage(100, 1e-3), 16, 2, 4_000, 12.0),
+    "full": DecoderPreset(Stage(1_400, 2e-3), Stage(600, 1e-3), 32, 4, 4_000, 12.0),
+}
 BASE_PRESETS: Mapping[str, BasePreset] = {
     "quick": BasePreset(Stage(300, 2e-3), Stage(300, 1e-3), 16, 2, "conformer", 96, 1, 0.1, 3_000, 800),
     "full": BasePreset(Stage(1_500, 2e-3), Stage(1_250, 1e-3), 32, 2, "conformer", 144, 2, 0.1, 3_000, 800),

@@ -15,13 +15,12 @@ from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.adapted import new_adapters
 from jaxmeta.recognition.corpora import TranscribedSpeech
 from jaxmeta.recognition.presets import RecogniserPreset
-from jaxmeta.recognition.pretrained.activations import cached_activations
+from jaxmeta.recognition.pretrained.activations import activations_below
 from jaxmeta.recognition.pretrained.encoder import PublicEncoder
 from jaxmeta.recognition.pretrained.on_base import BUILDER, OnEncoder, base_options
 from jaxmeta.recognition.pretrained.presets import BasePreset, Stage
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, network
 from jaxmeta.recognition.training import train_on_all_speakers
-from jaxmeta.training.processes import is_first, wait_for_all
 from jaxmeta.types import PyTree
 
 _SUBSAMPLING = 2
@@ -76,13 +75,7 @@ def activations(encoder: PublicEncoder, corpus: Corpus, layers: int) -> Corpus:
     Of processes that train together the first one fills the cache, and the others read it where they share the folder.
     """
     lower, _ = encoder.split(layers)
-    key = {"base": encoder.sha256, "layers": layers}
-    if not is_first():
-        wait_for_all("activations")
-    stored = cached_activations(corpus, lower, encoder.params, key, batch=8)
-    if is_first():
-        wait_for_all("activations")
-    return stored
+    return activations_below(corpus, lower, encoder.params, {"base": encoder.sha256, "layers": layers})
 
 
 def activation_masks(width: int) -> Transform:
@@ -102,7 +95,7 @@ def _stage(
     config: Mapping[str, Any],
 ) -> PyTree:
     layers = card.options["layers"]
-    corpus, held_out = (activations(encoder, each, layers) for each in (speech.train, _for_logs(speech.held_out)))
+    corpus, held_out = (activations(encoder, each, layers) for each in (speech.train, for_logs(speech.held_out)))
     model = network(card, speech.vocabulary, OnEncoder(encoder, training.dropout).above)
     preset = RecogniserPreset(
         training.kind, "small", stage.updates, stage.rate, training.frames_per_batch, training.max_frames,
@@ -124,7 +117,7 @@ def _card(encoder: PublicEncoder, folder: Path, training: BasePreset, rank: int)
     )  # fmt: skip
 
 
-def _for_logs(held_out: Corpus, most: int = 100) -> Corpus:
+def for_logs(held_out: Corpus, most: int = 100) -> Corpus:
     """Some utterances of the validation speakers, or where there are none of all who are held out; evenly spaced."""
     validation = held_out.columns["split"] != "test"
     rows = np.flatnonzero(validation if validation.any() else ~validation)

@@ -15,8 +15,11 @@ from jaxmeta.types import Ragged
 
 RATE_OF_MEMORY = 50
 """Frames that the encoder gives for a second."""
-_AFTER, _STEP, _TOKENS = 2.0, 250, 15
-"""Seconds after a recording that the decoder sees; frames that batches are padded to a multiple of; tokens a second."""
+_AFTER, _STEP, _FRAMES, _TOKENS = 2.0, 250, 250, 15
+"""Seconds after a recording that the decoder sees; frames of memory and of log-mels that batches are padded to a
+multiple of; tokens a second."""
+_ROWS = 16
+"""Recordings that are recognised at once."""
 
 
 def transcribe_each(
@@ -58,23 +61,60 @@ def transcribe_segments(
 
 
 def window(recogniser: WhisperRecogniser) -> float:
-    """Seconds that the encoder sees at once: 30 for public weights."""
-    return recogniser.config.max_source_positions / RATE_OF_MEMORY
+    """Seconds of the longest stretch that is recognised at once: 30 for public weights."""
+    habits, whole = recogniser.habits, recogniser.config.max_source_positions / RATE_OF_MEMORY
+    return min(whole - (habits.silence or 0), habits.longest or whole)
 
 
 def encode(recogniser: WhisperRecogniser, waveform: np.ndarray) -> np.ndarray:
     """What the decoder looks at, [T, D], 50 frames a second.
 
-    The recording is padded with silence for the encoder, as Whisper was trained. The decoder is shown the frames of
-    the recording itself and of two seconds after it, which takes less time and makes it repeat itself less often.
+    For public weights the recording is padded with silence for the encoder, as Whisper was trained. The decoder is
+    shown the frames of the recording itself and of two seconds after it, which takes less time and makes it repeat
+    itself less often. What was trained on short recordings gets no more silence than it is used to.
     Args:
       recogniser: encodes.
       waveform: [S] at 16 kHz, of at most `window` seconds.
     """
+    if recogniser.habits.silence is not None:
+        return encode_rows(recogniser, [extract(waveform, recogniser.features)])[0]
     whole = int(window(recogniser) * RATE)
     frames = extract(np.pad(waveform, (0, whole - len(waveform))), recogniser.features)
     memory = np.asarray(recogniser.encode(pad_rows([frames])).values[0])
     return memory[: math.ceil((len(waveform) / RATE + _AFTER) * RATE_OF_MEMORY)]
+
+
+def encode_rows(recogniser: WhisperRecogniser, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What the decoder looks at for the log-mels [T, M] of several recordings, by a Whisper that takes short ones."""
+    most = 2 * recogniser.config.max_source_positions - recogniser.silence
+    longest = max(map(len, frames))
+    values, lengths = recogniser.encode(pad_rows(frames, max(longest, min(most, -(-longest // _FRAMES) * _FRAMES))))
+    return [row[:length] for row, length in zip(np.asarray(values), np.asarray(lengths), strict=True)]
+
+
+def write_features(recogniser: WhisperRecogniser, frames: Sequence[np.ndarray], language: str = "en") -> list[str]:
+    """The texts of log-mels [T, M] of several recordings, by a Whisper that takes short ones.
+
+    What is longer than it takes at once is cut into equal parts.
+    """
+    most = int(window(recogniser) * recogniser.features.frame_rate)
+    parts = [
+        (row, part)
+        for row, each in enumerate(frames)
+        for part in np.array_split(np.asarray(each), -(-len(each) // most))
+    ]
+    # Recordings of about the same length together: little padding.
+    order = sorted(range(len(parts)), key=lambda number: len(parts[number][1]))
+    texts: dict[int, str] = {}
+    for start in range(0, len(order), _ROWS):
+        # The last batch is filled up with its last part.
+        chosen = [order[min(place, len(order) - 1)] for place in range(start, start + _ROWS)]
+        memory = encode_rows(recogniser, [parts[number][1] for number in chosen])
+        texts |= dict(zip(chosen, write(recogniser, memory, language), strict=True))
+    said: list[list[str]] = [[] for _ in frames]
+    for number, (row, _) in enumerate(parts):
+        said[row].append(texts[number])
+    return [" ".join(filter(None, own)) for own in said]
 
 
 def write(recogniser: WhisperRecogniser, memory: Sequence[np.ndarray], language: str = "en") -> list[str]:

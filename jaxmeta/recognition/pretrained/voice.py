@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxmeta.data.manifest import Manifest, ManifestError, read_manifest
 from jaxmeta.data.recordings import read_waveforms
+from jaxmeta.progress import progress_bar
 from jaxmeta.recognition.pretrained.transcription import comparable, encode, window
-from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
+from jaxmeta.recognition.pretrained.whisper import Case, WhisperRecogniser, spelled
 from jaxmeta.recognition.segments.stretches import RATE
 from jaxmeta.recognition.voice import LEAST_SOUND, copies, transcripts
 
@@ -37,7 +38,8 @@ def read_whisper_voice(
 ) -> WhisperVoice:
     """Read a folder of recordings with the columns file_name and transcription, and encode each once.
 
-    Transcripts in capitals are written as a sentence is, with one capital: Whisper hardly knows them otherwise.
+    Transcripts in capitals are written as a sentence is, with one capital: Whisper hardly knows them otherwise. Those
+    of a Whisper that was trained to write in one case are written in small letters, as in its training.
     Args:
       recogniser: whose encoder and tokens are used.
       manifest: folder with metadata.csv.
@@ -48,7 +50,7 @@ def read_whisper_voice(
         alone, perhaps many times; names file and row. AudioError: a recording is silent or cannot be read.
     """
     read = read_manifest(manifest, roots)
-    texts = _texts(read)
+    texts = _texts(read, recogniser.habits.case)
     labels = [recogniser.tokenizer.encode(f" {text}") for text in texts]
     waveforms = read_waveforms(RATE, read.clips(), read.where, resample=resample, least_sound=LEAST_SOUND)
     for row, (label, waveform) in enumerate(zip(labels, waveforms, strict=True)):
@@ -63,13 +65,19 @@ def read_whisper_voice(
                 "s at once; cut the recording in two."
             )
     original, remarks = copies(read, waveforms)
-    memory = [encode(recogniser, waveform).astype(np.float16) for waveform in waveforms]
+    memory = []
+    with progress_bar("encoding", len(waveforms), unit="recordings") as advance:
+        for waveform in waveforms:
+            memory.append(encode(recogniser, waveform).astype(np.float16))
+            advance(1)
     return WhisperVoice(memory, labels, texts, original, remarks)
 
 
-def _texts(read: Manifest) -> list[str]:
+def _texts(read: Manifest, case: Case) -> list[str]:
     texts = transcripts(read)
     for row, text in enumerate(texts):
         if not comparable(text):
             raise ManifestError(f"{read.where(row)}: the transcript has no letters; say what is said, or leave it out.")
+    if case != "as it is":
+        return [spelled(text, case) for text in texts]
     return [text.capitalize() if text.isupper() else text for text in texts]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,49 @@ from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import Whisper, WhisperConfig, read_whisper, whisper
 from jaxmeta.models.pretrained.whispers.stacked import stack, stacked_whisper
+from jaxmeta.models.pretrained.whispers.taught import silent_after
 from jaxmeta.models.seq2seq import Spoken
 from jaxmeta.padding import pad_rows
 from jaxmeta.types import PyTree, Ragged
 
 _STEP = 500
 """Frames that lengths are padded to a multiple of, so that few programs are compiled; padding is inert."""
+
+
+Case = Literal["as it is", "upper", "lower"]
+
+
+class Habits(NamedTuple):
+    """What a Whisper is used to: how recordings are shown to it, and how it writes."""
+
+    silence: float | None = None
+    """Seconds of silence behind a recording; None: as much as makes it as long as the encoder's window."""
+    longest: float | None = None
+    """Seconds of the longest stretch; None: the encoder's window."""
+    case: Case = "as it is"
+    """That transcripts are put in."""
+
+
+PUBLIC = Habits()
+"""Those of public weights."""
+
+
+def fold(text: str, case: Case) -> str:
+    """A text in a case.
+
+    >>> fold("we call it bear", "upper")
+    'WE CALL IT BEAR'
+    """
+    return {"upper": str.upper, "lower": str.lower}.get(case, str)(text)
+
+
+def spelled(text: str, case: Case) -> str:
+    """A transcript as a Whisper is taught to write it: in small letters, unless the case of transcripts says something.
+
+    >>> spelled("WE CALL  IT BEAR", "upper")
+    'we call it bear'
+    """
+    return " ".join((text if case == "as it is" else text.lower()).split())
 
 
 @dataclass(frozen=True)
@@ -40,6 +77,8 @@ class WhisperRecogniser:
     """Tokens that no transcript starts with."""
     bits: Literal[8, 16] | None = None
     """Of weights, as `in_bits` stores them; None: those of `params` as they were read."""
+    habits: Habits = PUBLIC
+    """Those of public weights, or of what was trained from them."""
     network: Whisper = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +88,11 @@ class WhisperRecogniser:
     def features(self) -> FeatureConfig:
         """What recordings are turned into."""
         return whisper_features(self.config.num_mel_bins)
+
+    @property
+    def silence(self) -> int:
+        """Frames of log-mels that are added behind recordings."""
+        return round((self.habits.silence or 0) * self.features.frame_rate)
 
     @property
     def forms(self) -> PyTree:
@@ -65,7 +109,7 @@ class WhisperRecogniser:
 
     def encode(self, speech: Ragged) -> Ragged:
         """What the decoder looks at: frames [N, ceil(T / 2), D] of log-mels [N, T, M]."""
-        return _encode(self.network)(self.params, speech)
+        return _encode(self.network, self.silence)(self.params, speech)
 
     def tokens(self, memory: Ragged, language: str = "en", length: int = 200) -> list[list[int]]:
         """Greedy transcripts as tokens.
@@ -83,10 +127,10 @@ class WhisperRecogniser:
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of a transcript."""
-        return self.tokenizer.decode(tokens).strip()
+        return fold(self.tokenizer.decode(tokens).strip(), self.habits.case)
 
     def transcribe(
-        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float = 30.0
+        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float | None = None
     ) -> list[str]:
         """The text of each recording, a waveform [S] at 16 kHz, all in one batch.
 
@@ -94,11 +138,12 @@ class WhisperRecogniser:
           waveforms: of up to 30 seconds each.
           language: ISO 639-1 code.
           length: most tokens of a transcript.
-          seconds: that a shorter recording is padded to with silence. Whisper was trained on 30. Fewer take less time,
-            but a decoder that has not been adapted to short recordings then writes the same words again and again for
-            some of them, and for half of them without padding.
+          seconds: that a shorter recording is padded to with silence; None: what its habits say. Whisper was trained on
+            30. Fewer take less time, but a decoder that has not been trained on short recordings then writes the same
+            words again and again for some of them, and for half of them without padding.
         """
-        least = int(seconds * self.features.sample_rate)
+        usual = 30.0 if self.habits.silence is None else 0.0
+        least = int((usual if seconds is None else seconds) * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
         frames = [extract(waveform, self.features) for waveform in full]
         return [self.text(row) for row in self.tokens(self.encode(padded(frames)), language, length)]
@@ -162,8 +207,10 @@ _stacked = cache(partial(stacked_whisper, restore=restored))
 
 
 @cache
-def _encode(network: Whisper) -> Callable[[PyTree, Ragged], Ragged]:
-    return jax.jit(network.encode)
+def _encode(network: Whisper, silence: int) -> Callable[[PyTree, Ragged], Ragged]:
+    if not silence:
+        return jax.jit(network.encode)
+    return jax.jit(lambda params, speech: network.encode(params, silent_after(speech, silence)))
 
 
 @cache

@@ -51,7 +51,9 @@ def segment_recordings(
                     rejections.append(Rejection(file, number, reason))
                     continue
                 columns = {"recording_name": file.stem, "piece": str(number)}
-                pieces.append(Utterance(os.path.relpath(path, root), Clip(path, start, duration), columns))
+                pieces.append(
+                    Utterance(os.path.relpath(path, root), Clip(path, start, duration), columns, (file, number))
+                )
             advance(1)
     return Imported(pieces, rejections, [Path(root)])
 

@@ -32,10 +32,16 @@ def json_line(file: str, seconds: float, segments: Sequence[Segment]) -> str:
     """A recording as one line of JSON; segments without text are left out.
 
     >>> json_line("a.wav", 2.5, [Segment(0, 2.5, "hello")])
-    '{"version": 1, "file": "a.wav", "seconds": 2.5, "text": "hello", "segments": [{"start": 0, "end": 2.5, ...
+    '{"version": 1, "command": "transcribe", "file": "a.wav", "seconds": 2.5, "text": "hello", "segments": ...
     """
     parts = [{"start": round(start, 3), "end": round(end, 3), "text": text} for start, end, text in segments if text]
-    row = {"version": JSON_VERSION, "file": file, "seconds": round(seconds, 3), "text": joined(segments)}
+    row = {
+        "version": JSON_VERSION,
+        "command": "transcribe",
+        "file": file,
+        "seconds": round(seconds, 3),
+        "text": joined(segments),
+    }
     return json.dumps(row | {"segments": parts}, ensure_ascii=False, allow_nan=False) + "\n"
 
 

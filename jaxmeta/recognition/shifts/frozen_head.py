@@ -12,7 +12,7 @@ from jaxmeta.data.sampling.utterances import batch_sampler
 from jaxmeta.data.vocabulary import Vocabulary
 from jaxmeta.evaluation.result_cache import params_digest
 from jaxmeta.models.acoustic import Size
-from jaxmeta.models.pretrained.head_parts import frames_to_logits, narrowing, stacked
+from jaxmeta.models.pretrained.head_parts import frames_to_logits, narrowing, on_frozen, stacked
 from jaxmeta.recognition.adaptation import LOSS
 from jaxmeta.recognition.pretrained.activations import with_activations
 from jaxmeta.training.fit import fit, supervised
@@ -47,6 +47,7 @@ def train_upper_part(
     seed: int,
     config: Mapping[str, Any],
     narrow: bool = True,
+    stored: bool = True,
 ) -> UpperPart:
     """Train a head of feed-forward layers for CTC on a frozen encoder, and freeze its lowest layer; or load it.
 
@@ -60,6 +61,8 @@ def train_upper_part(
       seed: of the initial weights, the order of utterances and the masks on activations.
       config: what decides the result besides the numbers here: the encoder and the data.
       narrow: whether the head halves the frame rate, which is the layer that is frozen then; else none of it is.
+      stored: whether what the frozen layer gives is what is stored; else it is computed anew wherever it is needed, and
+        other networks may be trained on what the encoder gives.
     Raises: as `fit`.
     """
     activations = encode(corpus)
@@ -79,8 +82,9 @@ def train_upper_part(
         return with_activations(encode(corpus), lower, params["lower"], batch=32, dtype=np.float32)
 
     def model(classes: int) -> Model:
-        return frames_to_logits(classes, "dnn", size)
+        above = frames_to_logits(classes, "dnn", size)
+        return on_frozen(lower, params["lower"], above) if narrow and not stored else above
 
-    return (
-        UpperPart(narrowed, model, params["upper"], size.width) if narrow else UpperPart(encode, model, params, width)
-    )
+    if narrow and stored:
+        return UpperPart(narrowed, model, params["upper"], size.width)
+    return UpperPart(encode, model, params["upper"] if narrow else params, width)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jax import numpy as jnp
 
+from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.augmentation.waveform import in_condition
 from jaxmeta.data.corpus import Corpus, concatenate
 from jaxmeta.data.ctc_feasible import drop_infeasible
@@ -20,8 +21,13 @@ from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.evaluation.shifts.gains import ShiftProtocol
 from jaxmeta.evaluation.shifts.protocols import channels, languages, speakers, taught_words
 from jaxmeta.models.acoustic import Size
+from jaxmeta.recognition.methods import AdaptationMethod
 from jaxmeta.recognition.presets import MetaTraining, ShiftTraining
+from jaxmeta.recognition.pretrained.meta_training import adapter_methods
+from jaxmeta.recognition.pretrained.training import activation_masks
 from jaxmeta.recognition.shifts.frozen_head import UpperPart, train_upper_part
+from jaxmeta.recognition.shifts.word_prototypes import PROTOTYPES, prototype_method
+from jaxmeta.training.fit import Augment
 from jaxmeta.types import Episode, Model, PyTree
 
 Transforms = Mapping[str, WaveformTransform]
@@ -59,6 +65,10 @@ class Shift(NamedTuple):
     meta: MetaTraining
     """How it is meta-trained."""
     fingerprints: dict[str, str]
+    methods: Mapping[str, AdaptationMethod]
+    """Ways to adapt that there are here."""
+    augment: Augment | None = None
+    """What a task goes through in meta-training."""
 
 
 class Sentences(NamedTuple):
@@ -116,7 +126,9 @@ def language_shift(words: Words, encoder: Encoder, size: ShiftTraining, seed: in
     """
     vocabulary = build_vocabulary(words.train.columns["transcription"], level="word")
     train = drop_infeasible(words.train, vocabulary, encoder.frames_out)
-    upper = _upper(encoder, train, vocabulary, Size(96, 1), size.word_updates, size.batch, seed, folder / "language")
+    upper = _upper(
+        encoder, train, vocabulary, Size(96, 1), size.word_updates, size.batch, seed, folder / "language", stored=False
+    )
     ways = words.vocabulary.size - 1
     tasks = word_set_tasks(
         upper.encode(train), vocabulary, ways=ways, tasks=size.word_meta.tasks, support=size.word_meta.support,
@@ -141,6 +153,8 @@ def language_shift(words: Words, encoder: Encoder, size: ShiftTraining, seed: in
         LANGUAGE_SHOTS,
         size.word_meta,
         {"words": train.fingerprint},
+        adapter_methods(upper.model(ways + 1), upper.width) | {PROTOTYPES: prototype_method(upper.width, ways)},
+        augment_episode(activation_masks(upper.width)),
     )
 
 
@@ -167,7 +181,9 @@ def sentence_shift(
     make = {"channel": _channels, "vocabulary": _vocabulary, "speaker": _speakers}[name]
     tasks, (val, tests), shots = make(speech, size, seed, folder / name)
     data = {"sentences": sentences.corpus.fingerprint}
-    return Shift(upper, upper.params, upper.model(vocabulary.size), tasks, val, tests, shots, size.meta, data)
+    model = upper.model(vocabulary.size)
+    methods = adapter_methods(model, upper.width)
+    return Shift(upper, upper.params, model, tasks, val, tests, shots, size.meta, data, methods)
 
 
 class _Speech(NamedTuple):
@@ -251,9 +267,9 @@ def _through(sentences: Sentences, transform: WaveformTransform, corpus: Corpus)
 
 def _upper(
     encoder: Encoder, corpus: Corpus, vocabulary: Vocabulary, layers: Size, updates: int, batch: int, seed: int,
-    folder: Path,
+    folder: Path, stored: bool = True,
 ) -> UpperPart:  # fmt: skip
     return train_upper_part(
         encoder.encode, corpus, vocabulary, layers, folder / "head", updates=updates, batch=batch, seed=seed,
-        config={"encoder": encoder.sha256, "data": corpus.fingerprint}, narrow=encoder.public,
+        config={"encoder": encoder.sha256, "data": corpus.fingerprint}, narrow=encoder.public, stored=stored,
     )  # fmt: skip

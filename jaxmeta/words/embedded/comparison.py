@@ -18,7 +18,7 @@ from jaxmeta.words.embedded.embeddings import Embedding
 from jaxmeta.words.embedded.programs import SHOTS, WAYS, programs
 from jaxmeta.words.embedded.recipes import BASELINE, Recipe, recipes
 from jaxmeta.words.embedded.spaces import frames_of, unit
-from jaxmeta.words.embedded.stages import Episodes, Stage, stage_of_search, stage_of_test
+from jaxmeta.words.embedded.stages import Episodes, Stage, alike, stage_of_search, stage_of_test, whitened
 
 VALIDATION_EPISODES = 100
 _AT_ONCE = 100
@@ -28,13 +28,15 @@ _AT_ONCE = 100
 def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contestant:
     """A learner that is validated on one stage and tested on the other."""
     compiled = programs(recipe)
+    search, test = alike(search, test)
+    words_of_training = 1 + int(max(search.words.max(), test.words.max()))
 
     def scores(stage: Stage, settings: Settings, updates: int, seed: int) -> dict[str, np.ndarray]:
         if recipe.ways not in stage.tasks:
             raise ValueError(f"{name} trains on tasks of {recipe.ways} words, and there are fewer; give more words.")
         dynamic: Any = jax.tree.map(lambda value: jnp.asarray(float(value)), settings)
         vectors, words = jnp.asarray(stage.vectors), jnp.asarray(stage.words)
-        state = compiled.begin(dynamic, vectors, int(stage.words.max()) + 1, seed)
+        state = compiled.begin(dynamic, vectors, words_of_training, seed)
         tasks = jax.tree.map(jnp.asarray, stage.tasks[recipe.ways])
         state = compiled.train(state, dynamic, vectors, words, tasks, updates)
         return {
@@ -55,9 +57,12 @@ def without_training(embeddings: Sequence[Embedding], words: Sequence[Words], te
     """Cosines to class means in the test episodes, for each embedding and for what learners see; one "seed" each.
 
     Embeddings are centred by the mean of the training words: as means over time, and as all frames one after another.
+    Where there are several, each is whitened by itself, too.
     """
     rows = {"whitened vectors": test.vectors}
     for embedding, each in zip(embeddings, words, strict=True):
+        if len(words) > 1:
+            rows[f"{embedding.name}, whitened"] = whitened(each)
         parts = [frames_of(corpus) for corpus in (each.train, *each.test.values())]
         forms = {"mean over time": [part.mean(1) for part in parts]}
         if parts[0].shape[1] > 1:

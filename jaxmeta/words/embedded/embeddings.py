@@ -1,16 +1,18 @@
-"""What embeds a word: Google's speech embedding, a Whisper encoder, or a word network of our own; all frozen."""
+"""What embeds a word: a public embedding of words, a Whisper encoder, or a word network of our own; all frozen."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import librosa
 import numpy as np
 
+from jaxmeta.compress.onnx import OnnxModel
 from jaxmeta.data.features import extract, whisper_features
-from jaxmeta.data.pretrained.embedding_features import word_mels
+from jaxmeta.data.pretrained.embedding_features import word_bands, word_mels
 from jaxmeta.data.word_corpora import FEATURES
 from jaxmeta.evaluation.result_cache import params_digest
 from jaxmeta.models.layers import segment_pool
@@ -23,6 +25,8 @@ RATE = 16_000
 """Samples a second."""
 CLIP = 25_600
 """Samples of the stretch in whose middle a word is put: 1.6 s."""
+WINDOW = 24_000
+"""Samples that EfficientWord-Net looks at: 1.5 s."""
 SEGMENTS = 8
 """Of relative time, over which frames of the Whisper encoder are averaged."""
 
@@ -49,6 +53,27 @@ def google(path: Path) -> Embedding:
     """
     model = word_embedding()
     return _embedding("Google", lambda waveform: word_mels(centred(waveform)), model, read_word_embedding(path))
+
+
+def efficientword(path: Path) -> Embedding:
+    """EfficientWord-Net from the ONNX file of its package: one vector of 2,048 numbers. Needs the extra "onnx".
+
+    Args:
+      path: the unquantised file, of eff_word_net/models/resnet_50_arc/ in the package efficientword-net 1.0.5.
+    Raises:
+      OSError: no such file.
+    """
+    digest = hashlib.sha256(f"EfficientWord-Net {WINDOW}".encode() + path.read_bytes()).hexdigest()
+    opened = functools.cache(OnnxModel)  # Only where a recording is not in the cache.
+
+    def apply(params: PyTree, inputs: Ragged) -> Any:
+        values, lengths = np.asarray(inputs.values), np.asarray(inputs.lengths)
+        vectors = np.zeros((len(values), 1, 2048), np.float32)
+        for row in np.flatnonzero(lengths == values.shape[1]):  # The file takes one at a time; the others are padding.
+            vectors[row] = opened(path)(values[row][None, None])[0]
+        return vectors
+
+    return Embedding("EfficientWord-Net", digest, lambda waveform: word_bands(centred(waveform, WINDOW)), apply, {})
 
 
 def whisper(folder: Path) -> Embedding:
@@ -86,13 +111,15 @@ def own(model: Model, params: PyTree) -> Embedding:
 
 
 def open_embedding(path: Path) -> Embedding:
-    """A file of Google's speech embedding, a Whisper folder, or a working directory with a prototypical network.
+    """Google's speech embedding (safetensors), EfficientWord-Net (onnx), a Whisper folder, or a prototypical network.
+
+    The network is in the working directory of a finished run.
 
     Raises:
-      ValueError, OSError: as `google`, `whisper` and `trained_encoder`.
+      ValueError, OSError: as `google`, `efficientword`, `whisper` and `trained_encoder`.
     """
     if not path.is_dir():
-        return google(path)
+        return efficientword(path) if path.suffix == ".onnx" else google(path)
     return whisper(path) if (path / "config.json").exists() else own(*trained_encoder(path))
 
 

@@ -71,12 +71,27 @@ def stage_of_test(words: Sequence[Words], shots: Sequence[int], episodes: int, s
     return _stage([each.train for each in words], [each.test for each in words], shots, episodes, seed)
 
 
+def whitened(words: Words) -> np.ndarray:
+    """Vectors of one embedding for the training recordings and then for those of every test, [R, SIZE]."""
+    return _placed(words.train, _numbers(words.train), words.test, SIZE)
+
+
+def alike(first: Stage, second: Stage) -> tuple[Stage, Stage]:
+    """Both with rows of zeros up to the longer one, so that programs for the one serve the other, too."""
+    longest = max(len(first.vectors), len(second.vectors))
+
+    def filled(stage: Stage) -> Stage:
+        more = longest - len(stage.vectors)
+        return stage._replace(vectors=np.pad(stage.vectors, ((0, more), (0, 0))), words=np.pad(stage.words, (0, more)))
+
+    return filled(first), filled(second)
+
+
 def _stage(
     train: Sequence[Corpus], tested: Sequence[Mapping[str, Corpus]], shots: Sequence[int], episodes: int, seed: int
 ) -> Stage:
     first = train[0]
-    names = np.char.add(np.char.add(first.columns["corpus"], "/"), first.columns["label"])
-    words = np.unique(names, return_inverse=True)[1].astype(np.int32)
+    words = _numbers(first)
     parts = [_placed(corpus, words, each, SIZE // len(train)) for corpus, each in zip(train, tested, strict=True)]
     vectors = joined(parts)
     rows, drawn = len(first), {}
@@ -86,6 +101,12 @@ def _stage(
         rows += len(corpus)
     tasks = {ways: _tasks(first, ways, seed) for ways in {WAYS, min(20, most_ways(first))}}
     return Stage(vectors, np.pad(words, (0, len(vectors) - len(words))), tasks, drawn)
+
+
+def _numbers(corpus: Corpus) -> np.ndarray:
+    """Of the word of each recording, [R] int32."""
+    names = np.char.add(np.char.add(corpus.columns["corpus"], "/"), corpus.columns["label"])
+    return np.unique(names, return_inverse=True)[1].astype(np.int32)
 
 
 def _placed(train: Corpus, words: np.ndarray, tested: Mapping[str, Corpus], size: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,11 +85,16 @@ class Detector:
         self._steps += len(windows)
         return logits(self._layers, windows)
 
-    def push(self, samples: np.ndarray) -> list[Detection]:
-        """The next samples [S] at 16 kHz -> the words that they complete, at most one in 2 s."""
+    def push(self, samples: np.ndarray, accepts: Callable[[], bool] = lambda: True) -> list[Detection]:
+        """The next samples [S] at 16 kHz -> the words that they complete, at most one in 2 s.
+
+        Args:
+          samples: of the stream.
+          accepts: asked before a word counts; one that is refused does not count, and no pause follows it.
+        """
         first, noticed = self._steps, []
         for step, logit in enumerate(self.scores(samples).tolist(), first):
-            if logit >= 0 and step >= self._free:
+            if logit >= 0 and step >= self._free and accepts():
                 self._free = step + PAUSE + 1
                 noticed.append(Detection((step + 1) * STEP_SECONDS, float(1 / (1 + np.exp(-logit)))))
         return noticed

@@ -47,17 +47,20 @@ def make_server(word: str, listener: Callable[[], Listener], host: str, port: in
     class Handler(AsyncEventHandler):
         def __init__(self, *streams: Any) -> None:
             super().__init__(*streams)
-            self._begin()
+            self._listener: Listener | None = None
+            self._detected = False
 
-        def _begin(self) -> None:
-            self._listener, self._detected = listener(), False
+        async def _begin(self) -> Listener:
+            """Begin a stream, in a thread: other clients are served meanwhile."""
+            self._listener, self._detected = await asyncio.to_thread(listener), False
             self._convert = AudioChunkConverter(rate=RATE, width=2, channels=1)
+            return self._listener
 
         async def handle_event(self, event: Any) -> bool:
             if Describe.is_type(event.type):
                 await self.write_event(info.event())
             elif AudioStart.is_type(event.type):
-                self._begin()
+                await self._begin()
             elif AudioChunk.is_type(event.type):
                 await self._chunk(AudioChunk.from_event(event))
             elif AudioStop.is_type(event.type) and not self._detected:
@@ -65,9 +68,9 @@ def make_server(word: str, listener: Callable[[], Listener], host: str, port: in
             return True
 
         async def _chunk(self, chunk: Any) -> None:
+            current = self._listener or await self._begin()
             samples = np.frombuffer(self._convert.convert(chunk).audio, np.int16) / np.float32(32_768)
-            # In a thread: other clients are served meanwhile.
-            for each in await asyncio.to_thread(self._listener.push, samples):
+            for each in await asyncio.to_thread(current.push, samples):
                 self._detected = True
                 await self.write_event(Detected(name=word, timestamp=round(1000 * each.seconds)).event())
 

@@ -8,6 +8,8 @@ import pytest
 from jaxmeta.cli.inspection import doctor
 from jaxmeta.cli.main import main
 
+KEYS = ("name", "state", "detail", "remedy")
+
 
 def rows(capsys):
     return {row["name"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
@@ -17,7 +19,10 @@ def test_every_finding_has_a_state_and_those_that_are_not_ok_a_remedy(capsys):
     main(["doctor", "--json"])
     found = rows(capsys)
     assert {"python", "versions", "devices", "cache", "free disk", "microphone"} <= found.keys()
-    assert all(set(row) == {"name", "state", "detail", "remedy"} and row["detail"] for row in found.values())
+    assert all(
+        set(row) == {"version", "command", "name", "state", "detail", "remedy"} and row["detail"]
+        for row in found.values()
+    )
     assert all(row["remedy"] for row in found.values() if row["state"] != "ok")
     assert found["devices"]["detail"].startswith("1: cpu")
     main(["doctor"])
@@ -29,8 +34,8 @@ def test_a_device_that_is_not_used_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "_ACCELERATORS", {str(tmp_path / "nvidia0"): "install it", str(tmp_path / "no"): "x"})
     main(["doctor", "--json"])
     assert rows(capsys)["accelerator"] == {
-        "name": "accelerator", "state": "note", "detail": f"{tmp_path / 'nvidia0'} is there, but JAX uses the CPU",
-        "remedy": "install it",
+        "version": 1, "command": "doctor", "name": "accelerator", "state": "note", "remedy": "install it",
+        "detail": f"{tmp_path / 'nvidia0'} is there, but JAX uses the CPU",
     }  # fmt: skip
 
 

@@ -79,6 +79,22 @@ def test_copies_are_files_of_their_own(source, tmp_path):
     assert (tmp_path / "audio" / "000001.wav").read_bytes() == (source / "a.wav").read_bytes()
 
 
+def test_a_piece_that_cannot_be_decoded_is_rejected_and_the_others_are_copied(source, tmp_path):
+    content = bytearray((source / "b.flac").read_bytes())
+    content[len(content) // 2] ^= 255
+    (source / "b.flac").write_bytes(content)
+    (tmp_path / "new").mkdir()
+    pieces = ("b.flac", {}, 0.0, 1.9), ("a.wav", {"x": "1"}, 0.5, 1.0)
+    result = write_import(take(source, *pieces), tmp_path / "new", copy=True, progress=False)
+    assert (len(result.utterances), len(result.rejections), result.read) == (1, 1, 2)
+    assert read_manifest(tmp_path / "new").columns["x"].tolist() == ["1"]
+    (row,) = csv.DictReader((tmp_path / "new" / "rejected.csv").read_text().splitlines())
+    assert row["file"] == str(source / "list") and row["row"] == "1" and "b.flac" in row["reason"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match=r"none of the recordings can be copied.*b\.flac"):
+        write_import(take(source, pieces[0]), tmp_path / "none", copy=True, progress=False)
+
+
 def test_a_name_that_two_roots_have_is_written_whole(source, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxmeta.data.features import mel_filters
-from jaxmeta.data.pretrained.embedding_features import speaker_mels, word_mels
+from jaxmeta.data.pretrained.embedding_features import speaker_mels, word_bands, word_mels
 
 NOISE = 0.1 * np.random.default_rng(0).normal(size=16_000).astype(np.float32)
 HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
@@ -31,3 +31,17 @@ def test_speaker_mels_are_power_of_a_recording_that_is_not_quiet():
     # -30 dB is an effective value of 0.0316; the noise has one of 0.1.
     np.testing.assert_allclose(speaker_mels(NOISE / 100), expected * 0.001 / np.mean(np.square(NOISE)), rtol=1e-3)
     assert not speaker_mels(np.zeros(800)).any()
+
+
+def test_word_bands_are_of_frames_without_a_window_and_silence_is_the_smallest_number():
+    impulse = np.zeros(24_000, np.float32)
+    impulse[200] = 1  # In the first two frames alone, where each of 257 bins has a power of 1 / 512.
+    bands = word_bands(impulse)
+    assert bands.shape == (149, 64)
+    mels = np.arange(66) * 2595 * np.log10(1 + 8_000 / 700) / 65
+    low, middle, high = (np.floor(513 / 16_000 * 700 * (10 ** (mels[i : i + 64] / 2595) - 1)) for i in range(3))
+    sums = np.maximum(middle - low - 1, 0) / 2 + (high > middle) * (high - middle + 1) / 2
+    smallest = np.finfo(float).eps
+    expected = np.log(np.where(sums > 0, sums / 512, smallest))
+    np.testing.assert_allclose(bands[:2], [expected, expected], rtol=1e-5)
+    np.testing.assert_allclose(bands[2:], np.log(smallest), rtol=1e-6)

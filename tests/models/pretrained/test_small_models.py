@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmeta import Ragged
-from jaxmeta.models.pretrained.speaker_embedding import read_speaker_embedding, speaker_embedding
+from jaxmeta.models.pretrained.speaker_embedding import read_speaker_embedding, speaker_embedding, speaker_states
 from jaxmeta.models.pretrained.voice_activity import read_voice_activity, voice_activity
 from jaxmeta.models.pretrained.word_embedding import read_word_embedding, word_embedding
 from tests.models.pretrained.checkpoints import log_mels, waveforms
@@ -40,6 +40,25 @@ def test_a_word_embedding_sees_the_76_frames_from_every_eighth_on():
     assert outputs.values.shape == (2, 5, 96) and not outputs.values[1, 2:].any()
     with pytest.raises(ValueError, match="T of 76 or more, got"):
         word_embedding().init(KEY, log_mels([75], 32))
+
+
+def test_states_of_each_stretch_are_those_that_the_embedding_is_made_of():
+    speech = log_mels([320], 40)
+    params, _ = jitted(speaker_embedding()).init(KEY, speech)
+    outputs = jitted(speaker_states()).apply(params, {}, speech, KEY, False)[0]
+    assert outputs.shape == (1, 2, 768)
+    weights = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["lstm"])
+    values = np.asarray(speech.values[0, 160:], np.float64)
+    for layer in range(3):
+        hidden, memory, written = np.zeros(256), np.zeros(256), []
+        for frame in values:
+            gates = weights[f"weight_ih_l{layer}"] @ frame + weights[f"weight_hh_l{layer}"] @ hidden
+            enter, forget, new, leave = np.split(gates, 4)
+            memory = sigmoid(forget) * memory + sigmoid(enter) * np.tanh(new)
+            hidden = sigmoid(leave) * np.tanh(memory)
+            written.append(hidden)
+        values = np.array(written)
+        np.testing.assert_allclose(outputs[0, 1, 256 * layer : 256 * (layer + 1)], values[40:].mean(0), atol=1e-5)
 
 
 def test_a_speaker_embedding_is_the_mean_over_stretches_of_160_frames_in_steps_of_77():

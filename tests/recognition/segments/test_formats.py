@@ -38,6 +38,6 @@ def test_a_text_that_looks_like_a_time_or_has_empty_lines_ends_no_cue():
 def test_json_has_a_version_and_no_segments_without_text():
     row = json.loads(json_line("a.wav", 3.00049, [Segment(0, 1, "é"), Segment(1, 2, ""), Segment(2, 3.00049, "b")]))
     assert row == {
-        "version": 1, "file": "a.wav", "seconds": 3.0, "text": "é b",
+        "version": 1, "command": "transcribe", "file": "a.wav", "seconds": 3.0, "text": "é b",
         "segments": [{"start": 0, "end": 1, "text": "é"}, {"start": 2, "end": 3.0, "text": "b"}],
     }  # fmt: skip

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxmeta.data.audio import AudioError, write_audio
+from jaxmeta.data.audio import AudioError, read_audio, write_audio
 from jaxmeta.data.manifest import write_manifest
+from jaxmeta.data.pretrained.embedding_features import word_bands
 from jaxmeta.words.embedded.corpora import embed_corpus
 from jaxmeta.words.embedded.embeddings import CLIP, Embedding, centred, google, open_embedding
 from jaxmeta.words.embedded.spaces import frames_of
@@ -67,6 +68,28 @@ def test_a_word_is_put_in_the_middle_without_the_silence_around_it():
     loud = np.flatnonzero(np.abs(clip) > 0.01)
     assert len(clip) == CLIP and abs(loud[0] + loud[-1] - CLIP) < 800
     assert len(centred(tone(40_000))) == CLIP and not centred(np.zeros(100, np.float32)).any()
+
+
+def test_a_file_of_onnx_takes_a_recording_at_a_time_and_is_opened_for_those_that_are_not_cached(folder, monkeypatch):
+    opened = []
+
+    class Loudest:
+        """Instead of onnxruntime: the largest energy of the recording, 2,048 times."""
+
+        def __init__(self, path):
+            opened.append(path)
+
+        def __call__(self, bands):
+            assert bands.shape == (1, 1, 149, 64)
+            return [np.full((1, 2048), bands.max(), np.float32)]
+
+    monkeypatch.setattr("jaxmeta.words.embedded.embeddings.OnnxModel", Loudest)
+    (folder / "words.onnx").write_bytes(b"weights")
+    for _ in range(2):
+        vectors = frames_of(embed_corpus(folder, open_embedding(folder / "words.onnx")))
+        assert vectors.shape == (70, 1, 2048) and opened == [folder / "words.onnx"]
+    loudest = word_bands(centred(read_audio(folder / "9.flac", 16_000), 24_000)).max()
+    np.testing.assert_array_equal(vectors[9, 0], np.float16(loudest))
 
 
 def test_what_is_no_embedding_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from jaxmeta.words.embedded.comparison import compare_embedded, contestant, cosi
 from jaxmeta.words.embedded.networks import projection
 from jaxmeta.words.embedded.programs import programs
 from jaxmeta.words.embedded.recipes import BASELINE, descent, recipes
-from jaxmeta.words.embedded.stages import Stage, stage_of_search, stage_of_test
+from jaxmeta.words.embedded.stages import Stage, alike, stage_of_search, stage_of_test
 from jaxmeta.words.presets import LearnerName
 from tests.programs import compiled
 
@@ -42,6 +42,15 @@ def test_steps_beyond_those_of_the_settings_go_nowhere():
         updates, state = optimizer.update(jnp.ones(()), state)
         weights = optax.apply_updates(weights, updates)
     assert weights == 1 - 2 * 0.5
+
+
+def test_stages_are_filled_up_to_the_longer_one_so_that_they_share_a_program(stages):
+    search, test = stages
+    first, second = alike(search, test)
+    assert first.vectors.shape == second.vectors.shape and first.words.shape == second.words.shape
+    for before, after in ((search, first), (test, second)):
+        np.testing.assert_array_equal(after.vectors[: len(before.vectors)], before.vectors)
+        assert not after.vectors[len(before.vectors) :].any() and not after.words[len(before.words) :].any()
 
 
 def test_a_learner_is_refused_where_there_are_fewer_words_than_its_tasks_have():

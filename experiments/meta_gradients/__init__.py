@@ -1,0 +1,1 @@
+"""How far approximate meta-gradients are from exact ones."""

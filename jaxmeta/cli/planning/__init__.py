@@ -1,0 +1,1 @@
+"""What a command would do: found out from lists and headers alone, and printed by --dry-run."""

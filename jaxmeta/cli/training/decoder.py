@@ -1,0 +1,71 @@
+"""What `jaxmeta train recogniser --base FOLDER --head decoder` does with a public Whisper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxmeta.recognition.presets import replaced
+from jaxmeta.recognition.pretrained.presets import DECODER_PRESETS, DecoderPreset
+
+if TYPE_CHECKING:
+    from jaxmeta.recognition.corpora import TranscribedSpeech
+    from jaxmeta.recognition.pretrained.decoder.training import PublicWhisper, TrainedDecoder
+
+
+class DecoderTraining(NamedTuple):
+    """A public Whisper, and how its decoder is trained."""
+
+    base: PublicWhisper
+    training: DecoderPreset
+
+    @property
+    def longest(self) -> float:
+        """Seconds above which recordings are left out."""
+        return self.training.longest
+
+    def read(
+        self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = (), load: Any = None
+    ) -> TranscribedSpeech:
+        """The speech of some folders, with the features that the encoder takes."""
+        from jaxmeta.data.corpus import load_corpus
+        from jaxmeta.recognition.corpora import read_corpora
+
+        return read_corpora(
+            folders, seed=seed, drop=drop, features=self.base.recogniser.features,
+            frames_out=lambda frames: -(-frames // 2), roots=roots, load=load or load_corpus,
+        )  # fmt: skip
+
+    def train(self, speech: TranscribedSpeech, directory: Path, seed: int, config: Mapping[str, Any]) -> TrainedDecoder:
+        """Train, or go on where training was interrupted."""
+        from jaxmeta.recognition.pretrained.decoder.training import train_decoder
+
+        return train_decoder(self.base, speech, self.training, directory, seed=seed, config=config)
+
+
+def prepare_decoder(
+    folder: Path, preset: str, language: str, *, updates: int | None, rank: int | None, layers: int | None
+) -> DecoderTraining:
+    """Read the Whisper of a folder, and replace numbers of a preset by those that are given.
+
+    Raises:
+      ValueError: no Whisper; a language that it does not know; no adapters; more layers than the encoder has.
+    """
+    from jaxmeta.recognition.pretrained.bases import base_hash
+    from jaxmeta.recognition.pretrained.decoder.training import PublicWhisper
+    from jaxmeta.recognition.pretrained.whisper import load_whisper
+
+    if rank == 0:
+        raise ValueError("--adapters 0: nothing of the decoder would learn; give --layers 0 to train it alone.")
+    training = replaced(DECODER_PRESETS[preset], rank=rank, layers=layers)
+    if updates is not None:
+        stages = {name: getattr(training, name)._replace(updates=updates) for name in ("frozen", "adapted")}
+        training = training._replace(**stages)
+    recogniser = load_whisper(folder)
+    recogniser.tokenizer.whisper_prompt(language)
+    if training.layers > (of := recogniser.config.encoder_layers) and layers is not None:
+        raise ValueError(f"--layers {layers}: the encoder of {folder} has {of}.")
+    whole = recogniser.config.max_source_positions / 50
+    training = training._replace(longest=min(training.longest, whole - training.silence))
+    return DecoderTraining(PublicWhisper(recogniser, folder, base_hash(folder), language), training)

@@ -1,0 +1,168 @@
+"""A small random Whisper whose decoder is trained on the recordings of five people, and what its folder is good for."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmeta.bundle import BundleError
+from jaxmeta.cli.main import main
+from jaxmeta.models.pretrained.whisper import write_whisper
+from jaxmeta.recognition.pretrained import presets
+from jaxmeta.recognition.pretrained.adapter import load_adapted, read_adapted
+from jaxmeta.recognition.pretrained.decoder import training
+from jaxmeta.recognition.pretrained.presets import DecoderPreset, Stage
+from jaxmeta.recognition.pretrained.whisper import load_whisper
+from jaxmeta.training.checkpoint import checkpoints
+from jaxmeta.tree import named
+from tests.cli.test_cli import fails
+from tests.data.pretrained.small_tokenizer import write as write_tokenizer
+from tests.models.pretrained.checkpoints import WHISPER, random_whisper
+from tests.recognition.conftest import interrupted, write_voice
+
+SAID = ["HELLO", "HELLO WORLD", "WORLD", "WORLD HELLO", "HELLO WORLD", "WORLD"]
+SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
+SMALL = DecoderPreset(Stage(2, 1e-2), Stage(4, 1e-2), 2, 1, 400, 2.5, silence=0.5)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    for name in ("tokenizers", "safetensors"):
+        pytest.importorskip(name, reason='needs the extra "pretrained"')
+    folder = tmp_path_factory.mktemp("base") / "whisper"
+    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16}
+    write_whisper(folder, config, random_whisper(config))
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    names = [f"audio/{index}.wav" for index in range(len(SAID))]
+    folder = tmp_path_factory.mktemp("speech") / "said"
+    return write_voice(folder, SAID, file_name=names, transcription=SAID, speaker=SPEAKERS)
+
+
+@pytest.fixture(scope="module")
+def trained(base, speech, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        quick(patch, tmp_path_factory.mktemp("cache"))
+        folder = tmp_path_factory.mktemp("trained") / "recogniser"
+        main(command(speech, base, folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, tmp_path):
+    quick(monkeypatch, tmp_path / "cache")
+
+
+def quick(patch, cache):
+    """Few updates, a cache of the test's own, and a process whose settings stay."""
+    patch.setitem(presets.DECODER_PRESETS, "quick", SMALL)
+    patch.setenv("JAXMETA_HOME", str(cache))
+    patch.setattr("jaxmeta.training.runtime.prepare", lambda **options: None)
+
+
+def command(speech, base, out, *more):
+    return [
+        "train", "recogniser", str(speech), "--base", str(base), "--out", str(out), "--head", "decoder", *more
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_folder_holds_adapters_of_both_parts_and_writes_in_the_case_of_the_transcripts(trained, base, capsys):
+    read = read_adapted(trained)
+    # In each of two decoder layers ten matrices, in the uppermost one of the encoder six.
+    assert len(read.adapters) == 26 and {path.split("/")[1] for path in read.adapters if path[0] == "e"} == {"layers_1"}
+    assert all(np.any(each["up"]) for each in read.adapters.values())
+    card = read.card
+    assert (card.rank, card.layers, card.silence, card.longest, card.case) == (2, 1, 0.5, 2.5, "upper")
+    assert card.base == str(base) and card.adapted and "argv" in card.origin
+    assert json.loads((trained / "results.json").read_bytes())["rows"][0]["speakers"] == 2
+
+
+@pytest.mark.slow
+def test_only_what_learns_is_in_checkpoints(trained):
+    path = checkpoints(trained / "training" / "adapters" / "checkpoints")[-1]
+    held = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    learnt = sum(leaf.size for leaf in named(read_adapted(trained).adapters).values())
+    # Weights and two moments of AdamW in float32, and what says where they are.
+    assert held < 3 * 4 * learnt + 60_000
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_resumes_in_its_stage(trained, base, speech, tmp_path, monkeypatch, capsys):
+    make, out, calls = training.token_batches, tmp_path / "out", []
+
+    def second_stage(*arguments, **options):
+        calls.append(1)
+        return (interrupted(make, 1) if len(calls) == 2 else make)(*arguments, **options)
+
+    monkeypatch.setattr(training, "token_batches", second_stage)
+    with pytest.raises(SystemExit) as stop:
+        main(command(speech, base, out))
+    assert stop.value.code == 143 and not (out / "card.json").exists()
+    monkeypatch.setattr(training, "token_batches", make)
+    main(command(speech, base, out))
+    resumed, whole = (named(read_adapted(folder).adapters) for folder in (out, trained))
+    for path, leaf in whole.items():
+        np.testing.assert_array_equal(resumed[path], leaf)
+
+
+@pytest.mark.slow
+def test_it_transcribes_and_adapts_to_a_voice_and_is_exported(trained, speech, tmp_path, capsys):
+    files = [str(speech / "audio" / f"{row}.wav") for row in range(2)]
+    main(["transcribe", str(trained), *files])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in said] == files and all(line.isupper() or line[-1] == "\t" for line in said)
+    mine, options = tmp_path / "mine", ["--folds", "2", "--steps", "2", "--always", "--json"]
+    main(["adapt", str(trained), str(speech), "--out", str(mine), *options])
+    assert json.loads(capsys.readouterr().out)["adapted"]
+    before, after = read_adapted(trained), read_adapted(mine)
+    moved = {path for path, each in after.adapters.items() if np.any(each["up"] != before.adapters[path]["up"])}
+    assert moved == {path for path in after.adapters if path[0] == "d" and path.endswith(("q_proj/kernel", "out_proj/kernel"))}
+    assert after.card.habits == before.card.habits and after.card.origin["adaptation"]["recordings"] == 6
+    # Undecided, it stays as it was; and what is adapted adapts again.
+    main(["adapt", str(mine), str(speech), "--out", str(tmp_path / "kept"), "--folds", "2", "--steps", "0", "--json"])
+    assert not json.loads(capsys.readouterr().out)["adapted"]
+    jax.tree.map(np.testing.assert_array_equal, read_adapted(tmp_path / "kept").adapters, after.adapters)
+    main(["export", str(mine), "--to", "huggingface", "--out", str(tmp_path / "merged"), "--bits", "32"])
+    assert "26 matrices adapted" in capsys.readouterr().out
+    merged, adapted = load_whisper(tmp_path / "merged"), load_adapted(mine)[0]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), merged.params, adapted.params)
+
+
+@pytest.mark.slow
+def test_a_folder_belongs_to_one_base_and_damage_is_noticed(trained, base, tmp_path):
+    moved = shutil.copytree(base, tmp_path / "moved")
+    assert load_adapted(trained, moved)[1].layers == 1
+    (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
+    with pytest.raises(BundleError, match="made with another network than that of"):
+        load_adapted(trained, moved)
+    mine = shutil.copytree(trained, tmp_path / "mine")
+    content = bytearray((mine / "weights.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (mine / "weights.npz").write_bytes(content)
+    with pytest.raises(BundleError, match="damaged"):
+        load_adapted(mine)
+
+
+def test_options_that_do_not_fit_are_refused(base, speech, tmp_path, capsys):
+    out = tmp_path / "out"
+    ours = ["train", "recogniser", str(speech), "--out", str(out), "--head", "decoder"]
+    assert "need a public network; give its folder by --base" in fails(ours, capsys)
+    cases = {
+        "--learner cannot be used with": ["--learner", "maml"],
+        "--encoder cannot be used with": ["--encoder", "gru"],
+        "give --layers 0 to train it alone": ["--adapters", "0"],
+        "has 2": ["--layers", "3"],
+        "no token '<|fr|>'": ["--language", "fr"],
+    }
+    for message, options in cases.items():
+        assert message in fails(command(speech, base, out, *options), capsys)
+    ctc = [*ours[:-1], "ctc", "--base", str(base), "--language", "en"]
+    assert "--language cannot be used with" in fails(ctc, capsys)
+    assert not out.exists()
