@@ -21,7 +21,7 @@ from jaxmeta.cli.demo.recognisers import load
 from jaxmeta.cli.demo.server import bound, make_app
 from jaxmeta.cli.demo.session import Session
 from jaxmeta.cli.main import main
-from jaxmeta.data.audio import read_audio, write_audio
+from jaxmeta.data.audio import write_audio
 from jaxmeta.data.manifest import read_manifest
 from tests.recognition.pretrained.conftest import greetings, whisper_folder  # noqa: F401
 from tests.verification.conftest import waveform
