@@ -105,4 +105,4 @@ def test_record_transcribe_correct_adapt_and_see_both_transcripts(demo, page, to
     # The last request is refused on purpose, which the browser's console says, too.
     assert [each for each in page.problems if "422" not in each] == []
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    assert process.wait(300) == 130

@@ -128,7 +128,7 @@ def test_adaptation_is_taken_over_downloaded_and_there_after_a_restart(session, 
     assert client.get("/api/adapted.zip").status_code == 422
     keep(client, tones)
     assert client.post("/api/job/adapt", json={"always": True}).status_code == 200
-    session.jobs._thread.join(120)
+    session.jobs._thread.join(600)
     state = client.get("/api/state").json()
     assert state["job"]["state"] == "done", state["job"]
     figures = state["adaptation"]["figures"]
