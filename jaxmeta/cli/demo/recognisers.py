@@ -109,9 +109,7 @@ class WhisperDemo:
             read = read_adapted(folder, base)
             self._recogniser = with_whisper_adapters(read.recogniser, read.adapters)
             self._language = language or read.card.language
-            self.fixed = (
-                f"These are adapters already; start the demo with the Whisper that they belong to, {read.place}."
-            )
+            self.fixed = f"These are adapters already; start the demo with the Whisper that they belong to, {read.place}."
         self._recogniser.tokenizer.whisper_prompt(self._language)  # Refuses an unknown language.
         self.longest = min(_LONGEST, window(self._recogniser))
 
@@ -125,9 +123,7 @@ class WhisperDemo:
         if not comparable(text):
             raise ValueError("The text has no letters; write what is said.")
         if (tokens := len(self._recogniser.tokenizer.encode(f" {text}"))) > self._recogniser.longest:
-            raise ValueError(
-                f"The text has {tokens} tokens, and at most {self._recogniser.longest} are taken; shorten it."
-            )
+            raise ValueError(f"The text has {tokens} tokens, and at most {self._recogniser.longest} are taken; shorten it.")
 
     def adapted(self, folder: Path) -> "WhisperDemo":
         """As `DemoRecogniser.adapted`."""

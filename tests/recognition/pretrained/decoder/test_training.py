@@ -123,9 +123,7 @@ def test_it_transcribes_and_adapts_to_a_voice_and_is_exported(trained, speech, t
     assert json.loads(capsys.readouterr().out)["adapted"]
     before, after = read_adapted(trained), read_adapted(mine)
     moved = {path for path, each in after.adapters.items() if np.any(each["up"] != before.adapters[path]["up"])}
-    assert moved == {
-        path for path in after.adapters if path[0] == "d" and path.endswith(("q_proj/kernel", "out_proj/kernel"))
-    }
+    assert moved == {path for path in after.adapters if path[0] == "d" and path.endswith(("q_proj/kernel", "out_proj/kernel"))}
     assert after.card.habits == before.card.habits and after.card.origin["adaptation"]["recordings"] == 6
     # Undecided, it stays as it was; and what is adapted adapts again.
     main(["adapt", str(mine), str(speech), "--out", str(tmp_path / "kept"), "--folds", "2", "--steps", "0", "--json"])
