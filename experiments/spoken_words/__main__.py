@@ -66,8 +66,8 @@ class Config:
     compare: bool = False
     """Search, train and test all learners on frozen embeddings, with the same budget for each."""
     embedding: tuple[Path, ...] = ()
-    """For `compare`: a file of Google's speech embedding, a Whisper folder, or a working directory with a finished
-    run of `protonet`; of several, vectors stand side by side."""
+    """For `compare`: a file of Google's speech embedding or EfficientWord-Net's ONNX file (extra "onnx"), a Whisper
+    folder, or a working directory with a finished run of `protonet`; of several, vectors stand side by side."""
     invented: int | None = None
     """For `compare`: words to invent and to synthesise for training, besides those of other languages; None: training
     words are recorded ones alone."""
@@ -176,7 +176,10 @@ def _report(
 def _tests(config: Config, methods: list[Method], tested: dict[str, Corpus]) -> tuple[list[Test], list[Test]]:
     """The rows of the table, and other numbers of inner steps for the curves."""
     from jaxmeta.evaluation.few_shot import Test, tests
+    from jaxmeta.learners.learned_rates import remark_on_steps
 
+    if config.curve and (remark := remark_on_steps(config.learner, config.steps, STEPS_CURVE)):
+        print(f"warning: {remark}", file=sys.stderr)
     curves = [
         Test(method, name, corpus, min(config.shots), steps)
         for name, corpus in tested.items()

@@ -26,8 +26,8 @@ class Contestant(NamedTuple):
 class Budget(NamedTuple):
     """What every learner is given."""
 
-    rungs: tuple[Rung, ...] = (Rung(16, 100), Rung(4, 300))
-    updates: int = 300
+    rungs: tuple[Rung, ...] = (Rung(6, 30), Rung(2, 100))
+    updates: int = 200
     """Of each training that is tested."""
     seeds: int = 3
     """Trainings that are tested."""

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
 from jaxmeta.data.corpus import Corpus
 
 SIZE = 128
-"""Numbers of a vector, and so inputs of a learner."""
-SHRINKAGE = 1.0
+"""Numbers of an embedding's vector, which is the input of a learner, or a part of it."""
+SHRINKAGE = 10.0
 """Of the covariance within words, towards a multiple of the identity, in units of its mean variance."""
 LENGTH = 20**0.5
 """Of every vector: a softmax of squared distances between them neither saturates nor is flat."""
@@ -58,11 +59,13 @@ def fit_space(summaries: np.ndarray, words: np.ndarray, size: int = SIZE) -> Spa
     np.add.at(means, inverse, summaries)
     means /= counts[:, None]
     within = summaries - means[inverse]
-    values, vectors = np.linalg.eigh(within.T @ within / len(within))
-    whiten = vectors / np.sqrt(np.maximum(values, 0) + SHRINKAGE * values.mean())
-    between = (summaries - mean) @ whiten
-    _, principal = np.linalg.eigh(between.T @ between)
-    return Space(mean, (whiten @ principal[:, ::-1][:, :size]).astype(np.float32))
+    covariance = (within.T @ within / len(within)).astype(np.float64)
+    covariance += SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    centred = summaries - mean
+    # Principal components of whitened vectors, in one decomposition of which the last directions alone are computed.
+    last = [max(0, len(covariance) - size), len(covariance) - 1]
+    _, directions = scipy.linalg.eigh(centred.T @ centred, covariance, subset_by_index=last)
+    return Space(mean, directions[:, ::-1].astype(np.float32))
 
 
 def place(space: Space, summaries: np.ndarray) -> np.ndarray:

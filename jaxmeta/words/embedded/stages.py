@@ -14,7 +14,7 @@ from jaxmeta.data.word_corpora import Words, load_words
 from jaxmeta.words.embedded.corpora import embed_corpus
 from jaxmeta.words.embedded.embeddings import Embedding
 from jaxmeta.words.embedded.programs import QUERIES, SHOTS, TEST_QUERIES, WAYS, Tasks
-from jaxmeta.words.embedded.spaces import SIZE, fit_space, joined, place, summary
+from jaxmeta.words.embedded.spaces import fit_space, joined, place, summary
 
 DRAWN = 200
 """Batches of training tasks, after which the first one comes again."""
@@ -72,8 +72,8 @@ def stage_of_test(words: Sequence[Words], shots: Sequence[int], episodes: int, s
 
 
 def whitened(words: Words) -> np.ndarray:
-    """Vectors of one embedding for the training recordings and then for those of every test, [R, SIZE]."""
-    return _placed(words.train, _numbers(words.train), words.test, SIZE)
+    """Vectors of one embedding for the training recordings and then for those of every test, [R, D]."""
+    return _placed(words.train, _numbers(words.train), words.test)
 
 
 def alike(first: Stage, second: Stage) -> tuple[Stage, Stage]:
@@ -92,8 +92,7 @@ def _stage(
 ) -> Stage:
     first = train[0]
     words = _numbers(first)
-    parts = [_placed(corpus, words, each, SIZE // len(train)) for corpus, each in zip(train, tested, strict=True)]
-    vectors = joined(parts)
+    vectors = joined([_placed(corpus, words, each) for corpus, each in zip(train, tested, strict=True)])
     rows, drawn = len(first), {}
     for name, corpus in tested[0].items():
         for each in shots:
@@ -109,10 +108,10 @@ def _numbers(corpus: Corpus) -> np.ndarray:
     return np.unique(names, return_inverse=True)[1].astype(np.int32)
 
 
-def _placed(train: Corpus, words: np.ndarray, tested: Mapping[str, Corpus], size: int) -> np.ndarray:
+def _placed(train: Corpus, words: np.ndarray, tested: Mapping[str, Corpus]) -> np.ndarray:
     """Vectors of one embedding for the training recordings and then for those of every test."""
     summaries = summary(train)
-    space = fit_space(summaries, words, size)
+    space = fit_space(summaries, words)
     return np.concatenate(
         [place(space, each) for each in (summaries, *(summary(corpus) for corpus in tested.values()))]
     )
