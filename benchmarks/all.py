@@ -6,25 +6,35 @@
     python -m benchmarks.tables quick.json                                       # the tables
 
 Each benchmark runs in a process of its own. With a budget, `peers` takes four tenths of it at most, and the others
-share what is left, in the order of `SECTIONS`; one that does not end in its share is stopped, and the file says so.
-The file is written after every benchmark, and the same command goes on where it was stopped.
+share what is left, in the order of `SECTIONS`. One whose share is below two minutes does its small work (`quick` in the
+file), and one that does not end in its share is stopped, with all that it has started (`stopped`). The file is written
+after every benchmark. The same command goes on where it was stopped: with the rows that `peers` lacks, and with the
+benchmarks that did not end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SECTIONS = ("peers", "meta_gradient", "recognition", "adaptation", "scaling", "memory", "data")
+SECTIONS = ("peers", "meta_gradient", "recognition", "adaptation", "scaling", "memory", "data", "rows")
 """Modules of this folder, the most telling first."""
 QUICK_ARGUMENTS = {"memory": ("--network", "words"), "scaling": ("--sweep", "tasks")}
 QUICK_SECONDS = 540.0
+SMALL_SHARE = 120.0
+"""Seconds below which a benchmark does its small work."""
+NO_TIME = "no time was left."
+"""How a note of `peers` ends that says what a budget left out."""
 PEERS_SHARE = 0.4
 ROOT = Path(__file__).parent.parent
 
@@ -34,7 +44,7 @@ class Config:
     """What is measured."""
 
     json: Path
-    """File for everything; sections that it holds are not measured again."""
+    """File for everything; sections that it holds are not measured again, unless they were stopped."""
     quick: bool = False
     """Small work and few turns, in 540 seconds unless another budget is given."""
     budget: float | None = None
@@ -46,24 +56,27 @@ def main(config: Config) -> dict[str, Any]:
     """Measure what the file lacks, and write it.
 
     Returns:
-      {"sections": name -> what that benchmark gave, "stopped": names of those that ran out of time, "run": command}.
+      {"sections": name -> what that benchmark gave, "stopped": names of those that failed or ran out of time,
+      "quick": names of those that did small work, "run": command}.
     Raises:
       ValueError: a section that is none.
     """
     if unknown := set(config.sections) - set(SECTIONS):
         raise ValueError(f"sections must be some of {', '.join(SECTIONS)}, got {', '.join(sorted(unknown))}.")
     there = config.json.exists()
-    results = json.loads(config.json.read_text(encoding="utf-8")) if there else {"sections": {}}
-    results |= {"stopped": [], "run": {"argv": list(sys.argv)}}
+    results: dict[str, Any] = {"sections": {}, "stopped": [], "quick": []}
+    results |= json.loads(config.json.read_text(encoding="utf-8")) if there else {}
+    results |= {"run": {"argv": list(sys.argv)}}
     budget = config.budget or (QUICK_SECONDS if config.quick else None)
     end = None if budget is None else time.monotonic() + budget
-    todo = [name for name in config.sections if name not in results["sections"]]
+    todo = [name for name in config.sections if name not in results["sections"] or name in results["stopped"]]
     for index, name in enumerate(todo):
         left = None if end is None else share(name, end - time.monotonic(), len(todo) - index)
-        section = measure(name, config, left)
-        if section is None:
-            results["stopped"].append(name)
-        else:
+        quick = config.quick or (left is not None and left < SMALL_SHARE)
+        section, ended = measure(name, quick, left, results["sections"].get(name))
+        for label, holds in (("stopped", not ended), ("quick", quick)):
+            results[label] = sorted({*results[label], name} if holds else {*results[label]} - {name})
+        if section is not None:
             results["sections"][name] = section
         config.json.parent.mkdir(parents=True, exist_ok=True)
         config.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -75,21 +88,43 @@ def share(name: str, left: float, benchmarks: int) -> float:
     return left if benchmarks == 1 else left * PEERS_SHARE if name == "peers" else left / benchmarks
 
 
-def measure(name: str, config: Config, seconds: float | None) -> dict[str, Any] | None:
-    """The results of one benchmark, or None where it failed or was stopped with nothing to show."""
+def measure(
+    name: str, quick: bool, seconds: float | None, before: dict[str, Any] | None = None
+) -> tuple[dict[str, Any] | None, bool]:
+    """The results of one benchmark, None where it has nothing to show, and whether it has measured everything.
+
+    Args:
+      name: of a module of this folder.
+      quick: whether it does its small work.
+      seconds: after which it is stopped; None: never.
+      before: what it gave when it was stopped; `peers` goes on from there.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{name}.json"
         command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file)]
-        command += ["--quick", *QUICK_ARGUMENTS.get(name, ())] if config.quick else []
-        if name == "peers" and seconds is not None:
-            command += ["--budget", str(round(0.9 * seconds))]
+        command += ["--quick", *QUICK_ARGUMENTS.get(name, ())] if quick else []
+        if name == "peers":
+            file.write_text(json.dumps(before or {}), encoding="utf-8")
+            command += [] if seconds is None else ["--budget", str(round(0.9 * seconds))]
         print(f"{name}: {'as long as it takes' if seconds is None else f'{seconds:.0f} s at most'}", flush=True)
-        try:
-            status = subprocess.run(command, cwd=ROOT, timeout=seconds, check=False).returncode
-            print(f"{name}: " + ("done" if status == 0 else f"failed with status {status}"), flush=True)
-        except subprocess.TimeoutExpired:
-            print(f"{name}: stopped after {seconds:.0f} s", flush=True)
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        status = run(command, seconds)
+        print(f"{name}: " + ("done" if status == 0 else f"ended with status {status}"), flush=True)
+        section = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        left_out = [note for note in (section or {}).get("notes", []) if note.endswith(NO_TIME)]
+        return section or None, status == 0 and not left_out
+
+
+def run(command: Sequence[str], seconds: float | None) -> int:
+    """The exit status of a command, which is ended after so many seconds with all processes that it started."""
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return -signal.SIGKILL
+    finally:  # Workers too, which would go on computing; on a GPU they would hold its memory.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 if __name__ == "__main__":

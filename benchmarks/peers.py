@@ -187,6 +187,7 @@ class _Session:
         if seconds is not None and seconds < 5:
             self.results.note(f"{label}: left out, no time was left.")
             return
+        self.results.forget(f"{label}: left out, no time was left.")
         end = None if seconds is None else time.monotonic() + seconds
         wanted = [pair for pair in self._wanted(what, orders) if pair in agreeing]
         runs = [run for system, order in wanted if (run := self._start(system, order, what))]

@@ -130,7 +130,7 @@ def measure_update(network: str, config: Config, compiled_programs: str) -> dict
 
 def measure_decoding(config: Config, step: Callable[[str], None]) -> list[dict[str, Any]]:
     """How many times faster than real time each way to recognise is."""
-    from benchmarks.decoders import UTTERANCES, make_greedy, make_searches
+    from benchmarks.shared.decoders import UTTERANCES, make_greedy, make_searches
 
     runs: dict[str, tuple[Callable[[], None], int]] = {}
     for network in config.networks:

@@ -32,6 +32,7 @@ from .learners.proto_maml import proto_maml as proto_maml
 from .learners.protonet import protonet as protonet
 from .learners.r2d2 import r2d2 as r2d2
 from .learners.reptile import reptile as reptile
+from .learners.unicorn_maml import unicorn_maml as unicorn_maml
 from .learners.unlabelled import unlabelled as unlabelled
 from .types import Batch as Batch
 from .types import Episode as Episode

@@ -114,6 +114,7 @@ LEARNERS = {
         lambda e: jm.cavia(stateful(append_context(network(WAYS))), cross_entropy, optax.sgd(1.0), STEPS, 2, e)
     ),
     "proto_maml": Entry(lambda e: jm.proto_maml(ENCODER, cross_entropy, optax.sgd(0.02), STEPS, WAYS, e)),
+    "unicorn_maml": Entry(lambda e: jm.unicorn_maml(ENCODER, cross_entropy, SGD, STEPS, WAYS, e)),
     "bootstrapped": Entry(lambda e: jm.bootstrapped(NETWORK, cross_entropy, SGD, STEPS, 2, 0.1, e)),
     "progressive": Entry(grown),
     "joint": Entry(twice),

@@ -57,6 +57,10 @@ class Results:
         if text not in self.data["notes"]:
             self.extend("notes", [text])
 
+    def forget(self, text: str) -> None:
+        """Take back what does not hold any more."""
+        self.data["notes"] = [note for note in self.data["notes"] if note != text]
+
     def write(self) -> None:
         """Write the file, if one is named."""
         if self.path is not None:

@@ -33,8 +33,20 @@ def build(workload, order, devices=None):
       devices: devices of a CPU that share the tasks; None: as many as there are and the tasks can be shared among
         equally, but one for `sinusoid`, which is too small. A GPU is used as it is.
     """
-    use_types(workload)
     devices = _devices(workload, devices)
+    update, train, episodes = update_of(workload, order, devices)
+    program, seconds, memory = compiled(update, train, episodes)
+
+    def read(result):
+        return to_numpy(traverse_util.flatten_dict(result[0].optimizer.trace, sep="/"))
+
+    cores = f"{devices} device{'s' * (devices > 1)}"
+    return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores, memory * devices)
+
+
+def update_of(workload, order, devices=1):
+    """(an update, the state before it, the tasks), on so many devices."""
+    use_types(workload)
     estimator = first_order() if order == 1 else exact()
     learner = maml(_model(workload), _loss(workload.name), optax.sgd(workload.rate), workload.steps, estimator)
     # A trace without decay is the gradient itself, and the outer optimizer's state shows it.
@@ -49,13 +61,7 @@ def build(workload, order, devices=None):
         spec, everywhere = jax.sharding.PartitionSpec("tasks"), jax.sharding.PartitionSpec()
         episodes = jax.device_put(episodes, jax.sharding.NamedSharding(mesh, spec))
         train = jax.device_put(train, jax.sharding.NamedSharding(mesh, everywhere))
-    program, seconds, memory = compiled(update, train, episodes)
-
-    def read(result):
-        return to_numpy(traverse_util.flatten_dict(result[0].optimizer.trace, sep="/"))
-
-    cores = f"{devices} device{'s' * (devices > 1)}"
-    return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores, memory * devices)
+    return update, train, episodes
 
 
 def _devices(workload, devices):

@@ -17,6 +17,13 @@ def supports(workload, order):
 
 
 def build(workload, order):
+    mean_loss, weights, support, query = loss_of(workload, order)
+    program, seconds, memory = compiled(jax.grad(mean_loss), weights, support, query)
+    return Step(lambda: jax.block_until_ready(program(weights, support, query)), to_numpy, seconds, "1 device", memory)
+
+
+def loss_of(workload, order):
+    """(the mean query loss over tasks, its three arguments: initial weights, support and query of all tasks)."""
     use_types(workload)
     loss = _loss(workload)
 
@@ -35,9 +42,7 @@ def build(workload, order):
         {key.removeprefix(f"{part}_"): jnp.asarray(value) for key, value in workload.episodes.items() if part in key}
         for part in ("support", "query")
     )
-    weights = jax.tree.map(jnp.asarray, workload.weights)
-    program, seconds, memory = compiled(jax.grad(mean_loss), weights, support, query)
-    return Step(lambda: jax.block_until_ready(program(weights, support, query)), to_numpy, seconds, "1 device", memory)
+    return mean_loss, jax.tree.map(jnp.asarray, workload.weights), support, query
 
 
 def _loss(workload):

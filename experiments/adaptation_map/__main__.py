@@ -69,7 +69,7 @@ PRESETS = {
         ("maml", "prototypes"),
     ),
     "full": ShiftTraining(
-        800, 400, 24, 128, 1, 2_600, (120, 11), (20, 10), (10, 30), 3, 200,
+        800, 400, 24, 128, 1, 2_700, (120, 11), (20, 10), (10, 30), 3, 200,
         MetaTraining(60, 1e-3, tasks=2, support=5, query=5, steps=3, inner_rate=0.1, longest=400),
         MetaTraining(250, 2e-3, tasks=2, support=20, query=10, steps=5, inner_rate=0.1, longest=0),
         ("maml", "layer_rates", "prototypes", "test time"),

@@ -16,7 +16,7 @@ from jaxmeta.data.ctc_feasible import drop_infeasible
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import read_manifest
 from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
-from jaxmeta.data.synthesis.joined_words import join_words
+from jaxmeta.data.synthesis.joined_words import compound_words, join_words
 from jaxmeta.data.synthesis.sentences import accented_sentences
 from jaxmeta.data.vocabulary import Vocabulary, build_vocabulary
 from jaxmeta.evaluation.result_cache import params_digest
@@ -63,17 +63,16 @@ def synthesised_sentences(features: FeatureConfig) -> Sentences:
 
 
 def recorded_words(features: FeatureConfig, frames_out: Callable, size: int) -> Words:
-    """English and some Arabic words to train on, in `size` utterances; Mandarin and other Arabic words to teach.
+    """English and some Arabic words to train on, and words of two of them; Mandarin and other Arabic words to teach.
 
     Rates are chosen on twelve Arabic words, as many as Mandarin has here.
     """
     trimmed = replace(features, trim_db=30.0)
-    names = ("zh_en_words", "ar_commands", "en_digits_fsdd", "en_speech_commands_sample")
-    bilingual, arabic, digits, commands = (load_corpus(folder, trimmed) for folder in data_folders(*names))
+    names = ("zh_en_words", "ar_commands", "en_digits_fsdd")
+    bilingual, arabic, digits = (load_corpus(folder, trimmed) for folder in data_folders(*names))
     bilingual = bilingual.with_column("transcription", np.char.lower(bilingual.columns["transcription"]))
     arabic = arabic.with_column("transcription", np.char.add("ar_", arabic.columns["label"]))
-    digits, commands = _named(digits, "digits"), _named(commands, "commands")
-    commands = commands.with_column("split", np.full(len(commands), "train"))
+    digits = _named(digits, "digits")
     part, label = arabic.columns["word_split"], arabic.columns["label"]
     number = {word: str(index % 3) for index, word in enumerate(np.unique(label[part == "train"]).tolist())}
     thirds = [number[word] if each == "train" else each for word, each in zip(label, part, strict=True)]
@@ -86,9 +85,24 @@ def recorded_words(features: FeatureConfig, frames_out: Callable, size: int) -> 
     tests = tests.select(np.isin(tests.columns["language"], ("zh", "ar-test")))
     rest = joined(np.where(np.isin(label, VALIDATION), "val", part), 1)
     val = rest.select(language="ar-val")
-    train = concatenate([rest, join_words(concatenate([digits, commands]), 2)])
-    languages = ("en", "ar-train", "digits", "commands")
+    made: list[Corpus] = []
+    known = arabic.select((part == "train") & ~np.isin(label, VALIDATION))
+    for words, count in ((bilingual.select(language="en"), 2), (known, 3), (digits, 1)):
+        made += _compounds(words.select(split="train"), count, len(made))
+    train = concatenate([rest, join_words(digits, 2), join_words(concatenate(made), 3, most=2)])
+    languages = ("en", "ar-train", "digits", *(each.columns["language"][0] for each in made))
     return _words(train, concatenate([val, tests]), languages, "ar-val", "val", ("zh", "ar-test"), frames_out, size)
+
+
+def _compounds(corpus: Corpus, count: int, first: int) -> list[Corpus]:
+    """Languages of twelve words of two words each: words of Mandarin are longer than those that are trained on."""
+    words, languages = np.unique(corpus.columns["transcription"]).tolist(), []
+    pairs = [(one, other) for one in words for other in words if one != other]
+    for number in range(first, first + count):
+        rows = np.random.default_rng(number).permutation(len(pairs))[:12]
+        chosen = [pairs[row] for row in rows.tolist()]
+        languages.append(compound_words(corpus, chosen, f"compounds {number}", number))
+    return languages
 
 
 def _named(corpus: Corpus, language: str) -> Corpus:
@@ -119,8 +133,11 @@ def _words(
     frames_out: Callable, size: int,
 ) -> Words:  # fmt: skip
     columns = train.columns
-    train = train.select(np.isin(columns["language"], training) & (columns["split"] == "train") & (train.length <= 240))
-    chosen = np.isin(np.arange(len(train)), np.random.default_rng(0).permutation(len(train))[:size])
+    train = train.select(np.isin(columns["language"], training) & (columns["split"] == "train") & (train.length <= 280))
+    chosen = np.zeros(len(train), bool)
+    for name in training:
+        rows = np.random.default_rng(0).permutation(np.flatnonzero(train.columns["language"] == name))
+        chosen[rows[: size // len(training)]] = True
     others = others.select(np.isin(others.columns["language"], (validation, *tests)))
     text, ways = others.columns["transcription"].tolist(), 0
     for name in (validation, *tests):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from jaxmeta.losses import cross_entropy, squared_error
 from jaxmeta.models.clip_encoders import residual
 from jaxmeta.models.perceptron import perceptron
 from jaxmeta.training import init_state, make_update
+from jaxmeta.training.on_device import make_update_loop
 from jaxmeta.types import Episode, Loss, Model, PyTree
 
 WAYS, SHOTS, QUERIES = 5, 1, 5
@@ -45,13 +45,13 @@ def sinusoids(tasks: int, updates: int, seed: int) -> Problem:
     """The usual perceptron of 1,761 weights on 10 points of a sinusoid."""
     key = jax.random.key(seed)
     episodes = sinusoid_tasks(jax.random.fold_in(key, 2**31 - 1), tasks, 10, 10)
-
-    def sample(step: int) -> Episode:
-        return sinusoid_tasks(jax.random.fold_in(key, step), 25, 10, 10)
-
-    rates = (0.001, 0.003, 0.01, 0.03)
-    weights = _trained(perceptron(), squared_error, sample, rates[-2], updates, 1e-3, seed)
-    return Problem("sinusoids", perceptron(), squared_error, episodes, weights, rates, (1, 2, 5, 10, 20, 50, 100), 10.0)
+    rates = (0.001, 0.003, 0.01, 0.02)
+    learner, optimizer = maml(perceptron(), squared_error, optax.sgd(rates[-2]), 5, mixed_mode()), optax.adam(1e-3)
+    before = init_state(learner, optimizer, key, episodes.support.inputs[0])
+    loop = make_update_loop(make_update(learner, optimizer), lambda key: sinusoid_tasks(key, 25, 10, 10))
+    after, _ = loop(before, key, updates)
+    weights = {"at initialisation": (before.params, before.state), "after training": (after.params, after.state)}
+    return Problem("sinusoids", perceptron(), squared_error, episodes, weights, rates, (1, 5, 20, 50), 10.0)
 
 
 def words(tasks: int, updates: int, seed: int) -> Problem:
@@ -61,18 +61,11 @@ def words(tasks: int, updates: int, seed: int) -> Problem:
     (tested,) = corpora.test.values()
     test = task_sampler(tested.with_column("pool", "test"), WAYS, [(SHOTS, QUERIES, tasks)], seed)
     model, rates = residual(WAYS, width=16, frames=32), (0.01, 0.03, 0.1, 0.3)
-    weights = _trained(model, cross_entropy, train, rates[-2], updates, 2e-3, seed)
-    return Problem("words", model, cross_entropy, test(0), weights, rates, (1, 2, 5, 10, 20), 1.0)
-
-
-def _trained(
-    model: Model, loss: Loss, sample: Callable[[int], Episode], rate: float, updates: int, meta_rate: float, seed: int
-) -> dict[str, tuple[PyTree, PyTree]]:
-    """Weights before and after meta-training by exact MAML of five steps."""
-    learner, optimizer = maml(model, loss, optax.sgd(rate), 5, mixed_mode()), optax.adam(meta_rate)
-    inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), sample(0).support.inputs)
-    train = init_state(learner, optimizer, jax.random.key(seed), inputs)
-    before, update = (train.params, train.state), jax.jit(make_update(learner, optimizer))
+    learner, optimizer = maml(model, cross_entropy, optax.sgd(rates[-2]), 5, mixed_mode()), optax.adam(2e-3)
+    inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), train(0).support.inputs)
+    state = before = init_state(learner, optimizer, jax.random.key(seed), inputs)
+    update = jax.jit(make_update(learner, optimizer))
     for step in range(updates):
-        train, _ = update(train, sample(step))
-    return {"at initialisation": before, "after training": (train.params, train.state)}
+        state, _ = update(state, train(step))
+    weights = {"at initialisation": (before.params, before.state), "after training": (state.params, state.state)}
+    return Problem("words", model, cross_entropy, test(0), weights, rates, (1, 5, 10), 1.0)

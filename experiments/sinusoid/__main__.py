@@ -53,6 +53,10 @@ class Config:
     """Inner gradient steps in training. None: 1, or what the learner needs more of."""
     inner_rate: float | None = None
     """None: 0.01, or the learner's own."""
+    strength: float = 10.0
+    """Pull to the initial weights, of iMAML."""
+    solves: int = 5
+    """Iterations of conjugate gradients in an update of iMAML."""
     meta_rate: float = 1e-3
     """Of Adam."""
     shots: int = 10
@@ -81,10 +85,12 @@ def main(config: Config) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
+    from jaxmeta.learners.learned_rates import remark_on_steps
     from jaxmeta.training import init_state, make_update, report
     from jaxmeta.training.on_device import fit_on_device, make_update_loop
 
     iterations, seeds, test_tasks = check_size(config)
+    remark = remark_on_steps(config.learner, training_steps(config), TESTED_STEPS)
     config = replace(config, workdir=config.workdir / config.learner)
     learner, optimizer, evaluate = make_learner(config), make_optimizer(config, iterations), make_evaluations(config)
     update_loop = make_update_loop(
@@ -100,11 +106,13 @@ def main(config: Config) -> dict[str, Any]:
         rows += [row | {"seconds": seconds} for row in test(config, evaluate, train, test_tasks, seed)]
     summary = summarise(rows)
     table = report.markdown_table(summary, COLUMNS)
-    run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "summary": summary}
+    run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "summary": summary, "remark": remark}
     path = report.write_results(config.workdir, rows, run)
     path.with_name("results.md").write_text(table, encoding="utf-8")
     plot_fits(config, trained[0])
     print(f"Mean squared error on {test_tasks} new tasks, median over {seeds} seeds:\n\n{table}\n{path}")
+    if remark:
+        print(f"warning: {remark}", file=sys.stderr)
     return {"rows": rows, "summary": summary, "run": run}
 
 
@@ -121,6 +129,11 @@ def check_size(config: Config) -> list[int]:
     return size
 
 
+def training_steps(config: Config) -> int:
+    """Inner steps in training."""
+    return INNER_STEPS.get(config.learner, 1) if config.steps is None else config.steps
+
+
 def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     """The learner and the estimator of the config, with `steps` inner steps; None: those of training."""
     import optax
@@ -130,8 +143,7 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     from jaxmeta.losses import squared_error
     from jaxmeta.models.perceptron import perceptron, perceptron_layers
 
-    if steps is None:
-        steps = INNER_STEPS.get(config.learner, 1) if config.steps is None else config.steps
+    steps = training_steps(config) if steps is None else steps
     estimators = {
         "unrolled": jm.unrolled, "first_order": jm.first_order, "mixed_mode": jm.mixed_mode,
         "truncated": lambda: jm.truncated(min(config.exact_steps, steps)),
@@ -151,7 +163,7 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
         "meta_sgd": lambda: jm.meta_sgd(*learned_rates, exact),
         "maml_plus_plus": lambda: jm.maml_plus_plus(*learned_rates, exact, multi_step_updates=5000),
         "meta_curvature": lambda: jm.meta_curvature(*learned_rates, exact),
-        "imaml": lambda: jm.imaml(*loop, 10.0, chosen or jm.implicit(jm.conjugate_gradients(5))),
+        "imaml": lambda: jm.imaml(*loop, config.strength, chosen or jm.implicit(jm.conjugate_gradients(config.solves))),
         "cavia": lambda: jm.cavia(append_context(perceptron()), *loop[1:], 5, exact),
         "bootstrapped": lambda: jm.bootstrapped(*loop, 5, rate, exact),
         "evolved": lambda: jm.evolved(jm.maml(*loop, jm.first_order()), sigma=0.02, pairs=4),
@@ -163,10 +175,12 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
 
 
 def make_optimizer(config: Config, iterations: int) -> optax.GradientTransformation:
-    """Adam; for MAML++ with clipped gradients along a cosine, for else its five learned rates may explode."""
+    """Adam; with clipped gradients along a cosine where rates are learned for several steps, for they may explode."""
     import optax
 
-    if config.learner != "maml_plus_plus":
+    from jaxmeta.learners.learned_rates import LEARNING_RATES
+
+    if config.learner not in LEARNING_RATES or training_steps(config) == 1:
         return optax.adam(config.meta_rate)
     schedule = optax.cosine_decay_schedule(config.meta_rate, iterations, alpha=0.01)
     return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(schedule))

@@ -176,7 +176,10 @@ def _report(
 def _tests(config: Config, methods: list[Method], tested: dict[str, Corpus]) -> tuple[list[Test], list[Test]]:
     """The rows of the table, and other numbers of inner steps for the curves."""
     from jaxmeta.evaluation.few_shot import Test, tests
+    from jaxmeta.learners.learned_rates import remark_on_steps
 
+    if config.curve and (remark := remark_on_steps(config.learner, config.steps, STEPS_CURVE)):
+        print(f"warning: {remark}", file=sys.stderr)
     curves = [
         Test(method, name, corpus, min(config.shots), steps)
         for name, corpus in tested.items()

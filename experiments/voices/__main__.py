@@ -56,19 +56,22 @@ def main(config: Config) -> dict[str, Any]:
     from jaxmeta.training.report import stamp, write_titled_tables
 
     speech = load_speech(config.weights)
-    validation = [
-        validated(speech, name, size, config.seed) for name in FITTED for size in SIZES
-    ]  # fmt: skip
+    validation: list[dict[str, Any]] = []
+    for name in FITTED:
+        validation += validated(speech, name, config.seed)
     best = min(validation, key=lambda row: row["mean"])
-    print(f"chosen: {best}", file=sys.stderr)
-    fitted = fit(speech, best["fitted on"], best["size"])
+    print(f"validation: {validation}\nchosen: {best}", file=sys.stderr)
+    fitted = fit(speech, best["fitted on"])[best["size"]]
     rows = [
         row
         for spoken in (*speech["words"], *speech["sentences"])
         for name, map_ in (("fitted", fitted), ("no fit", None))
         for row in test(spoken, name, map_, config.seed)
     ]
-    tables = {"Test speakers": rows, "Training speakers left out of the fit, equal error in %": validation}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "Test speakers": rows,
+        "Training speakers left out of the fit, equal error in %": validation,
+    }
     data = {spoken.corpus: spoken.fingerprint for spoken in (*speech["words"], *speech["sentences"])}
     return write_titled_tables(config.workdir, tables, stamp(config.seed, sys.argv, data))
 
@@ -81,23 +84,27 @@ class Fitted(NamedTuple):
     """A unit vector of each speaker [M, size]."""
 
 
-def fit(speech: Mapping[str, list[Spoken]], name: str, size: int, left_out: Sequence[str] = ()) -> Fitted:
-    """The map fitted on training speakers but those left out; each corpus is centred by its own."""
+def fit(speech: Mapping[str, list[Spoken]], name: str, left_out: Sequence[str] = ()) -> dict[int, Fitted]:
+    """Maps of each size, fitted on training speakers but those left out; each corpus is centred by its own."""
     import numpy as np
 
     from jaxmeta.verification.scoring import mean_direction
     from jaxmeta.words.embedded.spaces import fit_space, place, unit
 
-    vectors, speakers = [], []
+    parts, speakers = [], []
     for kind in FITTED[name]:
         for index, spoken in enumerate(speech[kind]):
             chosen = training(spoken, left_out)
-            vectors.append(spoken.vectors[chosen] - spoken.vectors[chosen].mean(0))
+            parts.append(spoken.vectors[chosen] - spoken.vectors[chosen].mean(0))
             speakers.append(np.char.add(f"{kind} {index} ", spoken.speakers[chosen]))
-    names, of = np.unique(np.concatenate(speakers), return_inverse=True)
-    space = fit_space(np.concatenate(vectors), of, size)
-    placed = unit(place(space, np.concatenate(vectors)))
-    return Fitted(space, mean_direction(placed, of, len(names)))
+    vectors, (names, of) = np.concatenate(parts), np.unique(np.concatenate(speakers), return_inverse=True)
+    space = fit_space(vectors, of, max(SIZES))
+    fitted = {}
+    for size in SIZES:
+        # Directions come in the order of what they tell, so that a smaller map is the start of a larger one.
+        smaller = space._replace(projection=space.projection[:, :size])
+        fitted[size] = Fitted(smaller, mean_direction(unit(place(smaller, vectors)), of, len(names)))
+    return fitted
 
 
 def training(spoken: Spoken, left_out: Sequence[str] = ()) -> np.ndarray:
@@ -122,25 +129,29 @@ def scorer(fitted: Fitted | None) -> Voices:
     return floor()._replace(cohort=None if fitted is None else fitted.cohort)
 
 
-def validated(speech: Mapping[str, list[Spoken]], name: str, size: int, seed: int) -> dict[str, Any]:
+def validated(speech: Mapping[str, list[Spoken]], name: str, seed: int) -> list[dict[str, Any]]:
     """Equal errors of speakers of words who are left out of the fit, a fold after the other; five clips enrolled."""
     import numpy as np
 
     from jaxmeta.metrics import detection_curve, equal_error_rate
     from jaxmeta.verification.trials import enrolments, trials
 
-    errors: dict[str, list[float]] = {spoken.corpus: [] for spoken in speech["words"]}
+    errors: dict[int, dict[str, list[float]]] = {size: {each.corpus: [] for each in speech["words"]} for size in SIZES}
     for fold in range(FOLDS):
         apart = {each.corpus: np.unique(each.speakers[training(each)])[fold::FOLDS] for each in speech["words"]}
-        left_out = np.concatenate([*apart.values()])
-        fitted = fit(speech, name, size, left_out)
-        for spoken in speech["words"]:
-            chosen = np.isin(spoken.speakers, apart[spoken.corpus])
-            vectors, speakers = directions(spoken, chosen, fitted, left_out), spoken.speakers[chosen]
-            scored = trials(scorer(fitted), enrolments(speakers, 5, seed), vectors, vectors, speakers)
-            errors[spoken.corpus].append(100 * equal_error_rate(detection_curve(scored.scores, scored.targets)))
-    means = {corpus: float(np.mean(each)) for corpus, each in errors.items()}
-    return {"fitted on": name, "size": size} | means | {"mean": float(np.mean([*means.values()]))}
+        left_out = np.concatenate([*apart.values()]).tolist()
+        for size, fitted in fit(speech, name, left_out).items():
+            for spoken in speech["words"]:
+                chosen = np.isin(spoken.speakers, apart[spoken.corpus])
+                vectors, speakers = directions(spoken, chosen, fitted, left_out), spoken.speakers[chosen]
+                scored = trials(scorer(fitted), enrolments(speakers, 5, seed), vectors, vectors, speakers)
+                rate = equal_error_rate(detection_curve(scored.scores, scored.targets))
+                errors[size][spoken.corpus].append(100 * rate)
+    rows = []
+    for size, each in errors.items():
+        means = {corpus: float(np.mean(values)) for corpus, values in each.items()}
+        rows.append({"fitted on": name, "size": size} | means | {"mean": float(np.mean([*means.values()]))})
+    return rows
 
 
 def test(spoken: Spoken, name: str, fitted: Fitted | None, seed: int) -> list[dict[str, Any]]:

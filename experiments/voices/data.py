@@ -1,4 +1,4 @@
-"""Recordings as hidden states of a public speaker network: words as they are, sentences whole and in pieces."""
+"""Recordings as hidden states of a public speaker network: words as they are, and sentences in pieces."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from jaxmeta.words.embedded.spaces import frames_of
 SENTENCES = "en_nonnative_sentences"
 WORD = round(0.6 * RATE)
 """Samples of a piece of a sentence that is as short as a word."""
-PIECES, STRETCHES = 2, 2
-"""Of a sentence: as short as a word, and as long as the network has learnt to hear."""
+PIECES = 2
+"""Of a sentence."""
 
 
 class Spoken(NamedTuple):
@@ -44,16 +44,16 @@ def load_speech(weights: Path) -> dict[str, list[Spoken]]:
     Args:
       weights: a safetensors file of Resemblyzer.
     Returns:
-      words: one vector a recording. sentences: means of two stretches of 1.6 s. pieces: two pieces of each sentence,
-      as short as a word.
+      words: one vector a recording. pieces: two of each sentence, as short as a word. sentences: means of the two.
     Raises:
       ValueError: a corpus is missing, or other weights.
     """
     *words, sentences = data_folders(*CORPORA, SENTENCES)
+    once, in_pieces = states(weights, 1, CLIP), states(weights, PIECES, WORD)
     return {
-        "words": [_spoken(folder, states(weights, 1, CLIP)) for folder in words],
-        "sentences": [_spoken(sentences, states(weights, STRETCHES, CLIP), whole=True)],
-        "pieces": [_spoken(sentences, states(weights, PIECES, WORD))],
+        "words": [_spoken(folder, once) for folder in words],
+        "sentences": [_spoken(sentences, in_pieces, whole=True)],
+        "pieces": [_spoken(sentences, in_pieces)],
     }
 
 

@@ -107,6 +107,6 @@ def _described(text: str, commands: dict[str, Callable[..., Any]]) -> Callable[.
         for name, each in commands.items()
     ]
     if named:
-        with_commands.__annotations__["command"] = tyro.conf.OmitArgPrefixes[Union[tuple(named)]]  # noqa: UP007
+        with_commands.__annotations__["command"] = tyro.conf.OmitArgPrefixes[Union[tuple(named)]]  # type: ignore[misc]  # noqa: UP007
     with_commands.__doc__ = stand_in.__doc__ = text
     return with_commands if named else stand_in

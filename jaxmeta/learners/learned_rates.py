@@ -3,6 +3,7 @@
 Li, Zhou, Chen and Li 2017, "Meta-SGD" (arXiv 1707.09835), with a rate for each weight or for each leaf.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import jax
@@ -15,6 +16,8 @@ from jaxmeta.types import Loss, MetaLearner, Model, PyTree
 Rates = Literal["none", "layer", "weight"]
 RATE = "rate"
 """Name of the rates among the params."""
+LEARNING_RATES = ("meta_sgd", "meta_curvature", "maml_plus_plus")
+"""Learners whose rates are learned for as many steps as they are trained with."""
 
 
 def with_rates(model: Model, rates: Rates) -> Model:
@@ -78,3 +81,21 @@ def at_learned_rates(model: Model, loss: Loss, steps: int, estimator: Estimator 
         return learner.meta_loss(parted(params), state, episode, key)
 
     return MetaLearner(model.init, adapt, predict, meta_loss)
+
+
+def remark_on_steps(learner: str, trained: int, tested: Iterable[int]) -> str | None:
+    """What to know where a learner is tested with more steps than its rates were learned for; None where there is none.
+
+    Rates that are best for one step may be too high for a second one: a descent converges on a task only at rates
+    below 2 over its curvature, and a single step on most tasks gains from higher ones.
+
+    >>> remark_on_steps("meta_sgd", 5, (1, 5)) is None
+    True
+    """
+    more = sorted({steps for steps in tested if steps > trained})
+    if learner not in LEARNING_RATES or not more:
+        return None
+    return (
+        f"{learner} learned its rates for {trained} inner steps, and {', '.join(map(str, more))} may diverge; train it "
+        f"with steps={more[-1]} for these"
+    )

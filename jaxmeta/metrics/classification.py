@@ -1,7 +1,5 @@
 """Per-example metrics (outputs, targets) -> [N], and intervals over episodes."""
 
-from statistics import NormalDist
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,6 +29,8 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
     >>> f"{mean:.2f} +- {half:.2f}"
     '0.50 +- 0.57'
     """
+    from statistics import NormalDist  # `import jaxmeta` does not wait for it.
+
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or values.size < 2:
         raise ValueError(f"mean_interval needs at least two values in one axis, got shape {values.shape}.")

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
+from jaxmeta import tree
 from jaxmeta.files.sealed import read_sealed, write_sealed
+from jaxmeta.training.checkpoint import save
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
 
+finite = jax.jit(tree.all_finite)
 PATIENCE = 10
 """Updates in a row without a task that counts, after which a run has diverged."""
 WINDOW = 10
@@ -87,6 +90,21 @@ def read_health(directory: Path) -> Health:
 def write_health(directory: Path, health: Health) -> None:
     """Put the health of a run beside its checkpoints."""
     write_sealed(directory / "health.json", "health", health._asdict())
+
+
+def keep_best(directory: Path, train: TrainState, score: float) -> dict[str, float]:
+    """Save the state in `best/` of the folder of a run, if it is finite and none before has had such a score.
+
+    Returns:
+      {"validation": score}, for the metrics.
+    """
+    path, remedy = directory / "best.json", "delete it, and the next state that is scored becomes the best"
+    best = float(read_sealed(path, "best", remedy)["score"]) if path.exists() else float("-inf")
+    if score > best and finite(train.params):
+        # The score last: were the process killed in between, the resumed run would come here again and save again.
+        save(directory / "best", train, keep=1)
+        write_sealed(path, "best", {"step": int(train.step), "score": score})
+    return {"validation": score}
 
 
 def at_rate(

@@ -6,29 +6,27 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
 
-from jaxmeta import tree
 from jaxmeta.files.durable import lock
-from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
 from jaxmeta.training.checkpoint import checkpoints, restore, save
-from jaxmeta.training.health import DivergedError, Health, at_rate, read_health, write_health
+from jaxmeta.training.health import DivergedError, Health, at_rate, finite, keep_best, read_health, write_health
+from jaxmeta.training.on_device import calls, made_by, rows_of
 from jaxmeta.training.processes import is_first, together, wait_for_all
 from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode
 
-finite = jax.jit(tree.all_finite)
 Update = Callable[..., tuple[TrainState, dict[str, Array]]]
 _AHEAD = 2
-"""Updates that are under way while the metrics of the one before them are read."""
+"""Calls that are under way while the metrics of the one before them are read."""
 
 
 class Validation(NamedTuple):
@@ -57,21 +55,20 @@ def train_loop(
     explain: Callable[[TrainState, Episode], str] | None = None,
     mesh: Mesh | None = None,
     log: Log | None = None,
+    at_once: int | None = None,
 ) -> TrainState:
     """Train until step `steps`, from the newest checkpoint in `directory` if there is one.
 
     The result is that of an uninterrupted run, bit for bit. The host samples the next tasks while the device computes,
-    and reads metrics two updates late, so that neither waits for the other. A state that nobody else holds lends its
-    memory to the next one. SIGTERM and Ctrl-C save and stop; a second one stops at once. A run that is complete is only
-    loaded.
+    and reads metrics two calls late, so that neither waits for the other. A state that nobody else holds lends its
+    memory to the next one. SIGTERM and Ctrl-C save and stop; a second one stops at once. A complete run is only loaded.
 
     Several processes that call this with a mesh of all their devices train as one would, to rounding; so does a run
     that goes on with another number of devices, which says so. The first process writes, and all get its checkpoint.
 
     A run whose tasks all stop counting, whose loss runs away or whose weights are not finite (`training.health`) goes
     back to a checkpoint once and continues at half of the rate; then it stops. Such weights are never saved.
-    In `directory` come to lie `run.json` (the config), `metrics.jsonl`, `checkpoints/`, and with a validation `best/`,
-    which `restore(directory / "best", train)` reads.
+    In `directory` come to lie `run.json` (the config), `metrics.jsonl`, `checkpoints/`, and with a validation `best/`.
 
     Args:
       update: pure (train, episodes) -> (train, metrics), as `make_update` gives; compiled here.
@@ -81,18 +78,20 @@ def train_loop(
       directory: folder of the run; created if missing.
       config: what determines the result; a run is not resumed with another one. None: not checked.
       save_every: steps between two checkpoints. None: by time alone.
-      save_seconds: seconds between two checkpoints; the last step is always saved.
+      save_seconds: seconds between two checkpoints, after the end of a call; the last step is always saved.
       keep: how many checkpoints stay, 1 or more.
       log_every: steps between two rows of metrics, 1 or more.
-      validation: keeps the best state, and its score in the metrics. None: does not.
+      validation: keeps the best state, which `restore(directory / "best", train)` reads. None: does not.
       on_step: called with the new state and its metrics after each update, which is waited for then.
       explain: says why tasks of an update were left out, as `partial(why_left_out, learner)` of `training.diagnosis`
         does; called once, with a state that has the step and the key of before the update, and weights of at most two
-        updates later.
+        calls later.
       mesh: devices that share each batch, for which `update` was made. The arrays of `train` that lie on it already
         stay where they are, as by `shard_weights` of `training.sharing`. None: one device.
       log: called with the numbers of each row of metrics and `step=`, see `runlog.Log`; by the first process alone.
         After an interruption, rows since the last checkpoint come again.
+      at_once: most updates in a call; the result is the same bit for bit wherever calls begin and end. None: 8 for a
+        small network (`on_device.calls`), else 1. With `on_step` or a mesh always 1.
     Returns:
       The state after `steps` updates; with a mesh, whole on a device of this process.
     Raises:
@@ -101,13 +100,13 @@ def train_loop(
       ValueError: the directory holds a run of another config, model or optimizer, or of more steps, is in use, or has
         damaged checkpoints only.
     """
-    _check(steps=steps, save_every=save_every, keep=keep, log_every=log_every, validation=validation)
+    _check(steps=steps, save_every=save_every, keep=keep, log_every=log_every, validation=validation, at_once=at_once)
     directory = Path(directory)
-    run = _Run(
-        update, sampler, steps, directory, save_every, save_seconds, keep, log_every, validation, on_step, explain,
-        mesh, log,
-    )  # fmt: skip
-    with _held(directory) if is_first() else contextlib.nullcontext():
+    how = save_every, save_seconds, keep, log_every, validation, on_step, explain, mesh, log, at_once
+    run = _Run(update, sampler, steps, directory, *how)
+    if is_first():
+        directory.mkdir(parents=True, exist_ok=True)
+    with lock(directory) if is_first() else contextlib.nullcontext():
         first, health = run.begin(train, config)
         start = int(first.step)
         if start > steps:
@@ -142,6 +141,7 @@ class _Run(NamedTuple):
     explain: Callable[[TrainState, Episode], str] | None
     mesh: Mesh | None
     log: Log | None
+    at_once: int | None
 
     @property
     def devices(self) -> int:
@@ -186,12 +186,14 @@ class _Training:
         self.run, self.health, self.log, self.received = run, health, log, received
         self.step, self.last, self.save_at = int(first.step), run.steps, -1
         self.problem: str | None = None
-        self.waiting: deque[tuple[int, dict[str, Array]]] = deque()
+        self.waiting: deque[tuple[int, int | None, dict[str, Array]]] = deque()
         donated = (0,) if run.on_step is None else ()  # A callback may hold states for as long as it likes.
         if run.mesh is None:
             self.state = copied(first)
-            self.update = jax.jit(at_rate(run.update, health.rate), donate_argnums=donated)
-            self.draw: Callable[..., Any] = lambda step, *_: run.sampler(step)
+            most = run.at_once if run.on_step is None else 1
+            program, draw = calls(at_rate(run.update, health.rate), run.sampler, first, most, self._ends)
+            self.update = jax.jit(program, donate_argnums=donated)
+            self.draw: Callable[..., Any] = lambda step, *_: draw(step)
         else:
             self.state = placed_like(first, on_mesh(like, run.mesh))
             where = jax.tree.map(lambda leaf: leaf.sharding, self.state)
@@ -205,8 +207,9 @@ class _Training:
         upcoming = self.draw(self.step, False, False)
         while self.step < self.last and not self.problem:
             self.state, metrics = self.update(self.state, upcoming)
-            self.step += 1
-            self.waiting.append((self.step, metrics))
+            count = made_by(upcoming)
+            self.step += count or 1
+            self.waiting.append((self.step, count, metrics))
             wishes = bool(self.received), is_first() and time.monotonic() - self.saved_at >= run.save_seconds
             if self.step < run.steps:
                 upcoming = self.draw(self.step, *wishes)  # while the device is busy
@@ -228,28 +231,37 @@ class _Training:
         self.last = min(self.last, step) if stop else self.last
         self.save_at = step if save and self.save_at < self.step else self.save_at
 
-    def _saves(self) -> bool:
-        every = self.run.save_every
-        return self.step in (self.last, self.save_at) or (every is not None and self.step % every == 0)
+    def _ends(self, step: int) -> bool:
+        """Whether a state is looked at after a step, so that no call may go beyond it."""
+        return step == self.run.steps or self._saves(step) or self._validates(step)
 
-    def _validates(self) -> bool:
-        return self.run.validation is not None and self.step % self.run.validation.every == 0
+    def _saves(self, step: int | None = None) -> bool:
+        step, every = self.step if step is None else step, self.run.save_every
+        return step in (self.last, self.save_at) or (every is not None and step % every == 0)
+
+    def _validates(self, step: int | None = None) -> bool:
+        step, validation = self.step if step is None else step, self.run.validation
+        return validation is not None and step % validation.every == 0
 
     def _read_metrics(self, ahead: int) -> None:
-        """Read the metrics of all updates but the last `ahead` ones."""
-        run = self.run
+        """Read the metrics of all calls but the last `ahead` ones."""
         while len(self.waiting) > ahead and not self.problem:
-            step, metrics = self.waiting.popleft()
-            # Processes are at different steps now, but none is beyond this one.
-            self._heed(step + _AHEAD, *(bool(metrics.pop(name, False)) for name in ("stop", "save")))
-            if "masked" in metrics and int(metrics["masked"]) and not self.health.left_out:
-                self._say_left_out(step - 1, int(metrics["masked"]))
-            self.health = self.health.after(metrics)
-            score = self._validate() if step == self.step and self._validates() else {}
-            if score or step % run.log_every == 0 or step == run.steps:
-                self.log.write(step, metrics | score)
-            self.log.progress(step, self.health.left_out)
-            self.problem, patience.seconds = self.health.problem(last=step == run.steps), WHILE_TRAINING
+            for step, metrics in rows_of(*self.waiting.popleft()):
+                self.problem = self.problem or self._read(step, metrics)
+
+    def _read(self, step: int, metrics: dict[str, Array]) -> str | None:
+        """Heed the metrics of an update, log them, and say why the run has diverged."""
+        # Processes are at different steps now, but none is beyond this one.
+        self._heed(step + _AHEAD, *(bool(metrics.pop(name, False)) for name in ("stop", "save")))
+        if "masked" in metrics and int(metrics["masked"]) and not self.health.left_out:
+            self._say_left_out(step - 1, int(metrics["masked"]))
+        self.health = self.health.after(metrics)
+        score = self._validate() if step == self.step and self._validates() else {}
+        if score or step % self.run.log_every == 0 or step == self.run.steps:
+            self.log.write(step, metrics | score)
+        self.log.progress(step, self.health.left_out)
+        patience.seconds = WHILE_TRAINING
+        return self.health.problem(last=step == self.run.steps)
 
     def _save(self) -> str | None:
         """Save a checkpoint, and say why there is none to save."""
@@ -263,32 +275,15 @@ class _Training:
 
     def _validate(self) -> dict[str, float]:
         state, validation = gathered(self.state, self.run.mesh), self.run.validation
-        return {} if validation is None or not is_first() else _score(self.run.directory, state, validation)
+        if validation is None or not is_first():
+            return {}
+        return keep_best(self.run.directory, state, float(validation.score(state)))
 
     def _say_left_out(self, step: int, count: int) -> None:
         reason, state = "a loss or gradient is not finite", gathered(self.state, self.run.mesh)
         if self.run.explain is not None and is_first():
             reason = self.run.explain(state._replace(step=step), self.run.sampler(step)) or reason
         self.log.say(f"step {step + 1} leaves out {count} task{'s'[: count > 1]}: {reason}")
-
-
-@contextlib.contextmanager
-def _held(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    with lock(directory):
-        yield
-
-
-def _score(directory: Path, train: TrainState, validation: Validation) -> dict[str, float]:
-    """Score the state, and keep it if it is the best so far."""
-    score, path = float(validation.score(train)), directory / "best.json"
-    remedy = "delete it, and the next state that is scored becomes the best"
-    best = float(read_sealed(path, "best", remedy)["score"]) if path.exists() else float("-inf")
-    if score > best and finite(train.params):
-        # The score last: were the process killed in between, the resumed run would come here again and save again.
-        save(directory / "best", train, keep=1)
-        write_sealed(path, "best", {"step": int(train.step), "score": score})
-    return {"validation": score}
 
 
 def _stop(number: int, where: str) -> None:

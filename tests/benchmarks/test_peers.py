@@ -94,6 +94,30 @@ def test_a_budget_is_shared_and_peers_get_most():
     assert everything.share("memory", 100.0, 4) == 25
 
 
+def test_a_benchmark_that_is_stopped_ends_with_its_workers_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    asked, results = [], {"peers": [({"notes": ["ctc: left out, no time was left."]}, False), ({"notes": []}, True)]}
+
+    def measure(name, quick, seconds, before):
+        asked.append((name, quick, before))
+        return results.get(name, [({"rows": []}, True)]).pop(0)
+
+    monkeypatch.setattr(everything, "measure", measure)
+    config = everything.Config(tmp_path / "all.json", budget=1000, sections=("peers", "memory"))
+    assert everything.main(config)["stopped"] == ["peers"]
+    assert everything.main(config)["stopped"] == []
+    assert asked[0] == ("peers", False, None) and asked[1][0] == "memory"
+    assert asked[2:] == [("peers", False, {"notes": ["ctc: left out, no time was left."]})]
+    assert everything.run(["sh", "-c", "exit 3"], None) == 3
+    assert everything.run(["sh", "-c", "while true; do read x < /dev/zero; done"], 0.1) < 0
+
+
+def test_a_note_is_taken_back(tmp_path):
+    results = Results(tmp_path / "peers.json", ("rows", "notes"))
+    results.note("ctc: left out")
+    results.forget("ctc: left out")
+    assert results["notes"] == []
+
+
 def test_a_table_has_ranges_three_digits_and_no_absent_numbers():
     rows = [
         {"group": "g", "system": "jaxmeta", "tasks_per_second": 1234.5, "lowest": 0.1234, "highest": 2345.6},

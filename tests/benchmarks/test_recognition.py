@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import decoders, recognition
-from benchmarks.shared import problems
+from benchmarks import recognition
+from benchmarks.shared import decoders, problems
 from jaxmeta.decoding.beam import ctc_beam
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.sequence_losses import ctc_feasible

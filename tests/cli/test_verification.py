@@ -31,7 +31,8 @@ def test_enroll_keeps_a_voice_and_its_words_and_no_audio(assistant_folder, voice
     main(["enroll", str(voice_folder), "--out", str(out), "--assistant", assistant_folder, "--json"])
     row = json.loads(capsys.readouterr().out)
     assert row == {
-        "out": str(out), "recordings": 6, "added": 6, "words": {"hum": 3, "whistle": 3}, "doubtful": [], "copies": 0,
+        "version": 1, "command": "enroll", "out": str(out), "recordings": 6, "added": 6,
+        "words": {"hum": 3, "whistle": 3}, "doubtful": [], "copies": 0,
     }  # fmt: skip
     assert not list(out.rglob("*.wav"))
     kept = tmp_path / "kept"
@@ -48,7 +49,7 @@ def test_verify_accepts_the_voice_and_rejects_another(me, voice_folder, other_fo
     main(["verify", str(me), *files, "--json", "--prior", "0.001"])
     actual = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert float(rows[0][2]) > actual[0]["probability"]
-    assert {*actual[0]} == {"file", "decision", "probability", "ratio"}
+    assert {*actual[0]} == {"version", "command", "file", "decision", "probability", "ratio"}
 
 
 def test_spot_says_which_word_where_and_by_whom(me, tmp_path, capsys):

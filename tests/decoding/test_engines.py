@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.decoders import CHARACTER_ORDER, WORD_ORDER, outputs_for
+from benchmarks.shared.decoders import CHARACTER_ORDER, WORD_ORDER, outputs_for
 from jaxmeta.data.synthesis.sentences import sentences
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding import flashlight_beam

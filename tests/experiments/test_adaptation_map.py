@@ -60,9 +60,11 @@ def test_what_is_taught_is_not_trained_on(synthesised):
 
 @pytest.mark.slow
 def test_the_quick_preset_draws_the_map(synthesised, monkeypatch, tmp_path):
-    small = PRESETS["quick"]._replace(methods=("layer_rates",), speakers=(2, 2), queries=4, words=400, updates=2)
+    small = PRESETS["quick"]._replace(
+        methods=("prototypes", "test time"), speakers=(2, 2), queries=4, words=400, updates=2
+    )
     monkeypatch.setitem(PRESETS, "quick", small._replace(word_updates=2, training=(12, 12), tasks=(4, 12)))
-    for name, values in (("RATES", (0.1, 0.3)), ("STEPS", (2, 4))):
+    for name, values in (("RATES", (0.1, 0.3)), ("STEPS", (2, 4)), ("WORD_STEPS", (2, 4))):
         monkeypatch.setattr(f"experiments.adaptation_map.__main__.{name}", values)
     monkeypatch.setattr("experiments.adaptation_map.data.PRESETS", {"quick": _few_updates()})
     main(Config(meta_updates=1, shifts=("language", "vocabulary", "speaker"), workdir=tmp_path))
@@ -73,6 +75,8 @@ def test_the_quick_preset_draws_the_map(synthesised, monkeypatch, tmp_path):
     }  # fmt: skip
     for row in gains:
         assert np.isfinite(row["error"]) and (row["utterances"] == 0 or row["change_low"] <= row["change_high"])
+    methods = {name: {row["method"] for row in gains if row["shift"] == name} for name in ("cmn", "speaker")}
+    assert "prototypes" in methods["cmn"] and "test time" in methods["speaker"]
     assert all(row["adopted"] <= row["groups"] for row in rows if "adopted" in row)
 
 

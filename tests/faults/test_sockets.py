@@ -35,8 +35,8 @@ def test_commands_open_no_connection(recogniser, assistant, voice_folder, tmp_pa
         "data segment": [transcribed, "--out", tmp_path / "cut"],
         "data check": [spoken],
     }
-    # Those that train may share the work with other machines, and a wake word may be served to one.
-    assert {name for name in SUBCOMMANDS if not name.startswith("train ")} - {"listen"} == commands.keys()
+    # Those that train may share the work with other machines, a wake word may be served to one, and a page to this one.
+    assert {name for name in SUBCOMMANDS if not name.startswith("train ")} - {"listen", "demo"} == commands.keys()
     opened.clear()
     for name, arguments in commands.items():
         with contextlib.suppress(SystemExit):  # A check that finds something.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmeta import Batch, Episode, Model, check_estimator, mixed_mode, tree
-from jaxmeta.learners.learned_rates import at_learned_rates, new_rates, with_rates, without_rates
+from jaxmeta.learners.learned_rates import at_learned_rates, new_rates, remark_on_steps, with_rates, without_rates
 from jaxmeta.losses import squared_error
 from tests.programs import compiled
 
@@ -73,3 +73,10 @@ def test_mixed_mode_is_exact_for_weights_and_rates():
 
 def _learner(model, estimator):
     return at_learned_rates(model, squared_error, 2, estimator)
+
+
+def test_more_steps_than_rates_were_learned_for_are_remarked_on():
+    assert "learned its rates for 1 inner steps, and 5, 10 may diverge; train it with steps=10" in remark_on_steps(
+        "meta_sgd", 1, (0, 1, 10, 5)
+    )
+    assert remark_on_steps("maml", 1, (1, 10)) is None and remark_on_steps("meta_sgd", 10, (1, 10)) is None

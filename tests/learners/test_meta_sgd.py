@@ -98,3 +98,28 @@ def test_rates_start_at_one_value_with_shape_and_dtype_of_what_adapts():
     assert params["rate"]["body"] is None
     assert params["rate"]["head"].dtype == jnp.bfloat16
     np.testing.assert_array_equal(params["rate"]["head"].astype(float), [0.5, 0.5])
+
+
+@pytest.mark.slow
+def test_the_rate_that_is_best_for_one_step_diverges_over_ten_on_a_rare_steep_task():
+    # Support losses are h / 2 (w - 1)^2 from w = 0, query losses (w - 1)^2; 99 tasks have h = 1 and one has h = 10.
+    # After a step w = r h, so the best rate is E[h] / E[h^2] = 109 / 199. The steep task diverges beyond 2 / 10.
+    best = 109 / 199
+    model = Model(
+        lambda key, inputs: ({"w": jnp.zeros(1)}, {}),
+        lambda params, state, inputs, key, train: (inputs * params["w"], state),
+    )
+
+    def task(curvature):
+        support = jnp.full((1, 1), np.sqrt(curvature / 2))
+        return Episode(Batch(support, support, jnp.ones(1)), Batch(jnp.ones((1, 1)), jnp.ones((1, 1)), jnp.ones(1)))
+
+    def loss(rate, curvature, steps):
+        learner = meta_sgd(model, squared_error, 0.0, steps)
+        return learner.meta_loss({"weights": {"w": jnp.zeros(1)}, "rate": {"w": rate}}, {}, task(curvature), KEY)[0]
+
+    slope = jax.grad(lambda rate: (99 * loss(rate, 1.0, 1) + loss(rate, 10.0, 1)) / 100)
+    np.testing.assert_allclose(slope(jnp.array([best])), 0, atol=1e-12)
+    np.testing.assert_allclose(loss(jnp.array([best]), 1.0, 10), (1 - best) ** 20, rtol=1e-9)
+    np.testing.assert_allclose(loss(jnp.array([best]), 10.0, 10), (1 - 10 * best) ** 20, rtol=1e-9)
+    assert (1 - 10 * best) ** 20 > 1e12

@@ -140,7 +140,7 @@ def test_directory_in_use_is_refused(tmp_path):
 
 def test_checkpoints_come_by_steps_or_by_time(tmp_path):
     train_loop(_update, _start(), _sampler, 7, tmp_path / "steps", save_every=3, save_seconds=1e9)
-    train_loop(_update, _start(), _sampler, 4, tmp_path / "time", save_seconds=0.0, keep=2)
+    train_loop(_update, _start(), _sampler, 4, tmp_path / "time", save_seconds=0.0, keep=2, at_once=1)
     names = [[int(path.name[5:]) for path in checkpoints(tmp_path / run / "checkpoints")] for run in ("steps", "time")]
     assert names == [[3, 6, 7], [3, 4]]
 

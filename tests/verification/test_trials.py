@@ -7,7 +7,7 @@ from jaxmeta.data.sampling.speakers import SpeakerBatches
 from jaxmeta.models.speaker import unit
 from jaxmeta.types import Model
 from jaxmeta.verification.protocols.speakers import verify_across_languages, verify_in_conditions
-from jaxmeta.verification.trials import enrolments, summary, trials
+from jaxmeta.verification.trials import enrolments, summary, trials, trials_in_a_row
 from jaxmeta.verification.voices import Voices, with_cohort
 
 SPEAKERS = np.repeat([f"s{n}" for n in range(6)], 8)
@@ -86,3 +86,19 @@ def test_one_language_is_enrolled_and_each_is_tested():
     assert [row["trials"] for row in rows] == [60 * (48 - 5), 60 * 48, 60 * 48, 60 * (48 - 5)]
     assistant = twice.with_column("language", "en")
     assert verify_across_languages([choice], {"one": assistant}, 5, 0) == []
+
+
+def test_recordings_in_a_row_are_scored_by_their_mean_direction_and_apart_from_those_enrolled():
+    vectors = unit(np.random.default_rng(1).normal(size=(48, 4)))
+    voices = Voices("fixed", Model(lambda *_: ({}, {}), lambda *_: (None, {})), {}, None)
+    enrolled = enrolments(SPEAKERS, 2, 0)
+    scored = trials_in_a_row(voices, enrolled, vectors, SPEAKERS, 8, 0)
+    # All eight recordings of a speaker are one row: no enrolment can be tested against its own speaker.
+    assert not scored.targets.any() and len(scored.scores) == len(enrolled.rows) * 5
+    prototype = unit(vectors[enrolled.rows[0]].sum(0))
+    expected = sorted(prototype @ unit(vectors[name == SPEAKERS].sum(0)) for name in np.unique(SPEAKERS)[1:])
+    np.testing.assert_allclose(sorted(scored.scores[:5]), expected, rtol=1e-6)
+    # In rows of two, a row is left out where it shares a recording with the enrolment: at most two are.
+    pairs = trials_in_a_row(voices, enrolled, vectors, SPEAKERS, 2, 0)
+    counts = np.bincount(np.unique(pairs.claimed[pairs.targets], return_inverse=True)[1])
+    assert ((counts >= 2 * 10) & (counts <= 3 * 10)).all()

@@ -1,6 +1,8 @@
 """Our own recognisers and public Whispers behind one interface, as the demo needs them."""
 
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +24,8 @@ from jaxmeta.recognition.voice import LEAST_SOUND
 _LONGEST = 30.0
 """Seconds of a recording to adapt to, where the network does not say less."""
 HOW_TO_GET_ONE = (
-    "`jaxmeta train recogniser --synthesised --out runs/recogniser` makes one in about two minutes, and any folder of a "
-    "public Whisper is one (config.json, model.safetensors, tokenizer.json)"
+    "`jaxmeta train recogniser --synthesised --out runs/recogniser` makes one in about two minutes, and any folder of "
+    "a public Whisper is one (config.json, model.safetensors, tokenizer.json)"
 )
 
 
@@ -103,13 +105,16 @@ class WhisperDemo:
 
     def __init__(self, folder: Path, base: Path | None, language: str | None) -> None:
         self.folder, self._language, self.fixed = folder, language or "en", ""
+        self._place = folder
         if is_public(folder):
-            self._recogniser = load_whisper(folder)
+            self._base = self._recogniser = load_whisper(folder)
         else:
             read = read_adapted(folder, base)
+            self._place, self._base = read.place, read.recogniser
             self._recogniser = with_whisper_adapters(read.recogniser, read.adapters)
             self._language = language or read.card.language
-            self.fixed = f"These are adapters already; start the demo with the Whisper that they belong to, {read.place}."
+            if read.card.matrices == "attention":
+                self.fixed = f"This was adapted to a voice already; start the demo with the Whisper of {read.place}."
         self._recogniser.tokenizer.whisper_prompt(self._language)  # Refuses an unknown language.
         self.longest = min(_LONGEST, window(self._recogniser))
 
@@ -123,19 +128,22 @@ class WhisperDemo:
         if not comparable(text):
             raise ValueError("The text has no letters; write what is said.")
         if (tokens := len(self._recogniser.tokenizer.encode(f" {text}"))) > self._recogniser.longest:
-            raise ValueError(f"The text has {tokens} tokens, and at most {self._recogniser.longest} are taken; shorten it.")
+            raise ValueError(
+                f"The text has {tokens} tokens, and at most {self._recogniser.longest} are taken; shorten it."
+            )
 
     def adapted(self, folder: Path) -> "WhisperDemo":
         """As `DemoRecogniser.adapted`."""
-        other = object.__new__(WhisperDemo)
-        other.__dict__.update(self.__dict__)
-        adapters = read_adapted(folder, self.folder).adapters
-        other.folder, other._recogniser = folder, with_whisper_adapters(self._recogniser, adapters)
+        read, other = read_adapted(folder, self._place), copy(self)
+        # Weights that did not learn are shared.
+        base = replace(self._base, habits=read.card.habits)
+        other.folder, other._recogniser = folder, with_whisper_adapters(base, read.adapters)
         return other
 
     def options(self) -> list[str]:
         """As `DemoRecogniser.options`."""
-        return ["--language", self._language]
+        base = [] if self._place == self.folder else ["--base", str(self._place.absolute())]
+        return ["--language", self._language, *base]
 
 
 def load(folder: Path, base: Path | None = None, language: str | None = None) -> DemoRecogniser:

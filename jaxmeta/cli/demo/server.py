@@ -218,7 +218,7 @@ def _refuse(request: Request, error: Exception) -> Response:
 
 def _packed(folder: Path) -> Any:
     """A folder as a ZIP file, without the transcripts that are beside the weights."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115: `_pieces` closes it
+    file = tempfile.TemporaryFile()  # noqa: SIM115  `_pieces` closes it.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.name != RECOGNISED:

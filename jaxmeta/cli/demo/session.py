@@ -82,8 +82,11 @@ class Session:
         self._ready = threading.Event()
         self.progress = self._read_progress()
         name = self.progress.adapted
-        self.adapted = None if name is None else recogniser.adapted(out / name)
-        self.user = self._load_user()
+        try:
+            self.adapted = None if name is None else recogniser.adapted(out / name)
+            self.user = self._load_user()
+        except ValueError as error:
+            raise ValueError(f"{error} For the demo: {out / STATE}: {_REMEDY}.") from error
 
     def state(self) -> dict[str, Any]:
         """What the page shows, as plain values."""

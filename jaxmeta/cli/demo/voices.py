@@ -43,11 +43,15 @@ class EnrolledVoice:
         config = self._assistant.card.features
         voices = embed_voices(self._assistant, read_features(config, [file], resample=True, least_sound=LEAST_SOUND))
         ratio = float(self._assistant.voice_ratios(self._user.prototype, voices)[0])
-        judged = {"decision": self._gate.decide(ratio), "probability": self._gate.posterior(ratio), "words": []}
-        if self._user.words:
-            (frames,) = read_features(replace(config, trim_db=None), [file], resample=True)
-            judged["words"] = [
-                {"word": each.word, "start": each.start, "end": each.end, "speaker": self._gate.decide(each.voice)}
-                for each in spot(self._assistant, self._user, frames, _RATIO)
-            ]
-        return judged
+        decision, words = self._gate.decide(ratio), self._words(file)
+        return {"decision": decision, "probability": self._gate.posterior(ratio), "words": words}
+
+    def _words(self, file: Path) -> list[dict[str, Any]]:
+        if not self._user.words:
+            return []
+        config = replace(self._assistant.card.features, trim_db=None)
+        (frames,) = read_features(config, [file], resample=True)
+        return [
+            {"word": each.word, "start": each.start, "end": each.end, "speaker": self._gate.decide(each.voice)}
+            for each in spot(self._assistant, self._user, frames, _RATIO)
+        ]

@@ -135,7 +135,7 @@ def _extras() -> Iterator[Finding]:
         if match and match[3] and match[1] != "jaxmeta" and "python_version" not in line:
             extras.setdefault(match[3], []).append(match[1])
     for extra, packages in sorted(extras.items()):
-        if extra in ("test", "dev", "bench"):
+        if extra in ("test", "dev", "bench", "browser"):
             continue
         missing = [name for name in packages if not _is_installed(name)]
         if missing:

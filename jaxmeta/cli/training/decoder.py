@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxmeta.recognition.presets import replaced
 from jaxmeta.recognition.pretrained.presets import DECODER_PRESETS, DecoderPreset
@@ -42,6 +42,18 @@ class DecoderTraining(NamedTuple):
         from jaxmeta.recognition.pretrained.decoder.training import train_decoder
 
         return train_decoder(self.base, speech, self.training, directory, seed=seed, config=config)
+
+
+def usual_head(folder: Path) -> Literal["ctc", "decoder"]:
+    """What is trained on top of a public encoder: its own decoder, if it has one.
+
+    Raises:
+      ValueError: an unknown architecture. OSError: no such folder.
+    """
+    from jaxmeta.models.pretrained.folder import read_config
+    from jaxmeta.models.pretrained.wav2vec2 import KINDS
+
+    return "decoder" if read_config(folder, ("whisper", *KINDS))["model_type"] == "whisper" else "ctc"
 
 
 def prepare_decoder(

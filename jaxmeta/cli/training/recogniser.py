@@ -65,9 +65,9 @@ def train_recogniser(
             The result holds what learnt.
         adapters: Rank of the adapters on --base, instead of the preset's; 0: the head of CTC alone learns.
         layers: Uppermost layers of the encoder of --base that get adapters, instead of the preset's.
-        head: What is on top of the encoder of --base: a new head that is trained by CTC, or the decoder of a Whisper,
-            of which low-rank adapters learn.
-        language: Of the recordings, such as "de", for --head decoder of a Whisper of many languages; without it "en".
+        head: What is on top of the encoder of --base: "decoder", which is that of a Whisper, of which low-rank adapters
+            learn, or "ctc", a new head; without it the decoder where there is one.
+        language: Of the recordings, such as "de", for the decoder of a Whisper of many languages; English without it.
         learner: With --base and --head ctc, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks;
             meta_sgd and layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
@@ -133,7 +133,7 @@ def _on_base(
 ) -> TrainingOnBase | DecoderTraining | None:
     """Training on a public network, where one is given."""
     from jaxmeta.cli.pretrained.whisper import refuse
-    from jaxmeta.cli.training.decoder import prepare_decoder
+    from jaxmeta.cli.training.decoder import prepare_decoder, usual_head
     from jaxmeta.cli.training.on_base import prepare
 
     if base is None:
@@ -144,12 +144,11 @@ def _on_base(
             )
         return None
     refuse({"--size": size}, base, "whose size is what it is")
-    if head != "decoder":
-        refuse({"--language": language}, base, "for CTC learns to write what the transcripts say; see --head decoder")
+    if (head or usual_head(base)) == "ctc":
+        refuse({"--language": language}, base, "with a head for CTC, which learns any language")
         return prepare(base, preset, **given)
-    refuse(
-        {"--encoder": given.pop("kind"), "--learner": given.pop("learner")}, base, "with --head decoder; use --head ctc"
-    )
+    options = {"--encoder": given.pop("kind"), "--learner": given.pop("learner")}
+    refuse(options, base, "whose own decoder learns; give --head ctc for a new head")
     return prepare_decoder(base, preset, language or "en", **given)
 
 

@@ -66,7 +66,7 @@ class DecoderPreset(NamedTuple):
 
 DECODER_PRESETS: Mapping[str, DecoderPreset] = {
     "quick": DecoderPreset(Stage(250, 2e-3), Stage(100, 1e-3), 16, 2, 4_000, 12.0),
-    "full": DecoderPreset(Stage(1_400, 2e-3), Stage(600, 1e-3), 32, 4, 4_000, 12.0),
+    "full": DecoderPreset(Stage(1_400, 2e-3), Stage(500, 1e-3), 32, 4, 4_000, 12.0),
 }
 BASE_PRESETS: Mapping[str, BasePreset] = {
     "quick": BasePreset(Stage(300, 2e-3), Stage(300, 1e-3), 16, 2, "conformer", 96, 1, 0.1, 3_000, 800),

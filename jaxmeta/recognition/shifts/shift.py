@@ -153,7 +153,7 @@ def language_shift(words: Words, encoder: Encoder, size: ShiftTraining, seed: in
         LANGUAGE_SHOTS,
         size.word_meta,
         {"words": train.fingerprint},
-        adapter_methods(upper.model(ways + 1), upper.width) | {PROTOTYPES: prototype_method(upper.width, ways)},
+        {**adapter_methods(upper.model(ways + 1), upper.width), PROTOTYPES: prototype_method(upper.width, ways)},
         augment_episode(activation_masks(upper.width)),
     )
 

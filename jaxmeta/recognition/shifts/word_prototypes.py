@@ -3,6 +3,8 @@
 Prototypical networks (Snell et al. 2017, arXiv 1703.05175) for sequences: nobody says where in an utterance a word is.
 """
 
+from collections.abc import Callable
+
 import jax
 import optax
 from jax import lax
@@ -62,17 +64,10 @@ def word_prototypes(
         frames, _ = encoder.apply(params, state, support.inputs, key, False)
         known = fast.pop("known")
 
-        def loss(fast):
-            outputs = _logits(frames, fast | {"known": known})
-            return weighted_mean(LOSS(outputs, support.targets), support.weight)
+        def loss(own: PyTree) -> Array:
+            return weighted_mean(LOSS(_logits(frames, own | {"known": known}), support.targets), support.weight)
 
-        def step(_, carry):
-            fast, slots = carry
-            updates, slots = optimizer.update(jax.grad(loss)(fast), slots, fast)
-            return optax.apply_updates(fast, updates), slots
-
-        fast, _ = lax.fori_loop(0, steps, step, (fast, optimizer.init(fast)))
-        return fast | {"known": known}, {}
+        return _descended(loss, fast, optimizer, steps) | {"known": known}, {}
 
     def predict(params, state, fast, inputs, key, train):
         frames, state = encoder.apply(params, state, inputs, key, train)
@@ -108,6 +103,17 @@ def prototype_method(width: int, words: int, size: int = 64) -> AdaptationMethod
         lambda rate, steps: word_prototypes(network(0.0), words, 2, adam(rate), steps), start,
         lambda rate, steps: word_prototypes(network(0.1), words), scale=ADAM, updates=UPDATES,
     )  # fmt: skip
+
+
+def _descended(
+    loss: Callable[[PyTree], Array], start: PyTree, optimizer: optax.GradientTransformation, steps: int | Array
+) -> PyTree:
+    def step(_, carry):
+        own, slots = carry
+        updates, slots = optimizer.update(jax.grad(loss)(own), slots, own)
+        return optax.apply_updates(own, updates), slots
+
+    return lax.fori_loop(0, steps, step, (start, optimizer.init(start)))[0]
 
 
 def _spoken(labels: Ragged, words: int) -> Array:

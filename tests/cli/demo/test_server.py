@@ -1,27 +1,46 @@
-"""The demo over HTTP, from a recording to what is adapted; commands run in processes of their own, as they do for users."""
+"""The demo over HTTP, from a recording to what is adapted."""
 
+import contextlib
 import io
+import json
 import zipfile
 
+import jax
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason='needs the extra "demo"')
 pytest.importorskip("uvicorn", reason='needs the extra "demo"')
-pytest.importorskip("httpx", reason="Starlette's client for tests needs it")
+pytest.importorskip("httpx2", reason="Starlette's client for tests needs it")
 from starlette.testclient import TestClient
 
 from jaxmeta.cli.demo import server
 from jaxmeta.cli.demo.guard import Address
+from jaxmeta.cli.demo.jobs import Job, Jobs
 from jaxmeta.cli.demo.recognisers import load
 from jaxmeta.cli.demo.server import bound, make_app
 from jaxmeta.cli.demo.session import Session
+from jaxmeta.cli.main import main
+from jaxmeta.data.audio import write_audio
 from jaxmeta.data.manifest import read_manifest
+from tests.recognition.pretrained.conftest import greetings, whisper_folder  # noqa: F401
 from tests.verification.conftest import waveform
 
 pytestmark = pytest.mark.slow
 HERE = Address(8765, "secret")
 ORIGIN = "http://127.0.0.1:8765"
 TEXTS = ["ab", "ba ab", "b", "a ba"]
+
+
+class InThisProcess(Jobs):
+    """Runs a command where the test runs: another process would import and compile everything again."""
+
+    def start(self, kind, arguments, finish):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            main(arguments)
+        finish()
+        self.last = Job(kind, "done", result=json.loads(output.getvalue()))
 
 
 def client_of(session, **headers):
@@ -109,7 +128,7 @@ def test_adaptation_is_taken_over_downloaded_and_there_after_a_restart(session, 
     assert client.get("/api/adapted.zip").status_code == 422
     keep(client, tones)
     assert client.post("/api/job/adapt", json={"always": True}).status_code == 200
-    session.jobs._thread.join(120)
+    session.jobs._thread.join(600)
     state = client.get("/api/state").json()
     assert state["job"]["state"] == "done", state["job"]
     figures = state["adaptation"]["figures"]
@@ -127,10 +146,29 @@ def test_adaptation_is_taken_over_downloaded_and_there_after_a_restart(session, 
     assert again.post("/api/transcribe", content=sound).json()["after"] == "ba ab"
 
 
-def test_a_voice_is_enrolled_and_told_from_another(small, assistant_folder, tmp_path):
-    from jaxmeta.data.audio import write_audio
+def test_a_whisper_learns_adapters_and_those_learn_no_more(whisper_folder, greetings, tmp_path):  # noqa: F811
+    sounds = [file.read_bytes() for file in sorted((greetings / "audio").glob("*.wav"))[:2]]
+    whisper = load(whisper_folder)
+    session = Session(whisper, tmp_path, jobs=InThisProcess())
+    client = client_of(session)
+    for sound in sounds:
+        assert client.post("/api/recordings?text=hello world", content=sound).status_code == 200
+    assert client.post("/api/job/adapt", json={"always": True}).status_code == 200
+    # The demo shares the weights that did not learn; they are those of the folder when it is read as a whole.
+    whole = load(tmp_path / "adapted-1")
+    shared, read, before = (each._recogniser.params for each in (session.adapted, whole, whisper))
+    assert jax.tree.all(jax.tree.map(np.array_equal, shared, read))
+    assert not jax.tree.all(jax.tree.map(np.array_equal, shared, before))
+    assert client.post("/api/transcribe", content=sounds[0]).json()["after"] is not None
+    assert "adapted to a voice already" in whole.fixed
+    (tmp_path / "adapted-1/weights.npz").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"weights.npz.* For the demo: .*demo.json: delete it, and adapt again"):
+        Session(whisper, tmp_path)
 
-    session = Session(small, tmp_path / "out", assistant=assistant_folder)
+
+def test_a_voice_is_enrolled_and_told_from_another(small, assistant_folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    session = Session(small, tmp_path / "out", assistant=assistant_folder, jobs=InThisProcess())
     client, sounds = client_of(session), {}
     for voice in ("low", "other"):
         for take in range(4):
@@ -140,7 +178,6 @@ def test_a_voice_is_enrolled_and_told_from_another(small, assistant_folder, tmp_
     for take in range(3):
         assert client.post("/api/words?text=hum", content=sounds["low", take]).status_code == 200
     assert client.post("/api/job/enroll").status_code == 200
-    session.jobs._thread.join(120)
     state = client.get("/api/state").json()
     assert state["job"]["state"] == "done" and state["job"]["result"]["recordings"] == 3
     assert state["voice"]["enrolled"]["words"] == {"hum": 3}

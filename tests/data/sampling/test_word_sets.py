@@ -48,6 +48,21 @@ def test_a_task_has_some_words_each_with_a_number_of_its_own():
     assert len(numberings) > 6
 
 
+def test_the_words_of_a_task_are_of_one_language_as_far_as_it_has_so_many():
+    first = [text.split()[0] in ("red", "blue") for text in CORPUS.columns["transcription"].tolist()]
+    same = np.array([len({word in ("red", "blue") for word in text.split()}) == 1 for text in CORPUS.columns[
+        "transcription"].tolist()])  # fmt: skip
+    corpus = CORPUS.with_column("language", np.where(first, "x", "y")).select(same)
+    sampler = word_set_tasks(corpus, VOCABULARY, ways=2, tasks=1, support=8, query=8, seed=0)
+    said = set()
+    for index in range(8):
+        rows = np.concatenate([np.asarray(batch.inputs.values[0, :, 0, 0], int) for batch in sampler(index)])
+        words = {word for row in rows for word in CORPUS.columns["transcription"][row].split()}
+        assert words in ({"red", "blue"}, {"green", "black"})
+        said |= words
+    assert said == {*WORDS}
+
+
 def test_a_batch_depends_on_seed_and_index_alone():
     first, second = (word_set_tasks(CORPUS, VOCABULARY, ways=2, tasks=1, support=4, query=2, seed=3) for _ in range(2))
     first(0)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from jaxmeta.cli.main import main
 from jaxmeta.models.pretrained.whisper import write_whisper
+from jaxmeta.models.pretrained.whispers.taught import taught_adapters
 from jaxmeta.recognition.interchange.huggingface import export_huggingface
-from jaxmeta.recognition.pretrained.adapter import AdapterCard, load_adapted, new_adapters, save_adapter
+from jaxmeta.recognition.pretrained.adapter import AdapterCard, is_adapted, load_adapted, new_adapters, save_adapter
 from jaxmeta.recognition.pretrained.bases import base_hash
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.recognition.recogniser import save_recogniser
@@ -23,12 +25,21 @@ from tests.recognition.conftest import recogniser  # noqa: F401
 from tests.recognition.pretrained.conftest import whisper_folder  # noqa: F401
 
 
-def adapt(base, folder):
-    """A folder of adapters that change a Whisper much."""
-    adapters = new_adapters(load_whisper(base).params, 2, jax.random.key(0))
+def adapt(base, folder, layers=None):
+    """A folder of adapters that change a Whisper much: as a voice has them, or a decoder and layers of the encoder."""
+    params, card = load_whisper(base).params, AdapterCard(str(base), base_hash(base), 2, "en", True)
+    adapters = new_adapters(params, 2, jax.random.key(0))
+    if layers is not None:
+        card = replace(card, matrices="layers", layers=layers)
+        adapters = taught_adapters(params, 2, layers, 2, jax.random.key(0))
     rng = np.random.default_rng(0)
-    drawn = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), adapters)
-    return save_adapter(folder, AdapterCard(str(base), base_hash(base), 2, "en", True), drawn), drawn
+    drawn = {
+        # Large ones everywhere would blow up rounding.
+        path: {name: (1.0 if is_adapted(path) else 0.1) * rng.normal(size=leaf.shape).astype("f4")
+               for name, leaf in each.items()}
+        for path, each in adapters.items()
+    }  # fmt: skip
+    return save_adapter(folder, card, drawn), drawn
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +109,7 @@ def test_the_command_writes_a_new_folder_and_says_what_it_cannot_export(half, re
 def test_transformers_computes_and_decodes_as_the_adapted_whisper(whisper_folder, tmp_path):  # noqa: F811
     transformers = pytest.importorskip("transformers", reason='needs the extra "parity"')
     torch = pytest.importorskip("torch", reason='needs the extra "parity"')
-    folder, _ = adapt(whisper_folder, tmp_path / "adapters")
+    folder, _ = adapt(whisper_folder, tmp_path / "adapters", layers=1)
     export_huggingface(folder, tmp_path / "out")
     network, report = transformers.WhisperForConditionalGeneration.from_pretrained(
         tmp_path / "out", output_loading_info=True, attn_implementation="eager"

@@ -52,4 +52,4 @@ def test_adapt_goes_on_from_a_start_that_is_meta_learned(learner, adapts, bases,
 
 def test_a_learner_needs_a_base(capsys, tmp_path):
     options = ["train", "recogniser", str(tmp_path), "--out", str(tmp_path / "out"), "--learner", "maml"]
-    assert "need a public encoder; give its folder by --base" in fails(options, capsys)
+    assert "need a public network; give its folder by --base" in fails(options, capsys)

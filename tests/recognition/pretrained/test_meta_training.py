@@ -13,7 +13,7 @@ from jaxmeta.data.sampling.word_sets import word_set_tasks
 from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.models.acoustic import Size
 from jaxmeta.models.pretrained.adapted import adapted
-from jaxmeta.models.pretrained.head_parts import frames_to_logits, narrowing, stacked
+from jaxmeta.models.pretrained.head_parts import frames_to_logits, narrowing, on_frozen, stacked
 from jaxmeta.models.pretrained.whisper import whisper_encoder
 from jaxmeta.optimizers import adam
 from jaxmeta.recognition.adaptation import LOSS
@@ -54,6 +54,9 @@ def test_padding_is_inert_and_the_two_parts_of_a_head_are_one_on_the_other():
     assert set(params) == {"lower", "upper"}
     logits, _ = whole.apply(params, {}, Ragged(frames, lengths), KEY, False)
     assert logits.values.shape == (2, 6, 3) and logits.lengths.tolist() == [6, 4]
+    alone = on_frozen(narrowing(8), params["lower"], MODEL)
+    given = jitted(alone).apply(params["upper"], {}, Ragged(frames, lengths), KEY, False)[0]
+    np.testing.assert_allclose(given.values[1, :4], logits.values[1, :4], atol=1e-6)
     other = frames.copy()
     other[1, 7:] = 9.0
     again, _ = whole.apply(params, {}, Ragged(other, lengths), KEY, False)

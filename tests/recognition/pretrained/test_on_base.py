@@ -81,7 +81,7 @@ def quick(patch, cache):
 
 
 def command(speech, base, out, *more):
-    return ["train", "recogniser", str(speech), "--base", str(base), "--out", str(out), *more]
+    return ["train", "recogniser", str(speech), "--base", str(base), "--out", str(out), "--head", "ctc", *more]
 
 
 def fails(arguments, capsys):
@@ -207,7 +207,7 @@ def test_samples_in_frames_are_the_samples():
 def test_options_that_do_not_fit_are_refused(bases, speech, tmp_path, capsys):
     out = tmp_path / "out"
     said = fails(["train", "recogniser", str(speech), "--out", str(out), "--adapters", "4"], capsys)
-    assert "--layers and --learner need a public encoder; give its folder by --base" in said
+    assert "--language and --learner need a public network; give its folder by --base" in said
     said = fails(command(speech, bases / "whisper", out, "--size", "tiny"), capsys)
     assert "--size cannot be used with" in said
     assert "has 2" in fails(command(speech, bases / "whisper", out, "--layers", "3"), capsys)

@@ -11,6 +11,7 @@ let state = null;
 let stop = null; // Ends the recording that is made now.
 let sound = null; // The recording that is shown.
 let texts = null; // What was recognised of it.
+let working = false; // Whether a job was running, whose end is not said yet.
 let used = null; // The adaptation that recognised it.
 
 /** Does something, shows its error, and loads the state again. */
@@ -32,14 +33,15 @@ async function load() {
     complain(error.message);
     return;
   }
+  working ||= state.job?.state === "running";
   show();
 }
 
 async function watch() {
-  const running = state?.job?.state === "running";
-  if ((running || !state?.ready) && !document.hidden) {
-    await load();
-    if (running && state.job.state !== "running") await ended(state.job);
+  if ((working || !state?.ready) && !document.hidden) await load();
+  if (working && state.job.state !== "running") {
+    working = false;
+    await ended(state.job);
   }
   setTimeout(watch, 700);
 }
@@ -120,10 +122,13 @@ function showVoice(voice) {
   if (!voice) return;
   const who = { accept: "This is the enrolled voice", unsure: "This may be the enrolled voice", reject: "This is another voice" };
   const words = voice.words.map((each) => `${each.word} (${each.start.toFixed(1)} s, ${each.speaker})`).join(", ");
-  get("voice").textContent = `${who[voice.decision]} (probability ${(100 * voice.probability).toFixed(0)} %). `
+  get("voice").textContent = `${who[voice.decision]} (probability ${percent(voice.probability)}). `
     + (voice.words.length ? `Words: ${words}.` : "No enrolled word was found.");
   get("voice").className = `verdict ${{ accept: "good", unsure: "warning", reject: "error" }[voice.decision]}`;
 }
+
+/** A probability, of which none is certain. */
+const percent = (value) => (value > 0.99 ? "above 99 %" : value < 0.01 ? "below 1 %" : `${(100 * value).toFixed(0)} %`);
 
 function discard() {
   sound = null;

@@ -11,7 +11,7 @@ from jaxmeta.bundle import BundleError
 from jaxmeta.cli.main import main
 from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.pretrained import presets
-from jaxmeta.recognition.pretrained.adapter import load_adapted, read_adapted
+from jaxmeta.recognition.pretrained.adapter import is_adapted, load_adapted, read_adapted
 from jaxmeta.recognition.pretrained.decoder import training
 from jaxmeta.recognition.pretrained.presets import DecoderPreset, Stage
 from jaxmeta.recognition.pretrained.whisper import load_whisper
@@ -22,9 +22,10 @@ from tests.data.pretrained.small_tokenizer import write as write_tokenizer
 from tests.models.pretrained.checkpoints import WHISPER, random_whisper
 from tests.recognition.conftest import interrupted, write_voice
 
-SAID = ["HELLO", "HELLO WORLD", "WORLD", "WORLD HELLO", "HELLO WORLD", "WORLD"]
+# All of one length, for which one program is compiled.
+SAID = ["HELLO WORLD", "WORLD HELLO", "HELLO HELLO", "WORLD WORLD", "HELLO WORLD", "WORLD HELLO"]
 SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
-SMALL = DecoderPreset(Stage(2, 1e-2), Stage(4, 1e-2), 2, 1, 400, 2.5, silence=0.5)
+SMALL = DecoderPreset(Stage(2, 1e-2), Stage(3, 1e-2), 2, 1, 400, 2.5, silence=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def base(tmp_path_factory):
     for name in ("tokenizers", "safetensors"):
         pytest.importorskip(name, reason='needs the extra "pretrained"')
     folder = tmp_path_factory.mktemp("base") / "whisper"
-    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16}
+    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16, "decoder_layers": 1}
     write_whisper(folder, config, random_whisper(config))
     write_tokenizer(folder)
     return folder
@@ -75,8 +76,8 @@ def command(speech, base, out, *more):
 @pytest.mark.slow
 def test_the_folder_holds_adapters_of_both_parts_and_writes_in_the_case_of_the_transcripts(trained, base, capsys):
     read = read_adapted(trained)
-    # In each of two decoder layers ten matrices, in the uppermost one of the encoder six.
-    assert len(read.adapters) == 26 and {path.split("/")[1] for path in read.adapters if path[0] == "e"} == {"layers_1"}
+    # Ten matrices of the decoder's layer, six of the uppermost one of the encoder.
+    assert len(read.adapters) == 16 and {path.split("/")[1] for path in read.adapters if path[0] == "e"} == {"layers_1"}
     assert all(np.any(each["up"]) for each in read.adapters.values())
     card = read.card
     assert (card.rank, card.layers, card.silence, card.longest, card.case) == (2, 1, 0.5, 2.5, "upper")
@@ -88,14 +89,16 @@ def test_the_folder_holds_adapters_of_both_parts_and_writes_in_the_case_of_the_t
 def test_only_what_learns_is_in_checkpoints(trained):
     path = checkpoints(trained / "training" / "adapters" / "checkpoints")[-1]
     held = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    learnt = sum(leaf.size for leaf in named(read_adapted(trained).adapters).values())
-    # Weights and two moments of AdamW in float32, and what says where they are.
-    assert held < 3 * 4 * learnt + 60_000
+    learnt = named(read_adapted(trained).adapters).values()
+    # Weights and two moments of AdamW in float32, and what says where each of them is.
+    assert held < 3 * sum(4 * leaf.size + 1_000 for leaf in learnt)
 
 
 @pytest.mark.slow
 def test_an_interrupted_training_resumes_in_its_stage(trained, base, speech, tmp_path, monkeypatch, capsys):
     make, out, calls = training.token_batches, tmp_path / "out", []
+    # The first stage is done, and only loaded.
+    shutil.copytree(trained / "training" / "frozen", out / "training" / "frozen")
 
     def second_stage(*arguments, **options):
         calls.append(1)
@@ -116,21 +119,21 @@ def test_an_interrupted_training_resumes_in_its_stage(trained, base, speech, tmp
 def test_it_transcribes_and_adapts_to_a_voice_and_is_exported(trained, speech, tmp_path, capsys):
     files = [str(speech / "audio" / f"{row}.wav") for row in range(2)]
     main(["transcribe", str(trained), *files])
-    said = capsys.readouterr().out.splitlines()
-    assert [line.split("\t")[0] for line in said] == files and all(line.isupper() or line[-1] == "\t" for line in said)
+    said = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in said] == files and all(text == text.upper() for _, text in said)
     mine, options = tmp_path / "mine", ["--folds", "2", "--steps", "2", "--always", "--json"]
     main(["adapt", str(trained), str(speech), "--out", str(mine), *options])
     assert json.loads(capsys.readouterr().out)["adapted"]
     before, after = read_adapted(trained), read_adapted(mine)
     moved = {path for path, each in after.adapters.items() if np.any(each["up"] != before.adapters[path]["up"])}
-    assert moved == {path for path in after.adapters if path[0] == "d" and path.endswith(("q_proj/kernel", "out_proj/kernel"))}
+    assert moved == set(filter(is_adapted, after.adapters)) and len(moved) == 4
     assert after.card.habits == before.card.habits and after.card.origin["adaptation"]["recordings"] == 6
     # Undecided, it stays as it was; and what is adapted adapts again.
     main(["adapt", str(mine), str(speech), "--out", str(tmp_path / "kept"), "--folds", "2", "--steps", "0", "--json"])
     assert not json.loads(capsys.readouterr().out)["adapted"]
     jax.tree.map(np.testing.assert_array_equal, read_adapted(tmp_path / "kept").adapters, after.adapters)
     main(["export", str(mine), "--to", "huggingface", "--out", str(tmp_path / "merged"), "--bits", "32"])
-    assert "26 matrices adapted" in capsys.readouterr().out
+    assert "16 matrices adapted" in capsys.readouterr().out
     merged, adapted = load_whisper(tmp_path / "merged"), load_adapted(mine)[0]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), merged.params, adapted.params)
 

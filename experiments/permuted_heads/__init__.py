@@ -1,0 +1,1 @@
+"""Whether the order of classes matters to MAML, on words."""
