@@ -64,7 +64,7 @@ def main(config: Config) -> dict[str, Any]:
     if unknown := set(config.sections) - set(SECTIONS):
         raise ValueError(f"sections must be some of {', '.join(SECTIONS)}, got {', '.join(sorted(unknown))}.")
     there = config.json.exists()
-    results = {"sections": {}, "stopped": [], "quick": []}
+    results: dict[str, Any] = {"sections": {}, "stopped": [], "quick": []}
     results |= json.loads(config.json.read_text(encoding="utf-8")) if there else {}
     results |= {"run": {"argv": list(sys.argv)}}
     budget = config.budget or (QUICK_SECONDS if config.quick else None)

@@ -24,9 +24,9 @@ class Batches(NamedTuple):
     """The batches of consecutive updates."""
 
     episodes: PyTree
-    """Leaves [most, B, ...]; those from `count` on are repetitions of the last one."""
-    count: np.ndarray
-    """Scalar int32: how many there are."""
+    """Leaves [most, B, ...]; those from `made` on are repetitions of the last one."""
+    made: np.ndarray
+    """Scalar int32: how many there are, each for an update."""
 
 
 def calls(
@@ -69,7 +69,7 @@ def several(update: Callable) -> Callable[[TrainState, Batches], tuple[TrainStat
     update = jax.jit(update)  # Traced once, for the shapes of the metrics and for the loop.
 
     def updates(train: TrainState, batches: Batches) -> tuple[TrainState, dict[str, Array]]:
-        shapes = jax.eval_shape(update, train, tree.take(batches.episodes, 0))[1]
+        shapes = jax.eval_shape(update, train, jax.tree.map(lambda leaf: leaf[0], batches.episodes))[1]
         most = tree.leading_size(batches.episodes)
 
         def step(index: Array, carry: tuple[TrainState, dict[str, Array]]) -> tuple[TrainState, dict[str, Array]]:
@@ -78,7 +78,7 @@ def several(update: Callable) -> Callable[[TrainState, Batches], tuple[TrainStat
             return train, jax.tree.map(lambda row, value: row.at[index].set(value), rows, metrics)
 
         rows = jax.tree.map(lambda shape: jnp.zeros((most, *shape.shape), shape.dtype), shapes)
-        return jax.lax.fori_loop(0, batches.count, step, (train, rows))
+        return jax.lax.fori_loop(0, batches.made, step, (train, rows))
 
     return updates
 
@@ -115,7 +115,7 @@ def drawn(
 
 def made_by(given: PyTree) -> int | None:
     """Updates that a call makes with what it is given; None: a single one, whose metrics are scalars."""
-    return int(given.count) if isinstance(given, Batches) else None
+    return int(given.made) if isinstance(given, Batches) else None
 
 
 def rows_of(step: int, count: int | None, metrics: dict[str, Array]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -96,7 +96,7 @@ def test_batches_of_another_form_come_in_another_call():
 
     _, draw = calls(_counting, sampler, _start(jnp.zeros(2)), 8, lambda step: step == 6)
     groups = [draw(step) for step in (0, 3, 6)]
-    assert [(int(group.count), group.episodes.shape) for group in groups] == [(3, (8, 1)), (3, (8, 2)), (8, (8, 2))]
+    assert [(int(group.made), group.episodes.shape) for group in groups] == [(3, (8, 1)), (3, (8, 2)), (8, (8, 2))]
 
 
 @pytest.mark.parametrize(("weights", "most"), [(SMALL, AT_ONCE), (SMALL + 1, None)])

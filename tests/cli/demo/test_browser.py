@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PROGRAM = os.environ.get("JAXMETA_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 TEXTS = ["ab", "ba ab", "b", "a ba"]
-LONG = 240_000
+LONG = 600_000
 """Milliseconds that a busy machine may take for what takes seconds."""
 
 
@@ -105,4 +105,4 @@ def test_record_transcribe_correct_adapt_and_see_both_transcripts(demo, page, to
     # The last request is refused on purpose, which the browser's console says, too.
     assert [each for each in page.problems if "422" not in each] == []
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    assert process.wait(300) == 130

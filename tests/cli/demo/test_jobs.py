@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 def run(script, finish=lambda: None):
     jobs = Jobs([sys.executable, "-c"])
     jobs.start("adapt", [script], finish)
-    jobs._thread.join(60)
+    jobs._thread.join(600)
     return jobs.last
 
 
@@ -50,5 +50,5 @@ def test_a_command_is_cancelled_and_the_next_can_begin():
     jobs.cancel()
     assert jobs.last.state == "cancelled" and jobs._process.returncode == -15
     jobs.start("adapt", ["print('{}')"], lambda: None)
-    jobs._thread.join(60)
+    jobs._thread.join(600)
     assert jobs.last.state == "done"
