@@ -143,7 +143,7 @@ def _plan(
     from jaxmeta.cli.planning.plan import folder as held
     from jaxmeta.recognition.pretrained.adapter import is_adapted, new_adapters
 
-    adapters = trained
+    adapters: PyTree = trained
     if trained is None:
         adapters = jax.eval_shape(
             lambda params: new_adapters(params, options.rank, jax.random.key(0)), recogniser.forms
