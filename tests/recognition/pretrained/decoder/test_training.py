@@ -24,8 +24,6 @@ from tests.recognition.conftest import interrupted, write_voice
 
 # All of one length, for which one program is compiled.
 SAID = ["HELLO WORLD", "WORLD HELLO", "HELLO HELLO", "WORLD WORLD", "HELLO WORLD", "WORLD HELLO"]
-TONES = [f"{row:011b}".translate({48: "a", 49: "b"}) for row in range(len(SAID))]
-"""Of which `write_voice` makes recordings; no two are alike, for copies of a recording count once."""
 SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
 SMALL = DecoderPreset(Stage(2, 1e-2), Stage(3, 1e-2), 2, 1, 400, 2.5, silence=0.5)
 
@@ -45,7 +43,8 @@ def base(tmp_path_factory):
 def speech(tmp_path_factory):
     names = [f"audio/{index}.wav" for index in range(len(SAID))]
     folder = tmp_path_factory.mktemp("speech") / "said"
-    return write_voice(folder, TONES, file_name=names, transcription=SAID, speaker=SPEAKERS)
+    sounds = [f"{'a' * count}{'b' * (11 - count)}" for count in range(len(SAID))]
+    return write_voice(folder, sounds, file_name=names, transcription=SAID, speaker=SPEAKERS)
 
 
 @pytest.fixture(scope="module")
