@@ -194,7 +194,7 @@ def measured(
 
 
 def draw(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Bias and cosine over steps at initialisation and after training, and over rates, a line for each network."""
+    """Bias over steps at initialisation and after training, and over rates; cosine over steps; a row a network."""
     import importlib.util
 
     if importlib.util.find_spec("matplotlib") is None:
@@ -216,14 +216,16 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
         ]  # fmt: skip
         for each, (weights, x, y, chosen) in zip(axes, panels, strict=True):
             for color, name in enumerate(names):
+                if y == "bias" and name.startswith("evolution"):
+                    continue  # Its noise is far above its bias.
                 points = [row for row in chosen if row["weights"] == weights and row["estimator"] == name]
                 _curve(each, points, x, y, f"C{color}", name)
             extra = f", {RATE_STEPS} steps" if x == "rate" else f", rate {next(iter(middle)):g}"
             each.set_title(f"{network}, {weights}{extra}", fontsize=8)
             each.set(xlabel=f"inner {x}", ylabel={"bias": "relative bias", "cosine": "cosine"}[y], xscale="log")
             if y == "bias":
-                each.set(yscale="log", ylim=(1e-4, 10))
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+                each.set(yscale="log", ylim=(0.03, 10))
+    handles, labels = figure.axes[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

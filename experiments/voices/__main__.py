@@ -30,6 +30,8 @@ CLIPS, ROW = (1, 3, 5), 3
 """Recordings that enrol a voice, and words in a row."""
 FOLDS, SIZES = 4, (32, 64, 128)
 """Of the training speakers of words, each left out of a fit once; and numbers of a vector."""
+SHRINKAGE = 1.0
+"""Of the covariance within speakers, in units of its mean variance."""
 FITTED = {"words": ("words",), "words, and pieces of sentences": ("words", "pieces")}
 """What the map is fitted on, by name."""
 
@@ -98,7 +100,7 @@ def fit(speech: Mapping[str, list[Spoken]], name: str, left_out: Sequence[str] =
             parts.append(spoken.vectors[chosen] - spoken.vectors[chosen].mean(0))
             speakers.append(np.char.add(f"{kind} {index} ", spoken.speakers[chosen]))
     vectors, (names, of) = np.concatenate(parts), np.unique(np.concatenate(speakers), return_inverse=True)
-    space = fit_space(vectors, of, max(SIZES))
+    space = fit_space(vectors, of, max(SIZES), SHRINKAGE)
     fitted = {}
     for size in SIZES:
         # Directions come in the order of what they tell, so that a smaller map is the start of a larger one.

@@ -44,13 +44,14 @@ def frames_of(corpus: Corpus) -> np.ndarray:
     return corpus.frames[corpus.start[:, None] + np.arange(corpus.length[0])]
 
 
-def fit_space(summaries: np.ndarray, words: np.ndarray, size: int = SIZE) -> Space:
+def fit_space(summaries: np.ndarray, words: np.ndarray, size: int = SIZE, shrinkage: float = SHRINKAGE) -> Space:
     """The space in which recordings of a word differ alike in all directions, cut to where words differ most.
 
     Args:
       summaries: of training recordings, [R, F].
       words: of each, [R] integers or strings; a word with one recording counts for its mean alone.
       size: of the result, at most F.
+      shrinkage: of the covariance within words, see `SHRINKAGE`.
     Source: within-class covariance normalisation (Hatch, Kajarekar and Stolcke 2006), then principal components.
     """
     mean = summaries.mean(0)
@@ -60,7 +61,7 @@ def fit_space(summaries: np.ndarray, words: np.ndarray, size: int = SIZE) -> Spa
     means /= counts[:, None]
     within = summaries - means[inverse]
     covariance = (within.T @ within / len(within)).astype(np.float64)
-    covariance += SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    covariance += shrinkage * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     centred = summaries - mean
     # Principal components of whitened vectors, in one decomposition of which the last directions alone are computed.
     last = [max(0, len(covariance) - size), len(covariance) - 1]
