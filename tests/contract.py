@@ -171,7 +171,9 @@ def test_every_estimator_reaches_the_same_loss_and_state(case):
 def test_a_poisoned_task_is_left_out(case):
     (losses, states), gradients = jax.tree.map(lambda leaf: leaf[np.array([0, 2, 3, 4])], case.of_tasks)
     params = jax.tree.map(lambda p, g: p - g.mean(0), case.train.params, gradients)
-    for part, poison in itertools.product(("support", "query"), (np.nan, np.inf, 1e38)):
+    # A head whose classes start alike stays small, so that large inputs leave a task of this learner finite.
+    poisons = (np.nan, np.inf) if case.name == "unicorn_maml" else (np.nan, np.inf, 1e38)
+    for part, poison in itertools.product(("support", "query"), poisons):
         after, metrics = case.update(case.train, poisoned(batch(), poison, index=1, part=part))
         assert int(metrics["masked"]) == 1, (part, poison)
         assert_close((after.params, after.state), (params, over_tasks(states)))

@@ -129,7 +129,7 @@ def rows_of(step: int, count: int | None, metrics: dict[str, Array]) -> Iterator
 
 
 def _form(batch: PyTree) -> Any:
-    return jax.tree.structure(batch), [(np.shape(leaf), np.result_type(leaf)) for leaf in jax.tree.leaves(batch)]
+    return jax.tree.structure(batch), [(np.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(batch)]
 
 
 UpdateLoop = Callable[[TrainState, Key, int], tuple[TrainState, Array]]

@@ -43,7 +43,8 @@ def base(tmp_path_factory):
 def speech(tmp_path_factory):
     names = [f"audio/{index}.wav" for index in range(len(SAID))]
     folder = tmp_path_factory.mktemp("speech") / "said"
-    return write_voice(folder, SAID, file_name=names, transcription=SAID, speaker=SPEAKERS)
+    sounds = [f"{'a' * count}{'b' * (11 - count)}" for count in range(len(SAID))]
+    return write_voice(folder, sounds, file_name=names, transcription=SAID, speaker=SPEAKERS)
 
 
 @pytest.fixture(scope="module")
