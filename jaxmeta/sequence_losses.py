@@ -110,7 +110,7 @@ def smoothed_cross_entropy(share: float) -> Loss:
     Source: Szegedy et al. 2016, "Rethinking the Inception architecture", section 7 (label smoothing).
 
     >>> targets = Ragged(np.array([[1]]), np.array([1]))
-    >>> print(smoothed_cross_entropy(0.5)(np.log([[[0.25, 0.75]]]), targets).round(3))
+    >>> print(np.asarray(smoothed_cross_entropy(0.5)(np.log([[[0.25, 0.75]]]), targets), np.float64).round(3))
     [0.562]
     """
     if not 0 <= share < 1:

@@ -1,5 +1,6 @@
 """`docs/data-check.md`: its table is that of the code, and its example runs."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -35,6 +36,8 @@ def test_the_example_runs_and_writes_both_reports(tmp_path, monkeypatch, capsys)
     write_manifest(folder, {"file_name": ["a.wav"], "label": ["on"]})
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```console\njaxmeta (.*?)\n```", PAGE.read_text(encoding="utf-8"))
-    main(shlex.split(block))
-    assert "recordings: 1 of 1 can be read" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"my_recordings", "findings.json", "findings.html"}
+    command, output = block.split(" > ")
+    main(shlex.split(command))
+    (row,) = capsys.readouterr().out.splitlines()
+    assert output == "findings.json" and json.loads(row)["summary"]["rows"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"my_recordings", "findings.html"}

@@ -140,6 +140,7 @@ def trained(speech, folder, wanted=TINY):
     )
 
 
+@pytest.mark.slow
 def test_a_run_gives_a_recogniser_and_resumes_exactly(tmp_path, monkeypatch):
     speech = read_corpora([write_speakers(tmp_path / "speech")], seed=1)
     whole = trained(speech, tmp_path / "whole")
