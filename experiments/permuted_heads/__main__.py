@@ -82,7 +82,7 @@ def main(config: Config) -> dict[str, Any]:
                     *(np.concatenate(pair) for pair in zip(before, each, strict=True))
                 )  # fmt: skip
     rows = table(scores, rates, config)
-    draw(config.workdir / "permuted_heads.png", scores)
+    draw(config.workdir / "permuted_heads.png", scores, config.seeds)
     return write_tables(config.workdir, as_markdown(rows), rows, stamp(config.seed, sys.argv, words[0].fingerprints))
 
 
@@ -214,16 +214,19 @@ def table(scores: Mapping[str, Mapping[str, Orders]], rates: Mapping[str, float]
     rows = []
     for name, tests in scores.items():
         for title, each in tests.items():
-            # Seeds have the same episodes: an interval is over episodes, of means over seeds.
-            means = [part.reshape(config.seeds, -1).mean(0) for part in (
-                each.each.mean(1), each.each.min(1), each.each.max(1), each.averaged
-            )]  # fmt: skip
+            parts = each.each.mean(1), each.each.min(1), each.each.max(1), each.averaged
+            means = [over_seeds(part, config.seeds) for part in parts]
             row = {"learner": name, "test": title, "inner rate": rates[name]}
             for column, values in zip(("mean order", "worst", "best", "averaged"), means, strict=True):
                 mean, half = mean_interval(values)
                 row[column] = f"{mean:.1f} ± {half:.1f}"
             rows.append(row)
     return rows
+
+
+def over_seeds(values: np.ndarray, seeds: int) -> np.ndarray:
+    """Means over seeds of values [seeds * E, ...]: seeds have the same episodes, and intervals are over episodes."""
+    return values.reshape(seeds, -1, *values.shape[1:]).mean(0)
 
 
 def as_markdown(rows: list[dict]) -> str:
@@ -233,7 +236,7 @@ def as_markdown(rows: list[dict]) -> str:
     return markdown_table(rows, list(rows[0]))
 
 
-def draw(path: Path, scores: Mapping[str, Mapping[str, Orders]]) -> None:
+def draw(path: Path, scores: Mapping[str, Mapping[str, Orders]], seeds: int) -> None:
     """Accuracy by the rank of an order, from the best to the worst one of each episode; a panel for each test."""
     import importlib.util
 
@@ -250,7 +253,7 @@ def draw(path: Path, scores: Mapping[str, Mapping[str, Orders]]) -> None:
     figure = Figure(figsize=(3.2 * len(titles), 3), layout="constrained")
     for axes, title in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles, strict=True):
         for color, name in enumerate(LEARNERS):
-            ranked = -np.sort(-scores[name][title].each, axis=1)
+            ranked = over_seeds(-np.sort(-scores[name][title].each, axis=1), seeds)
             mean, half = np.array([mean_interval(column) for column in ranked.T]).T
             rank = np.arange(1, len(mean) + 1) if len(mean) > 1 else np.array([1, 120])
             mean, half = (np.broadcast_to(each, rank.shape) for each in (mean, half))

@@ -48,8 +48,13 @@ def test_the_table_has_the_worst_and_the_best_order_of_each_episode_averaged_ove
     half = 1.96 * np.std([20 + 10, 50 + 10], ddof=1) / np.sqrt(2)
     assert row["mean order"] == f"45.0 ± {half:.1f}"
     assert [row[name].split()[0] for name in ("worst", "best", "averaged")] == ["35.0", "55.0", "55.0"]
-    permuted.draw(
-        tmp_path / "orders.png", scores | {"unicorn_maml": {"words, 1-shot": Orders(each[:, :1], each[:, 0])}}
-    )
+    both = scores | {"unicorn_maml": {"words, 1-shot": Orders(each[:, :1], each[:, 0])}}
+    permuted.draw(tmp_path / "orders.png", both, seeds=2)
     assert (tmp_path / "orders.png").stat().st_size < 200_000
     json.dumps([row])
+
+
+def test_an_interval_is_over_episodes_and_not_over_the_same_ones_of_every_seed():
+    # Two seeds of two episodes, two orders.
+    each = np.array([[1.0, 2], [3, 4], [5, 6], [7, 8]])
+    np.testing.assert_array_equal(permuted.over_seeds(each, 2), [[3, 4], [5, 6]])

@@ -46,7 +46,11 @@ class Address(NamedTuple):
     @property
     def url(self) -> str:
         """What a browser is to open."""
-        return f"http://{HOST}:{self.port}/?key={self.key}"
+        return self.url_with(self.key)
+
+    def url_with(self, key: str) -> str:
+        """The page's address with another key."""
+        return f"http://{HOST}:{self.port}/?key={key}"
 
 
 class Refusal(NamedTuple):
@@ -81,10 +85,17 @@ def refusal(address: Address, method: str, path: str, headers: Mapping[str, str]
 
 
 class Guard:
-    """ASGI middleware that answers only the page's own requests, and adds `HEADERS`."""
+    """ASGI middleware that answers only the page's own requests, and adds `HEADERS`.
 
-    def __init__(self, app: Any, address: Address) -> None:
-        self._app, self._address = app, address
+    Args:
+      app: that answers.
+      address: of the page.
+      key_for_once: opens the page once, as the key of the address always does. It is for the browser that the command
+        starts, whose command line every user of this machine can read. "": there is none.
+    """
+
+    def __init__(self, app: Any, address: Address, key_for_once: str = "") -> None:
+        self._app, self._address, self._key_for_once = app, address, key_for_once
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse a request, or pass it on."""
@@ -106,9 +117,9 @@ class Guard:
         if refused := refusal(self._address, scope["method"], path, headers):
             return _refused(path, refused)
         given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
-        if path == "/" and self._opens(given):
+        if path == "/" and (self._opens(given) or self._opens_once(given)):
             answer = RedirectResponse("/", 303)
-            answer.set_cookie(self._address.cookie, given, httponly=True, samesite="strict")
+            answer.set_cookie(self._address.cookie, self._address.key, httponly=True, samesite="strict")
             return answer
         if not self._opens(_cookie(headers.get("cookie", ""), self._address.cookie)):
             reason = "Open the address that `jaxmeta demo` has printed: it holds a key, so that nobody else who uses "
@@ -117,6 +128,12 @@ class Guard:
 
     def _opens(self, key: str) -> bool:
         return hmac.compare_digest(key.encode(), self._address.key.encode())
+
+    def _opens_once(self, key: str) -> bool:
+        if not self._key_for_once or not hmac.compare_digest(key.encode(), self._key_for_once.encode()):
+            return False
+        self._key_for_once = ""
+        return True
 
 
 def _cookie(header: str, name: str) -> str:

@@ -127,10 +127,13 @@ def _follow(process: "subprocess.Popen[str]", job: Job, finish: Callable[[], Non
         last = job.said[-1] if job.said else f"the command ended with status {status}"
         job.error, job.state = last.removeprefix("jaxmeta: "), "failed"
         return
+    state: State = "failed"
+    error = "an error of the demo itself, which its terminal shows; start it again"
     try:
         job.result = json.loads(output[-1]) if output else {}
         finish()
-    except (ValueError, OSError) as error:
-        job.error, job.state = str(error), "failed"
-        return
-    job.state = "done"
+        state, error = "done", ""
+    except (ValueError, OSError) as problem:
+        error = str(problem)
+    finally:  # Whatever happens, the next command can begin.
+        job.error, job.state = error, state

@@ -67,10 +67,15 @@ class Recordings:
             columns = self._columns()
             # Never the name of a deleted recording, which an adapted recogniser may have learnt from.
             path = self.folder / "audio" / f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}.flac"
-            write_audio(path, waveform, rate)
-            sync(path)
             row = {"file_name": f"audio/{path.name}", self._column: text}
-            write_manifest(self.folder, {name: [*cells, row.get(name, "")] for name, cells in columns.items()})
+            try:
+                write_audio(path, waveform, rate)
+                sync(path)
+                sync(path.parent)  # The name, too: a row without its file would make the folder unreadable.
+                write_manifest(self.folder, {name: [*cells, row.get(name, "")] for name, cells in columns.items()})
+            except OSError:
+                path.unlink(missing_ok=True)  # Nobody would know of it.
+                raise
             return path.name
 
     def change(self, name: str, text: str) -> None:

@@ -38,8 +38,8 @@ class TooLargeError(ValueError):
     """More bytes than are taken."""
 
 
-def make_app(session: Session, address: Address) -> Any:
-    """The demo as an ASGI application that checks every request by `guard`."""
+def make_app(session: Session, address: Address, key_for_once: str = "") -> Any:
+    """The demo as an ASGI application that checks every request by `guard`, with the keys of `Guard`."""
 
     async def state(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(session.state))
@@ -65,7 +65,8 @@ def make_app(session: Session, address: Address) -> Any:
         return JSONResponse({})
 
     async def audio(request: Request) -> Response:
-        return FileResponse(session.kinds[_kind(request)].path(request.path_params["name"]), media_type="audio/flac")
+        path = await run_in_threadpool(session.kinds[_kind(request)].path, request.path_params["name"])
+        return FileResponse(path, media_type="audio/flac")
 
     async def adapt(request: Request) -> Response:
         always = (await _body(request)).get("always") is True
@@ -86,7 +87,7 @@ def make_app(session: Session, address: Address) -> Any:
         return StreamingResponse(_pieces(file), media_type="application/zip", headers=named)
 
     async def about(request: Request) -> Response:
-        page = await run_in_threadpool(report, _adapted(session))
+        page = await run_in_threadpool(lambda: report(_adapted(session), roots=[session.out]))
         return HTMLResponse(page, headers={"Content-Security-Policy": _REPORT_POLICY})
 
     one = "/api/{kind:str}/{name:str}"
@@ -105,7 +106,7 @@ def make_app(session: Session, address: Address) -> Any:
         Mount("/", StaticFiles(directory=_PAGE, html=True)),
     ]
     handlers: Any = {ValueError: _refuse, OSError: _refuse}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), address)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), address, key_for_once)
 
 
 def bound(port: int) -> socket.socket:
@@ -133,9 +134,10 @@ def serve(session: Session, listening: socket.socket, opened: Callable[[str], An
     Args:
       session: what is served.
       listening: from `bound`.
-      opened: called with the address of the page once it answers.
+      opened: called in a thread, once the page answers, with an address that opens it once.
     """
     address = Address(listening.getsockname()[1], secrets.token_urlsafe(16))
+    key_for_once = "" if opened is None else secrets.token_urlsafe(16)
 
     class Server(uvicorn.Server):
         # Signals end this command as they end the others.
@@ -147,10 +149,11 @@ def serve(session: Session, listening: socket.socket, opened: Callable[[str], An
             print(f"{address.url}\nOnly this machine can open it. Ctrl-C ends.", file=sys.stderr, flush=True)
             threading.Thread(target=session.prepare, daemon=True).start()
             if opened is not None:
-                opened(address.url)
+                # A browser in the terminal returns at its end only, and has to be served until then.
+                threading.Thread(target=opened, args=(address.url_with(key_for_once),), daemon=True).start()
 
     config = uvicorn.Config(
-        make_app(session, address), log_level="error", access_log=False, lifespan="off", ws="none",
+        make_app(session, address, key_for_once), log_level="error", access_log=False, lifespan="off", ws="none",
         server_header=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     try:

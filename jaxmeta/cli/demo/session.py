@@ -47,6 +47,8 @@ class Progress:
     """Name of the folder that was adapted from it."""
     enrolled: str | None = None
     """Name of the folder of the enrolment."""
+    voices: str | None = None
+    """Folder of the network for voices, or of the enrolment, that it was made with."""
 
 
 class Session:
@@ -115,9 +117,11 @@ class Session:
     def prepare(self) -> None:
         """Compile what recognises a sentence, so that the first one need not wait for it."""
         noise = np.random.default_rng(0).normal(0, 0.01, 3 * self.recogniser.rate).astype(np.float32)
-        with self._computing:
-            (self.adapted or self.recogniser).transcribe(noise)
-        self._ready.set()
+        try:
+            with self._computing:
+                (self.adapted or self.recogniser).transcribe(noise)
+        finally:  # The page must not wait for what has failed.
+            self._ready.set()
 
     def transcribe(self, file: Path) -> dict[str, Any]:
         """The text of a recording before and after adaptation, and whose voice it is.
@@ -201,7 +205,7 @@ class Session:
             progress = replace(self.progress, recogniser=str(self.recogniser.folder.absolute()), adapted=name)
         else:
             user = EnrolledVoice(self.out / name, self._gate)
-            progress = replace(self.progress, enrolled=name)
+            progress = replace(self.progress, enrolled=name, voices=self._voices())
         write_sealed(self.out / STATE, "demo", asdict(progress))
         with self._computing:
             before, self.progress = self.progress, progress
@@ -212,8 +216,13 @@ class Session:
         for old in {before.adapted, before.enrolled} - {progress.adapted, progress.enrolled, None}:
             shutil.rmtree(self.out / str(old), ignore_errors=True)
 
+    def _voices(self) -> str | None:
+        """What enrols: the folder of a network for voices, or of an enrolment."""
+        folder = self._assistant or self._first_user
+        return None if folder is None else str(folder.absolute())
+
     def _read_progress(self) -> Progress:
-        """What stands in the folder, without what was adapted from another recogniser."""
+        """What stands in the folder, without what was made with another recogniser, network for voices or enrolment."""
         path, own = self.out / STATE, str(self.recogniser.folder.absolute())
         if not path.exists():
             return Progress(own)
@@ -221,7 +230,10 @@ class Session:
         names = [name for name in (held.adapted, held.enrolled) if name is not None]
         if wrong := [name for name in names if Path(name).name != name or not (self.out / name).is_dir()]:
             raise ValueError(f"{path}: names the folder {wrong[0]!r}, which is not there; {_REMEDY}.")
-        return held if held.recogniser == own else replace(held, recogniser=own, adapted=None)
+        if held.recogniser != own:
+            held = replace(held, recogniser=own, adapted=None)
+        voices = self._voices()
+        return held if voices in (None, held.voices) else replace(held, enrolled=None, voices=None)
 
     def _load_user(self) -> EnrolledVoice | None:
         if self.progress.enrolled is not None:

@@ -13,6 +13,7 @@ def export_whisper(export: Export, bits: int | None, base: Path | None) -> None:
     """
     from jaxmeta.cli.claimed import claimed
     from jaxmeta.recognition.interchange.huggingface import export_huggingface
+    from jaxmeta.recognition.pretrained.adapter import read_adapted
     from jaxmeta.recognition.pretrained.bases import is_public
 
     checkpoint = export.checkpoint
@@ -22,6 +23,7 @@ def export_whisper(export: Export, bits: int | None, base: Path | None) -> None:
         raise ValueError(f"--bits {bits} cannot be used with --to huggingface; give 32, or nothing.")
     with claimed(export.out, dry_run=export.dry_run):
         if export.dry_run:
+            read_adapted(checkpoint, base)  # Refuses what is damaged, or without its base.
             export.plan()
             return
         exported = export_huggingface(checkpoint, export.out, base, 32 if bits else None)

@@ -109,10 +109,9 @@ def plan_recogniser(
         read: Callable[..., TranscribedSpeech] = read_corpora if on_base is None else on_base.read
         speech = read(folders, seed=seed, drop=drop, roots=roots, load=declared_corpus)
     reads = manifests(folders, roots)
-    if isinstance(on_base, TrainingOnBase):
-        return _on_base(on_base, out, reads)
     if on_base is not None:
-        return _decoder(on_base, out, reads)
+        plan = _on_base(on_base, out, reads) if isinstance(on_base, TrainingOnBase) else _decoder(on_base, out, reads)
+        return plan._replace(seconds=plan.seconds + (0 if folders else SYNTHESIS))
     from jaxmeta.models.acoustic import SIZES, recogniser
 
     characters = 30 if speech is None else speech.vocabulary.size
@@ -126,16 +125,18 @@ def _on_base(on_base: TrainingOnBase, out: Path, reads: list[Reading]) -> Plan:
     from jaxmeta.cli.planning.plan import folder
 
     training = on_base.training
-    updates = training.frozen.updates + training.adapted.updates * (training.rank > 0)
+    adapts = training.rank > 0 and training.layers > 0
+    updates = training.frozen.updates + training.adapted.updates * adapts
+    meta = 0 if on_base.learner is None else training.meta.updates
     below = sum(leaf.size for leaf in _leaves(on_base.encoder.params))
     # The frozen layers run once over all recordings, at about 50 frames a second; those above them at each update.
     hours = sum(each.hours for each in reads)
     seconds = network_seconds(below // 3, 180_000 * hours, 1) + network_seconds(
-        below * training.layers // on_base.encoder.layers, training.frames_per_batch, updates
+        below * training.layers // on_base.encoder.layers, training.frames_per_batch, updates + INNER * meta
     )
-    return Plan(
-        [*reads, folder(on_base.folder)], out, seconds, "a head and adapters on a public encoder", None, updates
-    )
+    trains = f"a head{' and adapters' * adapts} on a public encoder"
+    trains += f", then a start for adaptation by {on_base.learner}" if meta else ""
+    return Plan([*reads, folder(on_base.folder)], out, seconds, trains, None, updates + meta)
 
 
 def _decoder(training: DecoderTraining, out: Path, reads: list[Reading]) -> Plan:

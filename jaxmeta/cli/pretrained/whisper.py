@@ -141,11 +141,14 @@ def _plan(
 
     from jaxmeta.cli.planning.plan import START, Plan, recordings
     from jaxmeta.cli.planning.plan import folder as held
-    from jaxmeta.models.pretrained.adapted import new_adapters
+    from jaxmeta.recognition.pretrained.adapter import is_adapted, new_adapters
 
-    adapters = trained
+    adapters: PyTree = trained
     if trained is None:
-        adapters = jax.eval_shape(lambda: new_adapters(recogniser.forms, options.rank, jax.random.key(0)))
+        adapters = jax.eval_shape(
+            lambda params: new_adapters(params, options.rank, jax.random.key(0)), recogniser.forms
+        )
+    adapters = {path: each for path, each in adapters.items() if is_adapted(path)}  # What goes on learning.
     learn, whole = (sum(leaf.size for leaf in jax.tree.leaves(each)) for each in (adapters, recogniser.params))
     updates = options.steps * (min(options.folds, len(clips)) + 1)
     read = [held(folder), recordings(manifest, clips)]

@@ -28,14 +28,20 @@ class DecoderTraining(NamedTuple):
     def read(
         self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = (), load: Any = None
     ) -> TranscribedSpeech:
-        """The speech of some folders, with the features that the encoder takes."""
+        """The speech of some folders, with the features that the encoder takes.
+
+        Raises: as `read_corpora` and `learnable`.
+        """
         from jaxmeta.data.corpus import load_corpus
         from jaxmeta.recognition.corpora import read_corpora
+        from jaxmeta.recognition.pretrained.decoder.batches import learnable
 
-        return read_corpora(
+        speech = read_corpora(
             folders, seed=seed, drop=drop, features=self.base.recogniser.features,
             frames_out=lambda frames: -(-frames // 2), roots=roots, load=load or load_corpus,
         )  # fmt: skip
+        learnable(speech.train, self.base.recogniser, self.longest)
+        return speech
 
     def train(self, speech: TranscribedSpeech, directory: Path, seed: int, config: Mapping[str, Any]) -> TrainedDecoder:
         """Train, or go on where training was interrupted."""

@@ -144,6 +144,8 @@ def _on_base(
             )
         return None
     refuse({"--size": size}, base, "whose size is what it is")
+    if head == "decoder" and usual_head(base) != head:
+        raise ValueError(f"--head decoder: {base} has no decoder; give --head ctc, or leave the option out.")
     if (head or usual_head(base)) == "ctc":
         refuse({"--language": language}, base, "with a head for CTC, which learns any language")
         return prepare(base, preset, **given)

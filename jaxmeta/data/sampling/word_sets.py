@@ -68,9 +68,8 @@ def word_set_tasks(
 ) -> WordSetTasks:
     """Batches of tasks, each of which has a few words of a vocabulary, numbered at random, and no others.
 
-    They are of one language as far as it has so many, and then of a second one.
-
-    So what is learnt of them is how to learn words, and not which words there are.
+    What is learnt of them is how to learn words, and not which words there are. The words of a task are of one language
+    as far as it has so many, and then of a second one.
     Args:
       corpus: with the column `transcription`, and maybe `language`; rows are utterances of one or more words.
       vocabulary: of words.
@@ -79,20 +78,21 @@ def word_set_tasks(
       support, query: utterances of a task, by any speakers.
       seed: of the draws.
     Raises:
-      ValueError: more ways than words; no vocabulary of words; a number below 1. When a task is drawn: its words have
-        fewer utterances than support and query together.
+      ValueError: more ways than words of the vocabulary, or than words in the corpus; no vocabulary of words; a number
+        below 1. When a task is drawn: its words have fewer utterances than support and query together.
     """
     check_ranges(ways=(ways, 1), tasks=(tasks, 1), support=(support, 1), query=(query, 1), seed=(seed, 0))
     words = vocabulary.size - 1
     if vocabulary.level != "word" or ways > words:
         raise ValueError(f"ways={ways} must be at most the words of a vocabulary of words; there are {words} units.")
     labels, padded = encode_column(corpus, vocabulary), int(round_up(corpus.length.max()))
-    return WordSetTasks(
-        corpus, labels, words, _by_language(corpus, labels, words), ways, tasks, support, query, padded, seed
-    )
+    languages = _by_language(corpus, labels)
+    if ways > (there := sum(map(len, languages))):
+        raise ValueError(f"ways={ways} must be at most the words in the corpus; there are {there}; give more.")
+    return WordSetTasks(corpus, labels, words, languages, ways, tasks, support, query, padded, seed)
 
 
-def _by_language(corpus: Corpus, labels: Ragged, words: int) -> tuple[np.ndarray, ...]:
+def _by_language(corpus: Corpus, labels: Ragged) -> tuple[np.ndarray, ...]:
     names = corpus.columns.get("language", np.zeros(len(corpus), int))
     values: Any = labels.values
     own = [np.setdiff1d(values[names == name], [0]) for name in np.unique(names)]

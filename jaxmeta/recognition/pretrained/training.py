@@ -10,6 +10,7 @@ import numpy as np
 from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.transforms import spec_augment
 from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.sampling.transcribed import short_enough
 from jaxmeta.models.acoustic import Size
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.adapted import new_adapters
@@ -72,10 +73,13 @@ def train_on_base(
 def activations(encoder: PublicEncoder, corpus: Corpus, layers: int) -> Corpus:
     """The corpus with what the encoder gives below its uppermost layers, from the cache; 0 layers: with its outputs.
 
-    Of processes that train together the first one fills the cache, and the others read it where they share the folder.
+    Recordings that are longer than the encoder takes at once are left out. Of processes that train together the first
+    one fills the cache, and the others read it where they share the folder.
     """
     lower, _ = encoder.split(layers)
-    return activations_below(corpus, lower, encoder.params, {"base": encoder.sha256, "layers": layers})
+    return activations_below(
+        short_enough(corpus, encoder.longest), lower, encoder.params, {"base": encoder.sha256, "layers": layers}
+    )
 
 
 def activation_masks(width: int) -> Transform:

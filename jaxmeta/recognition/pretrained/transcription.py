@@ -78,7 +78,7 @@ def encode(recogniser: WhisperRecogniser, waveform: np.ndarray) -> np.ndarray:
     """
     if recogniser.habits.silence is not None:
         return encode_rows(recogniser, [extract(waveform, recogniser.features)])[0]
-    whole = int(window(recogniser) * RATE)
+    whole = recogniser.config.max_source_positions * RATE // RATE_OF_MEMORY
     frames = extract(np.pad(waveform, (0, whole - len(waveform))), recogniser.features)
     memory = np.asarray(recogniser.encode(pad_rows([frames])).values[0])
     return memory[: math.ceil((len(waveform) / RATE + _AFTER) * RATE_OF_MEMORY)]

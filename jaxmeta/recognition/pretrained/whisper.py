@@ -146,12 +146,14 @@ class WhisperRecogniser:
         least = int((usual if seconds is None else seconds) * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
         frames = [extract(waveform, self.features) for waveform in full]
-        return [self.text(row) for row in self.tokens(self.encode(padded(frames)), language, length)]
+        speech = padded(frames, 2 * self.config.max_source_positions - self.silence)
+        return [self.text(row) for row in self.tokens(self.encode(speech), language, length)]
 
 
-def padded(frames: Sequence[np.ndarray]) -> Ragged:
-    """Features [T, M] of several recordings as one batch, whose T is a multiple of 5 seconds."""
-    return pad_rows(frames, -(-max(map(len, frames)) // _STEP) * _STEP)
+def padded(frames: Sequence[np.ndarray], most: int) -> Ragged:
+    """Features [T, M] of several recordings as one batch, whose T is a multiple of 5 seconds up to a most."""
+    longest = max(map(len, frames))
+    return pad_rows(frames, max(longest, min(most, -(-longest // _STEP) * _STEP)))
 
 
 def load_whisper(folder: str | Path, dtype: Any = None) -> WhisperRecogniser:

@@ -1,11 +1,12 @@
 """Commands that the demo runs beside the page; here a few lines of Python stand for them."""
 
+import subprocess
 import sys
 import threading
 
 import pytest
 
-from jaxmeta.cli.demo.jobs import Jobs
+from jaxmeta.cli.demo.jobs import Job, Jobs, _follow
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +40,14 @@ def test_a_result_that_cannot_be_taken_over_is_an_error():
         raise ValueError("card.json: damaged")
 
     assert run("print('{}')", finish).error == "card.json: damaged"
+
+
+def test_an_error_of_the_demo_itself_does_not_leave_a_command_running_for_ever():
+    process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    job = Job("adapt")
+    with pytest.raises(ZeroDivisionError):
+        _follow(process, job, lambda: 1 / 0)
+    assert job.state == "failed" and "terminal" in job.error
 
 
 def test_a_command_is_cancelled_and_the_next_can_begin():

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from jaxmeta.cli.demo import recordings as recordings_module
 from jaxmeta.cli.demo.recordings import Recordings
 from jaxmeta.data.audio import read_audio
 from jaxmeta.data.manifest import read_manifest
@@ -61,6 +62,16 @@ def test_columns_that_somebody_has_added_stay(tmp_path):
     recordings.add(TONE, 16_000, "no")
     columns = read_manifest(tmp_path).columns
     assert columns["room"].tolist() == ["kitchen", ""] and columns["label"].tolist() == ["yes", "no"]
+
+
+def test_a_recording_whose_row_cannot_be_written_leaves_no_sound_on_the_disk(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recordings_module, "write_manifest", full)
+    with pytest.raises(OSError, match="No space left"):
+        Recordings(tmp_path, "transcription").add(TONE, 16_000, "one")
+    assert not list((tmp_path / "audio").iterdir())
 
 
 def test_a_text_of_a_whole_book_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import zipfile
 
 import jax
@@ -84,6 +85,15 @@ def test_only_who_has_the_key_gets_an_answer_and_the_page_gets_it_as_a_cookie(se
     assert page.headers["cache-control"] == "no-store"
 
 
+def test_the_key_for_the_browser_that_the_command_starts_opens_the_page_once(session):
+    app = make_app(session, HERE, "once")
+    browser, other = TestClient(app, base_url=ORIGIN), TestClient(app, base_url=ORIGIN)
+    assert other.get("/?key=").status_code == 403
+    assert browser.get(HERE.url_with("once")).status_code == 200  # By the cookie that it got.
+    assert other.get(HERE.url_with("once")).status_code == other.get("/?key=").status_code == 403
+    assert other.get(HERE.url).status_code == browser.get("/").status_code == 200
+
+
 def test_other_sites_and_names_are_refused(session):
     assert client_of(session, host="evil.example:8765").get("/api/state").status_code == 421
     assert client_of(session, origin="http://evil.example").post("/api/job/adapt").status_code == 403
@@ -141,6 +151,7 @@ def test_adaptation_is_taken_over_downloaded_and_there_after_a_restart(session, 
     assert names == {f"adapted-1/{name}" for name in ("card.json", "vocabulary.json", "weights.npz")}
     report = client.get("/api/report")
     assert "Before and after adaptation" in report.text and "script" not in report.headers["content-security-policy"]
+    assert report.text.count("<audio") == len(TEXTS)
     again = client_of(Session(small, tmp_path))
     assert again.get("/api/state").json()["adaptation"] == state["adaptation"]
     assert again.post("/api/transcribe", content=sound).json()["after"] == "ba ab"
@@ -183,6 +194,14 @@ def test_a_voice_is_enrolled_and_told_from_another(small, assistant_folder, tmp_
     assert state["voice"]["enrolled"]["words"] == {"hum": 3}
     own, other = (client.post("/api/transcribe", content=sounds[name, 3]).json()["voice"] for name in ("low", "other"))
     assert (own["decision"], other["decision"]) == ("accept", "reject") and own["probability"] > 0.9
+    enrolled = tmp_path / "out/enrolled-1"
+    for given in ({}, {"assistant": assistant_folder}):
+        assert Session(small, tmp_path / "out", **given).user.folder == enrolled
+    # Another network or enrolment that is asked for is not passed over for the one that is there.
+    moved = shutil.copytree(assistant_folder, tmp_path / "moved")
+    assert Session(small, tmp_path / "out", assistant=moved).user is None
+    user = shutil.copytree(enrolled, tmp_path / "user")
+    assert Session(small, tmp_path / "out", user=user).user.folder == user
 
 
 def test_a_port_in_use_is_an_error_of_one_line():

@@ -79,6 +79,9 @@ def test_each_length_of_an_utterance_is_as_likely():
 def test_too_many_words_are_refused():
     with pytest.raises(ValueError, match="ways=5 must be at most the words of a vocabulary of words; there are 4"):
         word_set_tasks(CORPUS, VOCABULARY, ways=5, tasks=1, support=1, query=1, seed=0)
+    red_alone = CORPUS.select(np.arange(len(CORPUS)) < 10)
+    with pytest.raises(ValueError, match="ways=2 must be at most the words in the corpus; there are 1"):
+        word_set_tasks(red_alone, VOCABULARY, ways=2, tasks=1, support=1, query=1, seed=0)
     characters = build_vocabulary(CORPUS.columns["transcription"])
     with pytest.raises(ValueError, match="vocabulary of words"):
         word_set_tasks(CORPUS, characters, ways=2, tasks=1, support=1, query=1, seed=0)

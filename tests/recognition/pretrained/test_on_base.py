@@ -10,12 +10,13 @@ import pytest
 
 from jaxmeta.bundle import BundleError
 from jaxmeta.cli.main import main
-from jaxmeta.data.features import extract, waveform_frames
+from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.features import extract, waveform_frames, whisper_features
 from jaxmeta.files.cards import CardError
 from jaxmeta.models.pretrained.wav2vec2 import normalised, wav2vec2, write_wav2vec2
 from jaxmeta.models.pretrained.whisper import write_whisper
-from jaxmeta.recognition.pretrained import presets
-from jaxmeta.recognition.pretrained.encoder import read_encoder
+from jaxmeta.recognition.pretrained import presets, training
+from jaxmeta.recognition.pretrained.encoder import PublicEncoder, read_encoder
 from jaxmeta.recognition.pretrained.on_base import load_any_recogniser, load_on_base, parts
 from jaxmeta.recognition.pretrained.presets import BasePreset, Stage
 from jaxmeta.recognition.transcription import transcribe
@@ -196,6 +197,14 @@ def test_waveforms_in_frames_give_what_the_encoder_gives_for_the_waveform(bases)
     expected = compiled(wav2vec2(config).apply, static_argnums=4)(encoder.params, {}, padded, jax.random.key(0), False)
     assert actual.lengths.tolist() == [5]
     np.testing.assert_allclose(actual.values, expected[0].values[:, :5], atol=1e-4)
+
+
+def test_recordings_longer_than_the_encoder_takes_are_left_out(monkeypatch):
+    monkeypatch.setattr(training, "activations_below", lambda corpus, *_: corpus)
+    corpus = Corpus(np.zeros((30, 1), np.float32), np.array([0, 11, 21]), np.array([11, 10, 9], np.int32), {})
+    for longest, lengths in ((10, [10, 9]), (None, [11, 10, 9])):
+        encoder = PublicEncoder(lambda first, last: None, {}, 2, 4, whisper_features(), 2, longest, "")
+        assert training.activations(encoder, corpus, 1).length.tolist() == lengths
 
 
 def test_samples_in_frames_are_the_samples():

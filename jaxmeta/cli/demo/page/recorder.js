@@ -20,7 +20,12 @@ export async function record(onLevel) {
     throw new Error(REASONS[error.name] || `The microphone cannot be used (${error.message}).`);
   }
   const context = new AudioContext();
-  await context.audioWorklet.addModule("/capture.js");
+  try {
+    await context.audioWorklet.addModule("/capture.js");
+  } catch (error) {
+    stream.getTracks().forEach((track) => track.stop()); // Else the microphone stays open.
+    throw error;
+  }
   const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
   const pieces = [];
   let samples = 0;

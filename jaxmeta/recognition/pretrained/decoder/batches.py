@@ -8,10 +8,10 @@ import numpy as np
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.pretrained.tokenizer import Tokenizer
 from jaxmeta.data.sampling.padding import round_up
-from jaxmeta.data.sampling.transcribed import batch_of
+from jaxmeta.data.sampling.transcribed import batch_of, encode_column, short_enough
 from jaxmeta.data.sampling.utterances import BatchSampler, batch_sampler
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.pretrained.whisper import Case, spelled
+from jaxmeta.recognition.pretrained.whisper import Case, WhisperRecogniser, spelled
 from jaxmeta.types import Episode, Ragged
 
 
@@ -51,6 +51,18 @@ class Tokens:
                     f"{self.longest} at once; cut the recording in two, or leave it out."
                 )
         return pad_rows(rows)
+
+
+def learnable(corpus: Corpus, recogniser: WhisperRecogniser, longest: float) -> Corpus:
+    """The recordings of a corpus of log-mels that a decoder can learn from: those of at most so many seconds.
+
+    Raises:
+      ValueError: there is none; a transcript without tokens, or with too many, names the recording.
+    """
+    short = short_enough(corpus, int(longest * recogniser.features.frame_rate))
+    case = case_of(short.columns["transcription"].tolist())
+    encode_column(short, Tokens(recogniser.tokenizer, case, recogniser.longest))
+    return short
 
 
 @dataclass(frozen=True)

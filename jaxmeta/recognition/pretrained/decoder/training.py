@@ -13,6 +13,7 @@ from jaxmeta.data.augmentation.spectral import equalise, time_warp
 from jaxmeta.data.augmentation.transforms import chain, frequency_warp, spec_augment
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.padding import gather
+from jaxmeta.data.sampling.transcribed import short_enough
 from jaxmeta.decoding.error_rates import character_edits, error_rate
 from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import after_prompt, teacher_forced, whisper_encoder
@@ -26,7 +27,7 @@ from jaxmeta.models.pretrained.whispers.taught import (
 from jaxmeta.recognition.corpora import TranscribedSpeech
 from jaxmeta.recognition.pretrained.activations import activations_below
 from jaxmeta.recognition.pretrained.adapter import AdapterCard, save_adapter, with_whisper_adapters
-from jaxmeta.recognition.pretrained.decoder.batches import Tokens, case_of, token_batches
+from jaxmeta.recognition.pretrained.decoder.batches import Tokens, case_of, learnable, token_batches
 from jaxmeta.recognition.pretrained.presets import DecoderPreset, Stage
 from jaxmeta.recognition.pretrained.training import activation_masks, for_logs
 from jaxmeta.recognition.pretrained.transcription import write, write_features
@@ -82,6 +83,7 @@ def train_decoder(
 ) -> TrainedDecoder:
     """Train adapters of the decoder, and with layers above 0 then those of the encoder too, or load what was trained.
 
+    Recordings above `training.longest` are left out, also of validation: the encoder does not take any length.
     The loss is the cross-entropy of the transcripts' tokens. The encoder below the lowest layer that learns runs once
     for each recording, and what it gives is cached on the disk. Where all of its layers learn, nothing is below.
     Args:
@@ -93,8 +95,12 @@ def train_decoder(
       config: what decides the result besides `training` and the seed: fingerprints of the data.
     Raises:
       Interrupted: a signal came; the same call resumes.
-      ValueError: a transcript with more tokens than the decoder writes; the directory holds a run of another config.
+      ValueError: as `learnable`, before the encoder runs; the directory holds a run of another config.
     """
+    speech = speech._replace(
+        train=learnable(speech.train, base.recogniser, training.longest),
+        held_out=short_enough(speech.held_out, int(training.longest * base.recogniser.features.frame_rate)),
+    )
     of = base.recogniser.config.encoder_layers
     layers = min(training.layers, of)
     case = case_of(speech.train.columns["transcription"].tolist())

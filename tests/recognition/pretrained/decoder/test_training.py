@@ -154,6 +154,29 @@ def test_a_folder_belongs_to_one_base_and_damage_is_noticed(trained, base, tmp_p
         load_adapted(mine)
 
 
+def planned(arguments, capsys):
+    main([*map(str, arguments), "--dry-run", "--json"])
+    return json.loads(capsys.readouterr().out)["trains"]
+
+
+@pytest.mark.slow
+def test_a_dry_run_counts_what_learns_and_refuses_what_is_damaged(trained, base, speech, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert planned(command(speech, base, out), capsys)["updates"] == 2 + 3
+    assert planned(command(speech, base, out, "--layers", "0"), capsys)["updates"] == 2
+    ctc = [*command(speech, base, out)[:-1], "ctc", "--updates", "4"]
+    for options, updates in ((["--adapters", "0"], 4), (["--layers", "0"], 4), (["--learner", "maml"], 3 * 4)):
+        assert planned([*ctc, *options], capsys)["updates"] == updates
+    # Queries and outputs of the attention of the decoder's one layer to itself and to the encoder.
+    assert planned(["adapt", trained, speech, "--out", out], capsys)["weights"] == 4 * 2 * 2 * WHISPER["d_model"]
+    public = ["adapt", base, speech, "--out", out, "--rank", "3"]
+    assert planned(public, capsys)["weights"] == 4 * 2 * 3 * WHISPER["d_model"]
+    mine = shutil.copytree(trained, tmp_path / "mine")
+    (mine / "weights.npz").write_bytes(b"")
+    said = fails(["export", str(mine), "--to", "huggingface", "--out", str(out), "--dry-run"], capsys)
+    assert "weights.npz" in said and not out.exists()
+
+
 def test_options_that_do_not_fit_are_refused(base, speech, tmp_path, capsys):
     out = tmp_path / "out"
     ours = ["train", "recogniser", str(speech), "--out", str(out), "--head", "decoder"]
@@ -167,6 +190,9 @@ def test_options_that_do_not_fit_are_refused(base, speech, tmp_path, capsys):
     }
     for message, options in cases.items():
         assert message in fails(command(speech, base, out, *options), capsys)
+    (hubert := tmp_path / "hubert").mkdir()
+    (hubert / "config.json").write_text('{"model_type": "hubert"}')
+    assert "has no decoder; give --head ctc" in fails(command(speech, hubert, out), capsys)
     ctc = [*ours[:-1], "ctc", "--base", str(base), "--language", "en"]
     assert "--language cannot be used with" in fails(ctc, capsys)
     assert not out.exists()
