@@ -60,8 +60,7 @@ def calls(
 
 def _loops_well(update: Callable, train: TrainState, episodes: Episode) -> bool:
     traced = jax.jit(update).trace(train, episodes)
-    forms = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(each)] for each in (train, traced.out_info[0])]
-    return forms[0] == forms[1] and "conv_general_dilated" not in str(traced.jaxpr)
+    return _form(train)[1] == _form(traced.out_info[0])[1] and "conv_general_dilated" not in str(traced.jaxpr)
 
 
 def several(update: Callable) -> Callable[[TrainState, Batches], tuple[TrainState, dict[str, Array]]]:

@@ -74,4 +74,4 @@ def test_adapt_writes_a_folder_that_transcribes(whisper_folder, greetings, tmp_p
     main(["transcribe", str(out), *files])
     assert capsys.readouterr().out.splitlines() == [f"{file}\thello world" for file in files]
     again = ["adapt", str(out), str(greetings), "--out", str(tmp_path / "again")]
-    assert "holds adapters already" in fails(again, capsys)
+    assert "holds adapters of a voice already" in fails(again, capsys)
