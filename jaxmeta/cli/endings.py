@@ -38,6 +38,8 @@ class _Progress:
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Taken, and never given back, by the thread that says it."""
     said: bool = False
+    raised: int | None = None
+    """The signal for which the end has been raised in the main thread."""
     writing: int | None = None
     """To the watcher, while what a handler raises would be swallowed."""
 
@@ -95,7 +97,7 @@ def prompt_signals() -> Iterator[None]:
         yield
         return
     reading, writing = os.pipe()
-    _progress.turn, _progress.said, _progress.writing = threading.Lock(), False, None
+    _progress.turn, _progress.said, _progress.raised, _progress.writing = threading.Lock(), False, None, None
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -116,7 +118,8 @@ def prompt_signals() -> Iterator[None]:
     watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
     watcher.start()
     try:
-        yield
+        with stopped_first():
+            yield
     finally:
         signal.set_wakeup_fd(wakeup)
         if sys.unraisablehook is swallowed:
@@ -126,6 +129,17 @@ def prompt_signals() -> Iterator[None]:
         os.close(reading)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def stopped_first() -> Iterator[None]:
+    """End by the signal, whatever error C code has put in the place of the end, as an import of an extension does."""
+    try:
+        yield
+    except Exception:
+        if _progress.raised is None:
+            raise
+        raise _Stopped(128 + _progress.raised) from None
 
 
 @contextlib.contextmanager
@@ -146,6 +160,7 @@ def _end(number: int, frame: Any) -> None:
         os.write(_progress.writing, bytes([_SWALLOWED]))
         return
     _silence_libraries()
+    _progress.raised = number
     raise _Stopped(128 + number)
 
 

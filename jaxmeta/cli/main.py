@@ -12,7 +12,15 @@ from jaxmeta.cli.data.check import check
 from jaxmeta.cli.data.importing import import_data
 from jaxmeta.cli.data.segment import segment
 from jaxmeta.cli.demo.command import demo
-from jaxmeta.cli.endings import OUT_OF_MEMORY, USAGE, is_out_of_memory, prompt_signals, quiet_pipe, status_of
+from jaxmeta.cli.endings import (
+    OUT_OF_MEMORY,
+    USAGE,
+    is_out_of_memory,
+    prompt_signals,
+    quiet_pipe,
+    status_of,
+    stopped_first,
+)
 from jaxmeta.cli.enroll import enroll
 from jaxmeta.cli.export import export
 from jaxmeta.cli.inspection.doctor import doctor
@@ -61,14 +69,15 @@ def _run(arguments: Sequence[str] | None) -> None:
     group = given[0] if given and given[0] in GROUPS else ""
     whole = given[:1] == [WRITE_COMPLETION]
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            _subcommands(group, whole=whole),
-            prog=f"jaxmeta {group}".rstrip(),
-            args=given[1:] if group else given,
-            description=GROUPS.get(group)
-            or "Recognise speech, adapt to the one who speaks, and tell who it is. "
-            "`jaxmeta --version` prints the versions of all that it stands on.",
-        )
+        with stopped_first():
+            tyro.extras.subcommand_cli_from_dict(
+                _subcommands(group, whole=whole),
+                prog=f"jaxmeta {group}".rstrip(),
+                args=given[1:] if group else given,
+                description=GROUPS.get(group)
+                or "Recognise speech, adapt to the one who speaks, and tell who it is. "
+                "`jaxmeta --version` prints the versions of all that it stands on.",
+            )
     except BrokenPipeError:
         raise
     except (ValueError, OSError, ImportError) as error:

@@ -102,6 +102,11 @@ CUT_OFF = """loop = asyncio.new_event_loop()
     finally:
         loop.close()"""
 """A thread that has nobody left to give its result to, as those that write checkpoints."""
+REPLACED = f"""try:
+        {READY}; time.sleep(600)
+    except BaseException:
+        raise ImportError('initialization failed') from None"""
+"""An extension whose import the signal comes into: C code raises an error of its own."""
 
 
 @pytest.mark.parametrize(
@@ -113,8 +118,9 @@ CUT_OFF = """loop = asyncio.new_event_loop()
         (signal.SIGINT, f"with collected_signals(): {STUCK}"),
         (signal.SIGTERM, COLLECTED),
         (signal.SIGTERM, CUT_OFF),
+        (signal.SIGTERM, REPLACED),
     ],
-    ids=["stuck", "stuck-interrupt", "python", "training", "callback", "thread"],
+    ids=["stuck", "stuck-interrupt", "python", "training", "callback", "thread", "import"],
 )
 def test_a_signal_ends_a_command_with_a_line_whatever_it_does(number, body):
     with command(body) as process:
