@@ -31,7 +31,7 @@ def stamp(seed: int, argv: Sequence[str], data: Mapping[str, str | Path]) -> dic
 
     Args:
       seed: of the run.
-      argv: the command line, such as sys.argv.
+      argv: the command line, such as sys.argv; a program within the working folder is named from there.
       data: name of a data set -> its hash, or a Path to a file, or to a folder with a metadata.csv, whose SHA-256 is
         taken (of the list of recordings then, not of the recordings).
     Raises:
@@ -40,7 +40,7 @@ def stamp(seed: int, argv: Sequence[str], data: Mapping[str, str | Path]) -> dic
     devices = jax.devices()
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "argv": list(argv),
+        "argv": [_from_here(name) if place == 0 else name for place, name in enumerate(argv)],
         "seed": seed,
         "commit": commit(),
         "data": {name: _hash(value) if isinstance(value, Path) else value for name, value in data.items()},
@@ -49,6 +49,12 @@ def stamp(seed: int, argv: Sequence[str], data: Mapping[str, str | Path]) -> dic
         "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
         "host": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},
     }
+
+
+def _from_here(program: str) -> str:
+    """The path of a program, from the working folder where it is in it: the folders above say nothing of the run."""
+    path = Path(program)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else program
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:

@@ -36,6 +36,7 @@ def test_stamp_says_how_to_run_it_again_and_not_on_whose_machine(tmp_path):
     run = stamp(7, ["train", "--seed", "7"], {"words": tmp_path, "made": "abc"})
     assert run["seed"] == 7
     assert run["argv"] == ["train", "--seed", "7"]
+    assert stamp(7, [str(Path.cwd() / "scripts" / "a.py"), "--n"], {})["argv"] == ["scripts/a.py", "--n"]
     assert run["data"] == {"words": hashlib.sha256(b"file_name\na.wav\n").hexdigest(), "made": "abc"}
     assert run["packages"]["jax"] == jax.__version__
     assert run["device"]["count"] == jax.device_count()
