@@ -15,7 +15,8 @@ from jaxmeta.types import Array, Episode, Key, PyTree
 
 SMALL = 10_000
 """Weights of a network up to which several updates are one call. Those of the sinusoid, with 1,761 weights, then take
-six tenths of the processor time (benchmarks/README.md); an update of the word network hides the time of a call."""
+two thirds of the processor time at one inner step (benchmarks/README.md); an update of the word network hides the time
+of a call."""
 AT_ONCE = 8
 """Updates in a call for such a network."""
 
