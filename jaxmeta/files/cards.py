@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 _MOST_BYTES = 16_000_000
 _DEEPEST = 32
 _LARGEST = 2**31 - 1
+OPTIONAL = {"optional": True}
+"""Metadata of a dataclass's field that files of earlier versions lack; it has its default then."""
 _NAMES = {int: f"an integer between -{_LARGEST:,} and {_LARGEST:,}", float: "a number", str: "a string",
           bool: "true or false"}  # fmt: skip
 
@@ -78,7 +80,7 @@ def build(kind: Any, value: Any, place: Place) -> Any:
 
     Args:
       kind: int, float, str, bool, Any, a Literal, an optional type, dict[str, T], list[T], a dataclass (an object with
-        its fields, all of them and no others), or a NamedTuple (a list of its fields).
+        its fields, all of them but those that are `OPTIONAL`, and no others), or a NamedTuple (a list of its fields).
       value: as JSON gives it.
       place: where it stands.
     Raises:
@@ -123,10 +125,12 @@ def _record(kind: Any, value: Any, place: Place) -> Any:
         if not isinstance(value, dict):
             raise place.wrong(value, "an object")
         names = [field.name for field in dataclasses.fields(kind)]
-        if missing := [name for name in names if name not in value]:
+        optional = {field.name for field in dataclasses.fields(kind) if field.metadata.get("optional")}
+        if missing := [name for name in names if name not in value and name not in optional]:
             raise place.at(missing[0]).error("is missing")
         if unknown := [name for name in value if name not in names]:
             raise place.at(unknown[0]).wrong(value[unknown[0]], f"left out, for the keys are {', '.join(names)}")
+        names = [name for name in names if name in value]
         fields = [value[name] for name in names]
     else:
         names = list(kind._fields)
@@ -135,7 +139,7 @@ def _record(kind: Any, value: Any, place: Place) -> Any:
         fields = value
     built = [build(hints[name], field, place.at(name)) for name, field in zip(names, fields, strict=True)]
     try:
-        return kind(*built)
+        return kind(**dict(zip(names, built, strict=True)))
     except ValueError as error:
         raise place.error(f"is not right: {str(error).rstrip('.')}") from None
 

@@ -3,12 +3,13 @@
 Li, Zhou, Chen and Li 2017, "Meta-SGD" (arXiv 1707.09835), with a rate for each weight or for each leaf.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
+from jaxmeta import tree
 from jaxmeta.estimators import Estimator, unrolled
 from jaxmeta.learners.meta_sgd import meta_sgd
 from jaxmeta.types import Loss, MetaLearner, Model, PyTree
@@ -58,14 +59,20 @@ def without_rates(params: PyTree) -> PyTree:
     return {name: leaf for name, leaf in params.items() if name != RATE}
 
 
-def at_learned_rates(model: Model, loss: Loss, steps: int, estimator: Estimator = unrolled()) -> MetaLearner:
-    """Meta-SGD of a model of `with_rates`: all weights adapt, each at its rate, and both are meta-learned.
+def at_learned_rates(
+    model: Model,
+    loss: Loss,
+    steps: int,
+    estimator: Estimator = unrolled(),
+    adapt_only: Callable[[str], bool] = tree.everything,
+) -> MetaLearner:
+    """Meta-SGD of a model of `with_rates`: weights adapt, each at its rate, and both are meta-learned.
 
     Args:
       model: as `with_rates` makes it.
-      loss, steps, estimator: as in `meta_sgd`.
+      loss, steps, estimator, adapt_only: as in `meta_sgd`; weights that do not adapt have None for a rate.
     """
-    learner = meta_sgd(model, loss, 0.0, steps, estimator)
+    learner = meta_sgd(model, loss, 0.0, steps, estimator, adapt_only)
 
     def parted(params: PyTree) -> PyTree:
         return {"weights": without_rates(params), "rate": params[RATE]}

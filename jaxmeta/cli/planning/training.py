@@ -29,6 +29,8 @@ INNER = 4
 """What an update with an inner loop costs, in updates of a closed form."""
 DECODER = 1.4e-8
 """Seconds of processor time for each weight of a Whisper's decoder, in an update (tiny.en)."""
+META = 8
+"""What an update of a start for a decoder costs, in updates of its training (layer_rates, three steps)."""
 EMBEDDING = 250.0
 """Seconds of processor time to embed an hour of speech for a wake word, and what is made for the word itself."""
 
@@ -150,11 +152,12 @@ def _decoder(training: DecoderTraining, out: Path, reads: list[Reading]) -> Plan
     # back, but without gradients of weights and at twice the rate of smaller networks.
     seconds = network_seconds(encoder // 3, 180_000 * sum(each.hours for each in reads), 1)
     seconds += network_seconds(upper // 3, preset.frames_per_batch, later)
-    seconds += DECODER * decoder * (preset.frozen.updates + later)
-    updates = preset.frozen.updates + later
-    return Plan(
-        [*reads, folder(training.base.folder)], out, seconds, "adapters of a public Whisper's decoder", None, updates
-    )
+    meta = 0 if training.learner is None else preset.meta.updates
+    seconds += DECODER * decoder * (preset.frozen.updates + later + META * meta)
+    trains = "adapters of a public Whisper's decoder"
+    trains += f", then a start for adaptation by {training.learner}" if meta else ""
+    reads = [*reads, folder(training.base.folder)]
+    return Plan(reads, out, seconds, trains, None, preset.frozen.updates + later + meta)
 
 
 def _leaves(params: Any) -> list[Any]:

@@ -141,14 +141,15 @@ def _plan(
 
     from jaxmeta.cli.planning.plan import START, Plan, recordings
     from jaxmeta.cli.planning.plan import folder as held
-    from jaxmeta.recognition.pretrained.adapter import is_adapted, new_adapters
+    from jaxmeta.recognition.pretrained.adaptation import learning_and_resting
+    from jaxmeta.recognition.pretrained.adapter import new_adapters
 
     adapters: PyTree = trained
     if trained is None:
         adapters = jax.eval_shape(
             lambda params: new_adapters(params, options.rank, jax.random.key(0)), recogniser.forms
         )
-    adapters = {path: each for path, each in adapters.items() if is_adapted(path)}  # What goes on learning.
+    adapters, _ = learning_and_resting(adapters, options.learner, recogniser.config.decoder_layers)
     learn, whole = (sum(leaf.size for leaf in jax.tree.leaves(each)) for each in (adapters, recogniser.params))
     updates = options.steps * (min(options.folds, len(clips)) + 1)
     read = [held(folder), recordings(manifest, clips)]
@@ -180,12 +181,16 @@ def _to_adapt(
 
 
 def _options(card: AdapterCard, trained: bool, given: Mapping[str, Any]) -> AdaptationOptions:
-    """How adapters learn; small steps where they were trained before."""
+    """How adapters learn; small steps where they were trained before, and those of a start that was meta-learned."""
     from jaxmeta.recognition.pretrained.adaptation import TRAINED_RATE, AdaptationOptions
 
     chosen = {name: each for name, each in given.items() if each is not None}
-    rate = {"rate": TRAINED_RATE} if trained else {}
-    return AdaptationOptions(language=card.language, rank=card.rank, **(rate | chosen))
+    usual: dict[str, Any] = {"rate": TRAINED_RATE} if trained else {}
+    if (start := card.start) is not None:
+        if "rate" in chosen and start.rates != "none":
+            raise ValueError(f"--rate {chosen['rate']} cannot be used with meta-learned rates; leave it out.")
+        usual = {"rate": start.rate, "steps": start.steps, "learner": start.learner}
+    return AdaptationOptions(language=card.language, rank=card.rank, **(usual | chosen))
 
 
 def _load(folder: Path, base: Path | None, bits: Bits | None) -> tuple[WhisperRecogniser, AdapterCard | None]:

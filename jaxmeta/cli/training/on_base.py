@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxmeta.recognition.presets import replaced
-from jaxmeta.recognition.pretrained.presets import BASE_PRESETS, BasePreset
+from jaxmeta.recognition.pretrained.presets import BASE_PRESETS, BasePreset, RecogniserLearner, with_updates
 
 if TYPE_CHECKING:
     from jaxmeta.recognition.corpora import TranscribedSpeech
     from jaxmeta.recognition.pretrained.encoder import PublicEncoder
-    from jaxmeta.recognition.pretrained.meta_training import RecogniserLearner
     from jaxmeta.recognition.recogniser import Recogniser
 
 
@@ -33,15 +32,23 @@ class TrainingOnBase(NamedTuple):
     def read(
         self, folders: Sequence[Path], *, seed: int, drop: bool, roots: Sequence[Path] = (), load: Any = None
     ) -> TranscribedSpeech:
-        """The speech of some folders, with the features that the encoder takes."""
+        """The speech of some folders, with the features that the encoder takes.
+
+        Raises: as `read_corpora`; with a learner as `check_speakers`.
+        """
         from jaxmeta.data.corpus import load_corpus
         from jaxmeta.recognition.corpora import read_corpora
         from jaxmeta.recognition.pretrained.training import frames_out
 
-        return read_corpora(
+        speech = read_corpora(
             folders, seed=seed, drop=drop, features=self.encoder.features, frames_out=frames_out(self.encoder),
             roots=roots, load=load or load_corpus,
         )  # fmt: skip
+        if self.learner is not None:
+            from jaxmeta.recognition.pretrained.meta_training import check_speakers
+
+            check_speakers(speech.train, self.training.meta, self.training.meta.longest * self.encoder.subsampling)
+        return speech
 
     def train(self, speech: TranscribedSpeech, directory: Path, seed: int, config: Mapping[str, Any]) -> Recogniser:
         """Train, or go on where training was interrupted."""
@@ -77,11 +84,13 @@ def prepare(
     """Read the encoder of a folder, and replace numbers of a preset by those that are given."""
     from jaxmeta.recognition.pretrained.encoder import read_encoder
 
-    training = replaced(BASE_PRESETS[preset], kind=kind, rank=rank, layers=layers)
-    if updates is not None:
-        stages = {name: getattr(training, name)._replace(updates=updates) for name in ("frozen", "adapted")}
-        training = training._replace(meta=training.meta._replace(updates=updates), **stages)
+    training = with_updates(replaced(BASE_PRESETS[preset], kind=kind, rank=rank, layers=layers), updates)
     encoder = read_encoder(folder)
-    if training.layers > encoder.layers and layers is not None:
-        raise ValueError(f"--layers {layers}: the encoder of {folder} has {encoder.layers}.")
+    check_layers(layers, encoder.layers, folder)
     return TrainingOnBase(folder, encoder, training, learner)
+
+
+def check_layers(layers: int | None, of: int, folder: Path) -> None:
+    """Raises ValueError where more layers of an encoder are to learn than it has."""
+    if layers is not None and layers > of:
+        raise ValueError(f"--layers {layers}: the encoder of {folder} has {of}.")

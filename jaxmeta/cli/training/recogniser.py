@@ -68,8 +68,8 @@ def train_recogniser(
         head: What is on top of the encoder of --base: "decoder", which is that of a Whisper, of which low-rank adapters
             learn, or "ctc", a new head; without it the decoder where there is one.
         language: Of the recordings, such as "de", for the decoder of a Whisper of many languages; English without it.
-        learner: With --base and --head ctc, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks;
-            meta_sgd and layer_rates learn the rates of its steps too.
+        learner: With --base, meta-learns from where `jaxmeta adapt` starts, with the speakers as tasks; meta_sgd and
+            layer_rates learn the rates of its steps too.
         root: Folder that the recordings lie in, if it is not that of their metadata.csv; may be given several times.
         json: Write the result as a line of JSON.
         dry_run: Say what would be read, trained and written, and about how long it takes; write nothing.
@@ -149,8 +149,7 @@ def _on_base(
     if (head or usual_head(base)) == "ctc":
         refuse({"--language": language}, base, "with a head for CTC, which learns any language")
         return prepare(base, preset, **given)
-    options = {"--encoder": given.pop("kind"), "--learner": given.pop("learner")}
-    refuse(options, base, "whose own decoder learns; give --head ctc for a new head")
+    refuse({"--encoder": given.pop("kind")}, base, "whose own decoder learns; give --head ctc for a new head")
     return prepare_decoder(base, preset, language or "en", **given)
 
 

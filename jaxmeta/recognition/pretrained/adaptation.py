@@ -3,22 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxmeta import optimizers
 from jaxmeta.decoding.error_rates import character_edits
-from jaxmeta.models.pretrained.whisper import Whisper, after_prompt, teacher_forced
+from jaxmeta.learners.learned_rates import RATE, without_rates
+from jaxmeta.models.pretrained.whisper import Whisper, teacher_forced
 from jaxmeta.padding import pad_rows
 from jaxmeta.progress import progress_bar
-from jaxmeta.recognition.pretrained.adapter import is_adapted, joining, new_adapters, with_whisper_adapters
+from jaxmeta.recognition.pretrained.adapter import joining, new_adapters, with_whisper_adapters
+from jaxmeta.recognition.pretrained.decoder.start import adapting, transcript_loss
+from jaxmeta.recognition.pretrained.presets import RecogniserLearner
 from jaxmeta.recognition.pretrained.transcription import comparable, pad_memory, write
 from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 from jaxmeta.recognition.safe_adaptation import Verdict, VoiceAdaptation, judge
-from jaxmeta.sequence_losses import sequence_cross_entropy
 from jaxmeta.types import PyTree, Ragged
 
 _ROWS = 4
@@ -37,12 +41,14 @@ class AdaptationOptions:
     rank: int = 4
     steps: int = 30
     rate: float = 3e-3
-    """Of Adam."""
+    """Of Adam, or with a learner of gradient descent."""
     batch: int = 8
     """Recordings of a step, drawn anew for each."""
     folds: int = 5
     seed: int = 0
     """Of the folds, the adapters, the batches and the interval."""
+    learner: RecogniserLearner | None = None
+    """By which trained adapters were meta-learned as a start; their rates, if they have some, are in place of `rate`."""
 
     def __post_init__(self) -> None:
         for name, least in (("rank", 1), ("steps", 0), ("batch", 1), ("folds", 2)):
@@ -67,7 +73,8 @@ def adapt_whisper(
       voice: transcribed recordings.
       options: how adapters learn; at most one fold for each recording is used.
       trained: adapters that the recogniser has already, such as those of training on many speakers; those of queries
-        and outputs of the decoder's attention go on learning, whatever the rank of the options. None: new ones learn.
+        and outputs of the decoder's attention, or what the learner of a start adapts, go on learning, whatever the rank
+        of the options. Their rates stay as they are. None: new ones learn.
       always: adapt whatever the verdict.
     Returns:
       Adapters; where the verdict is against adaptation those that were trained, or new ones that change nothing.
@@ -127,7 +134,9 @@ def learn(
     options: AdaptationOptions,
     trained: PyTree | None = None,
 ) -> PyTree:
-    """Adapters that have learnt to write the transcripts of some recordings, by Adam on the cross-entropy of tokens.
+    """Adapters that have learnt to write the transcripts of some recordings, by their cross-entropy.
+
+    Adam takes it of a token; gradient descent from a meta-learned start of a transcript, as in meta-training.
 
     Args:
       recogniser, voice, options: as in `adapt_whisper`.
@@ -140,34 +149,58 @@ def learn(
     order = np.concatenate([draw.permutation(rows) for _ in range(-(-options.steps * size // len(rows)))] or [rows[:0]])
     batches = order[: options.steps * size].reshape(options.steps, size)
     prompt = tuple(recogniser.tokenizer.whisper_prompt(options.language))
-    run = _training(recogniser.network, joining(recogniser), prompt, recogniser.tokenizer.end, options.rate)
+    step = _Step(recogniser.network, joining(recogniser), prompt, recogniser.tokenizer.end, options.learner is None)
     start = _start(recogniser, options, trained)
-    learning = {path: each for path, each in start.items() if is_adapted(path)}
-    resting = {path: each for path, each in start.items() if path not in learning}
+    learning, resting = learning_and_resting(start, options.learner, recogniser.config.decoder_layers)
     # What rests of the encoder has done its work already.
     decoding = {path: each for path, each in resting.items() if path.startswith("decoder/")}
+    rates = {path: start[RATE][path] for path in learning} if RATE in start else options.rate
     # All recordings, so that every fold has one and the same program.
     memory, labels = pad_memory(voice.memory), pad_rows(voice.labels)
     decoder = {"decoder": recogniser.params["decoder"]}
-    return resting | run(decoder, decoding, learning, memory, labels, batches)
+    return resting | _training(step)(rates, decoder, decoding, learning, memory, labels, batches)
+
+
+def learning_and_resting(
+    adapters: PyTree, learner: RecogniserLearner | None, layers: int
+) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    """Adapters that go on learning, and the others with the rates; `learner` and `layers` are those of `adapting`."""
+    adapts = adapting(learner, layers)
+    learning = {path: each for path, each in without_rates(adapters).items() if adapts(path)}
+    return learning, {path: each for path, each in adapters.items() if path not in learning}
+
+
+class _Step(NamedTuple):
+    """What a program of training depends on."""
+
+    network: Whisper
+    join: Callable[[PyTree, PyTree], PyTree]
+    prompt: tuple[int, ...]
+    end: int
+    adam: bool
+    """Whether it is Adam on the loss of a token, in place of gradient descent on that of a transcript."""
 
 
 @cache
-def _training(
-    network: Whisper, join: Callable[[PyTree, PyTree], PyTree], prompt: tuple[int, ...], end: int, rate: float
-) -> Callable[..., PyTree]:
-    optimizer = optax.adam(rate)
-    cross_entropy = after_prompt(sequence_cross_entropy, len(prompt))
+def _training(step_of: _Step) -> Callable[..., PyTree]:
+    network, join, prompt, end, adam = step_of
+    cross_entropy = transcript_loss(len(prompt))
 
     def loss(adapters: PyTree, params: PyTree, resting: PyTree, memory: Ragged, labels: Ragged) -> jax.Array:
         inputs, targets = teacher_forced(memory, labels, prompt, end)
-        logits = network.decode(join(params, resting | adapters), *inputs)
-        return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
+        losses = cross_entropy(network.decode(join(params, resting | adapters), *inputs), targets)
+        return jnp.sum(losses) / (jnp.sum(targets.lengths) if adam else len(losses))
 
     @jax.jit
     def run(
-        params: PyTree, resting: PyTree, adapters: PyTree, memory: Ragged, labels: Ragged, batches: jax.Array
-    ) -> PyTree:
+        rates: PyTree, params: PyTree, resting: PyTree, adapters: PyTree, memory: Ragged, labels: Ragged,
+        batches: jax.Array,
+    ) -> PyTree:  # fmt: skip
+        if adam:
+            optimizer = optax.adam(rates)
+        else:
+            optimizer = optimizers.descent(rates) if isinstance(rates, dict) else optax.sgd(rates)
+
         def step(carry, rows):
             adapters, slots = carry
             speech, written = jax.tree.map(lambda leaf: leaf[rows], (memory, labels))

@@ -10,10 +10,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta.bundle import BundleKind, open_bundle, save_bundle
+from jaxmeta.files.cards import OPTIONAL
+from jaxmeta.learners.learned_rates import without_rates
 from jaxmeta.models.low_rank import merged, with_adapters
+from jaxmeta.models.pretrained.whisper import WhisperConfig
 from jaxmeta.models.pretrained.whispers.stacked import with_stacked_adapters
 from jaxmeta.models.pretrained.whispers.taught import taught_adapters
 from jaxmeta.recognition.pretrained.bases import base_folder
+from jaxmeta.recognition.pretrained.decoder.start import LearnedStart, adapting, is_adapted, with_start_rates
 from jaxmeta.recognition.pretrained.whisper import Case, Habits, WhisperRecogniser, in_bits, load_whisper
 from jaxmeta.types import Key, PyTree
 
@@ -48,6 +52,8 @@ class AdapterCard:
     case: Case = "as it is"
     origin: dict[str, Any] = field(default_factory=dict)
     """How it was made: steps, rate, seed, recordings."""
+    start: LearnedStart | None = field(default=None, metadata=OPTIONAL)
+    """How the adapters adapt further, where they are a meta-learned start."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -57,22 +63,13 @@ class AdapterCard:
         for name, least, most in (("silence", 0.0, 30.0), ("longest", 0.1, 30.0)):
             if (value := getattr(self, name)) is not None and not least <= value <= most:
                 raise ValueError(f"{name}={value} must lie between {least:g} and {most:g}.")
+        if self.start is not None and self.matrices != "layers":
+            raise ValueError(f"start={self.start} needs adapters in all layers; matrices is {self.matrices!r}.")
 
     @property
     def habits(self) -> Habits:
         """Those of the adapted Whisper."""
         return Habits(self.silence, self.longest, self.case)
-
-
-def is_adapted(path: str) -> bool:
-    """Whether the matrix at a path of Whisper's params gets an adapter: queries and outputs of the decoder's attention.
-
-    What is below them, the whole encoder, need run once only for each recording.
-
-    >>> is_adapted("decoder/layers_0/self_attn/q_proj/kernel"), is_adapted("encoder/layers_0/self_attn/q_proj/kernel")
-    (True, False)
-    """
-    return path.startswith("decoder/") and path.endswith(("q_proj/kernel", "out_proj/kernel"))
 
 
 def new_adapters(params: PyTree, rank: int, key: Key) -> PyTree:
@@ -84,9 +81,10 @@ def new_adapters(params: PyTree, rank: int, key: Key) -> PyTree:
 def with_whisper_adapters(recogniser: WhisperRecogniser, adapters: PyTree) -> WhisperRecogniser:
     """The recogniser with adapters added to its matrices, which have float32 then; all others are shared.
 
-    Of weights in fewer bits the adapters stay apart, in float32, and are added where a layer is restored.
+    Of weights in fewer bits the adapters stay apart, in float32, and are added where a layer is restored. Meta-learned
+    rates among the adapters are left out.
     """
-    return replace(recogniser, params=joining(recogniser)(recogniser.params, adapters))
+    return replace(recogniser, params=joining(recogniser)(recogniser.params, without_rates(adapters)))
 
 
 def joining(recogniser: WhisperRecogniser) -> Callable[[PyTree, PyTree], PyTree]:
@@ -99,7 +97,7 @@ def _merged(params: PyTree, adapters: PyTree) -> PyTree:
 
 
 def save_adapter(folder: str | Path, card: AdapterCard, adapters: PyTree) -> Path:
-    """Write the adapters and their card; raises as `save_bundle` does."""
+    """Write the adapters, with meta-learned rates among them, and their card; raises as `save_bundle` does."""
     return save_bundle(folder, WHISPER_ADAPTER, dataclasses.asdict(card), adapters)
 
 
@@ -127,6 +125,7 @@ class ReadAdapters(NamedTuple):
     recogniser: WhisperRecogniser
     """The base, without them."""
     adapters: PyTree
+    """With rates under "rate", where they were meta-learned."""
     card: AdapterCard
     place: Path
     """Folder of the base."""
@@ -141,12 +140,16 @@ def read_adapted(folder: str | Path, base: str | Path | None = None) -> ReadAdap
     recogniser = replace(load_whisper(place), habits=card.habits)
     if (of := recogniser.config.encoder_layers) < card.layers:
         raise bundle.place.at("layers").wrong(card.layers, f"at most {of}, the number of the encoder's layers")
-    shapes = jax.eval_shape(lambda params: _drawn(params, card, of), recogniser.params)
+    shapes = jax.eval_shape(lambda params: _drawn(params, card, recogniser.config), recogniser.params)
     return ReadAdapters(recogniser, bundle.weights(shapes), card, place)
 
 
-def _drawn(params: PyTree, card: AdapterCard, layers: int) -> PyTree:
-    """Adapters of the form that a card describes, for a Whisper whose encoder has so many layers."""
+def _drawn(params: PyTree, card: AdapterCard, config: WhisperConfig) -> PyTree:
+    """Adapters of the form that a card describes, and rates where it has some."""
     if card.matrices == "attention":
         return new_adapters(params, card.rank, jax.random.key(0))
-    return taught_adapters(params, card.rank, card.layers, layers, jax.random.key(0))
+    adapters = taught_adapters(params, card.rank, card.layers, config.encoder_layers, jax.random.key(0))
+    if card.start is None:
+        return adapters
+    adapts = adapting(card.start.learner, config.decoder_layers)
+    return with_start_rates(adapters, card.start.rates, 0.0, adapts)

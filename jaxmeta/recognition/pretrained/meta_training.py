@@ -6,7 +6,7 @@ The encoder runs once for each recording (`stored_activations`); params are adap
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import optax
@@ -14,7 +14,8 @@ from jax import numpy as jnp
 
 from jaxmeta import MetaLearner, anil, cavia, first_order, forward_only, maml, meta_sgd, mixed_mode, reptile, unlabelled
 from jaxmeta.data.corpus import Corpus
-from jaxmeta.data.sampling.utterances import utterance_sampler
+from jaxmeta.data.sampling.transcribed import Labels, short_enough, speech_by, too_few
+from jaxmeta.data.sampling.utterances import UtteranceSampler, utterance_sampler
 from jaxmeta.estimators import Estimator
 from jaxmeta.evaluation.result_cache import params_digest
 from jaxmeta.learners.learned_rates import RATE, Rates, new_rates
@@ -22,15 +23,14 @@ from jaxmeta.optimizers import adam
 from jaxmeta.recognition.adaptation import LOSS, Adaptation, fine_tuning, is_norm_or_bias
 from jaxmeta.recognition.methods import AdaptationMethod
 from jaxmeta.recognition.presets import MetaTraining
+from jaxmeta.recognition.pretrained.decoder.start import RATES
 from jaxmeta.recognition.pretrained.on_base import parts
+from jaxmeta.recognition.pretrained.presets import RecogniserLearner
 from jaxmeta.recognition.recogniser import Recogniser
 from jaxmeta.sequence_losses import confidence
 from jaxmeta.training.fit import Augment, fit
 from jaxmeta.types import Episode, Key, Model, PyTree
 
-RecogniserLearner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"]
-"""Those whose start a recogniser can hold."""
-_RATES: Mapping[str, Rates] = {"meta_sgd": "weight", "layer_rates": "layer"}
 FINE_TUNING, FINE_TUNING_ADAM, TEST_TIME = "fine-tune", "fine-tune by Adam", "test time"
 ADAM = 0.3
 """Rates of inner Adam over those of gradient descent."""
@@ -159,7 +159,7 @@ def meta_train_recogniser(
       config: what decides the result besides the recogniser, `meta` and the seed.
     Raises: as `meta_train`; ValueError where no speaker has recordings enough.
     """
-    rates: Rates = _RATES.get(learner, "none")
+    rates: Rates = RATES.get(learner, "none")
     adapts: Adaptation = "head" if learner == "anil" else "learned" if rates != "none" else "all"
     options = recogniser.card.options | {"rates": rates}
     card = replace(recogniser.card, options=options, adaptation=adapts, rate=meta.inner_rate, steps=meta.steps)
@@ -168,21 +168,44 @@ def meta_train_recogniser(
     def build(rate: float, steps: int) -> MetaLearner:
         if learner == "reptile":
             return reptile(upper.model, LOSS, optax.sgd(rate), steps)
-        estimator = first_order() if learner == "fomaml" else mixed_mode()
-        return fine_tuning(upper.model, adapts, rate, steps, estimator)
+        return fine_tuning(upper.model, adapts, rate, steps, estimator_of(learner))
 
     def start(params: PyTree, rate: float) -> PyTree:
         return params if rates == "none" else params | {RATE: new_rates(params, rates, rate)}
 
-    tasks = utterance_sampler(
-        speech, recogniser.vocabulary, support=meta.support, query=meta.query, tasks=meta.tasks, seed=seed,
-        max_frames=meta.longest, buckets=1,
-    )  # fmt: skip
+    tasks = speaker_tasks(speech, recogniser.vocabulary, meta, seed)
     params = meta_train(
         AdaptationMethod(build, start, build), recogniser.params, tasks, meta, directory,
         width=speech.frames.shape[1], seed=seed, config={"learner": learner} | dict(config),
     )  # fmt: skip
     return recogniser._replace(card=card, params=params)
+
+
+def speaker_tasks(speech: Corpus, labels: Labels, meta: MetaTraining, seed: int) -> UtteranceSampler:
+    """Tasks of one speaker each, all padded to one length; raises as `utterance_sampler`."""
+    return utterance_sampler(
+        speech, labels, support=meta.support, query=meta.query, tasks=meta.tasks, seed=seed,
+        max_frames=meta.longest, buckets=1,
+    )  # fmt: skip
+
+
+def check_speakers(speech: Corpus, meta: MetaTraining, longest: int) -> None:
+    """Raise ValueError unless a speaker has enough recordings for a task, before any training.
+
+    Args:
+      speech: of the training speakers, with any features.
+      meta: of how many recordings a task is.
+      longest: frames of these features above which a recording is in no task.
+    """
+    wanted, groups = meta.support + meta.query, speech_by(short_enough(speech, longest), "speaker")
+    if all(group.recordings < wanted for group in groups):
+        what = f"a learner with support + query = {meta.support} + {meta.query}"
+        raise ValueError(too_few(groups, what, wanted, "speaker"))
+
+
+def estimator_of(learner: RecogniserLearner) -> Estimator:
+    """How the meta-gradient of a learner passes through the inner steps."""
+    return first_order() if learner == "fomaml" else mixed_mode()
 
 
 def with_context(model: Model) -> Model:

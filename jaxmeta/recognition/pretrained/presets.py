@@ -1,9 +1,12 @@
 """How a recogniser on a public encoder is trained: numbers only, so that --help is quick."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from jaxmeta.recognition.presets import MetaTraining
+
+RecogniserLearner = Literal["maml", "fomaml", "reptile", "anil", "meta_sgd", "layer_rates"]
+"""Those whose start a recogniser can hold."""
 
 
 class Stage(NamedTuple):
@@ -62,6 +65,22 @@ class DecoderPreset(NamedTuple):
     """Of labels: the share of the loss that is shared among all tokens."""
     hidden: float = 0.1
     """Share of the tokens before each that the decoder is not shown."""
+    meta: MetaTraining = MetaTraining(100, 3e-4, tasks=2, support=5, query=5, steps=3, inner_rate=0.03, longest=400)
+    """With speakers as tasks, for `--learner`; frames are those of the encoder, with the silence behind recordings."""
+
+
+Stages = TypeVar("Stages", BasePreset, DecoderPreset)
+
+
+def with_updates(preset: Stages, updates: int | None) -> Stages:
+    """A preset each of whose stages has so many updates; None: as many as it has."""
+    if updates is None:
+        return preset
+    return preset._replace(
+        frozen=preset.frozen._replace(updates=updates),
+        adapted=preset.adapted._replace(updates=updates),
+        meta=preset.meta._replace(updates=updates),
+    )
 
 
 DECODER_PRESETS: Mapping[str, DecoderPreset] = {

@@ -36,7 +36,7 @@ from jaxmeta.sequence_losses import smoothed_cross_entropy
 from jaxmeta.training import TrainState
 from jaxmeta.training.fit import fit, supervised
 from jaxmeta.training.loop import Validation
-from jaxmeta.types import Episode, Key, PyTree
+from jaxmeta.types import Batch, Episode, Key, PyTree
 
 _ROWS, _EVALUATIONS = 20, 5
 """Utterances that are recognised at once in validation, and how often they are."""
@@ -148,7 +148,7 @@ class _Stage(NamedTuple):
         masks = feature_augmentation() if on_features else activation_masks(recogniser.config.d_model)
         return fit(
             supervised(taught.model, loss), sampler, stage.updates, stage.rate, directory,
-            augment=_teaching(masks, prompt, recogniser.tokenizer.end, training.hidden),
+            augment=_supervised(masked_batches(masks, prompt, recogniser.tokenizer.end, training.hidden)),
             features=corpus.frames.shape[1], seed=self.seed,
             config=self.config | self._decides(stage, layers) | {"corpus": corpus.fingerprint},
             params=params,
@@ -159,18 +159,31 @@ class _Stage(NamedTuple):
 
     def _decides(self, stage: Stage, layers: int) -> dict[str, Any]:
         """What a stage depends on, besides the data, the base and what it starts from."""
-        common = {name: each for name, each in self.training._asdict().items() if name not in ("frozen", "adapted")}
+        others = ("frozen", "adapted", "meta")
+        common = {name: each for name, each in self.training._asdict().items() if name not in others}
         return common | {"stage": list(stage), "layers": layers, "seed": self.seed}
 
     def _inputs(self, corpus: Corpus, layers: int) -> Corpus:
         """The corpus with what lies below the uppermost layers in the place of its features."""
         recogniser = self.base.recogniser
-        first = recogniser.config.encoder_layers - layers
-        if not first:
+        if layers == recogniser.config.encoder_layers:
             return corpus
-        lower = with_silence(whisper_encoder(recogniser.config, last=first if layers else None), recogniser.silence)
-        key = {"base": self.base.sha256, "layers": layers, "silence": recogniser.silence}
-        return activations_below(corpus, lower, recogniser.params["encoder"], key)
+        return encoded(corpus, recogniser, {"base": self.base.sha256}, layers)
+
+
+def encoded(corpus: Corpus, recogniser: WhisperRecogniser, weights: dict[str, str], layers: int = 0) -> Corpus:
+    """The corpus with what a Whisper's encoder gives below its uppermost layers, from the cache; 0: with its outputs.
+
+    Args:
+      corpus: with log-mels.
+      recogniser: with the silence behind recordings that it is used to.
+      weights: hashes that say which weights these are.
+      layers: fewer than all.
+    """
+    last = recogniser.config.encoder_layers - layers if layers else None
+    lower = with_silence(whisper_encoder(recogniser.config, last=last), recogniser.silence)
+    key = weights | {"layers": layers, "silence": recogniser.silence}
+    return activations_below(corpus, lower, recogniser.params["encoder"], key)
 
 
 def feature_augmentation() -> Transform:
@@ -183,15 +196,23 @@ def feature_augmentation() -> Transform:
     )
 
 
-def _teaching(masks: Transform, prompt: list[int], end: int, hidden: float) -> Callable[[Key, Episode], Episode]:
-    """Episodes of speech and labels as what the decoder is taught by, with masks on both."""
+def masked_batches(masks: Transform, prompt: list[int], end: int, hidden: float) -> Callable[[Key, Batch], Batch]:
+    """(key, speech and labels) -> what the decoder is taught by, with masks on both."""
 
-    def augment(key: Key, episode: Episode) -> Episode:
-        batch = episode.query
+    def change(key: Key, batch: Batch) -> Batch:
         speech = masks(jax.random.fold_in(key, 0), batch.inputs)
         inputs, targets = teacher_forced(speech, batch.targets, prompt, end)
         inputs = masked_tokens(jax.random.fold_in(key, 1), inputs, len(prompt), end, hidden)
-        taught = batch._replace(inputs=inputs, targets=targets)
+        return batch._replace(inputs=inputs, targets=targets)
+
+    return change
+
+
+def _supervised(change: Callable[[Key, Batch], Batch]) -> Callable[[Key, Episode], Episode]:
+    """A change of batches as one of the episodes of `supervised`, whose support and query are one batch."""
+
+    def augment(key: Key, episode: Episode) -> Episode:
+        taught = change(key, episode.query)
         return Episode(taught, taught)
 
     return augment
