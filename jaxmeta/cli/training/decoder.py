@@ -46,10 +46,8 @@ class DecoderTraining(NamedTuple):
         if self.learner is not None:
             from jaxmeta.recognition.pretrained.meta_training import check_speakers
 
-            rate = self.base.recogniser.features.frame_rate
-            check_speakers(
-                short, self.training.meta, int(2 * self.training.meta.longest - self.training.silence * rate)
-            )
+            meta, silence = self.training.meta, self.training.silence * self.base.recogniser.features.frame_rate
+            check_speakers(short, meta, int(2 * meta.longest - silence))
         return speech
 
     def train(self, speech: TranscribedSpeech, directory: Path, seed: int, config: Mapping[str, Any]) -> TrainedDecoder:

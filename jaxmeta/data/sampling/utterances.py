@@ -18,7 +18,6 @@ from jaxmeta.types import Episode, Ragged
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
-    from jaxmeta.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class UtteranceSampler:
 
 def utterance_sampler(
     corpus: Corpus,
-    vocabulary: Vocabulary,
+    vocabulary: Labels,
     *,
     support: int,
     query: int,

@@ -48,7 +48,7 @@ class AdaptationOptions:
     seed: int = 0
     """Of the folds, the adapters, the batches and the interval."""
     learner: RecogniserLearner | None = None
-    """By which trained adapters were meta-learned as a start; their rates, if they have some, are in place of `rate`."""
+    """By which trained adapters were meta-learned as a start; rates among them are in the place of `rate`."""
 
     def __post_init__(self) -> None:
         for name, least in (("rank", 1), ("steps", 0), ("batch", 1), ("folds", 2)):
