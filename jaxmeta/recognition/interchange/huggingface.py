@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxmeta.bundle import check_finite
 from jaxmeta.files.durable import naming, sync
+from jaxmeta.learners.learned_rates import without_rates
 from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.pretrained.adapter import read_adapted, with_whisper_adapters
 from jaxmeta.tree import named
@@ -59,7 +60,7 @@ def export_huggingface(
     )
     # numpy has no bfloat16 that this check knows.
     check_finite(out, {name: np.asarray(leaf, np.float32) for name, leaf in named(params).items()})
-    return _write(Path(out), read.place, params, len(read.adapters))
+    return _write(Path(out), read.place, params, len(without_rates(read.adapters)))
 
 
 def _write(out: Path, base: Path, params: PyTree, adapted: int) -> Exported:

@@ -182,7 +182,6 @@ def test_options_that_do_not_fit_are_refused(base, speech, tmp_path, capsys):
     ours = ["train", "recogniser", str(speech), "--out", str(out), "--head", "decoder"]
     assert "need a public network; give its folder by --base" in fails(ours, capsys)
     cases = {
-        "--learner cannot be used with": ["--learner", "maml"],
         "--encoder cannot be used with": ["--encoder", "gru"],
         "give --layers 0 to train it alone": ["--adapters", "0"],
         "has 2": ["--layers", "3"],
