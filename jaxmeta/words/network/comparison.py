@@ -32,14 +32,14 @@ MIDDLE = Settings(0.1, STEPS, 3e-4, 1.0)
 class Seconds(NamedTuple):
     """Of one processor, without compilation and tests, for every learner alike; updates are as many as fit in."""
 
-    rungs: tuple[tuple[int, float], ...] = ((6, 4.0), (2, 12.0))
+    rungs: tuple[tuple[int, float], ...] = ((6, 2.0), (2, 6.0))
     """(trials, seconds of each) of the search."""
-    training: float = 30.0
+    training: float = 20.0
     """Of each training that is tested."""
     seeds: int = 3
     starts: int = 500
     """Updates, not seconds, of the classifiers from which all learners start."""
-    validation: int = 50
+    validation: int = 25
     """Episodes of each validation set."""
 
     def updates(self, pace: float) -> Budget:
