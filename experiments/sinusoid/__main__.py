@@ -2,6 +2,7 @@
 
     python -m experiments.sinusoid                      # five seeds, three minutes on two cores
     python -m experiments.sinusoid --preset quick       # a smoke test of 10 seconds; its numbers mean nothing
+    python -m experiments.sinusoid --published          # five learners beside published figures, three seeds; resumable
 
 Expected: a median over seeds of the mean squared error on new tasks of at most 0.45 / 0.17 / 0.13 after 1 / 5 / 10
 gradient steps (seen: 0.34 / 0.13 / 0.11), in under a minute a seed.
@@ -61,6 +62,8 @@ class Config:
     """Of Adam."""
     shots: int = 10
     """Points in a support set, and in a training query set."""
+    frequencies: tuple[float, float] = (1.0, 1.0)
+    """Least and most frequency of a sinusoid."""
     tasks: int = 25
     """Tasks in an update."""
     iterations: int | None = None
@@ -71,6 +74,8 @@ class Config:
     """Number of seeds; full: 5."""
     test_tasks: int | None = None
     """New tasks of 100 query points, the same for every seed; full: 10000."""
+    published: bool = False
+    """Run the settings of published.py, whatever the other options say; a second run computes no seed twice."""
     workdir: Path = Path("runs/sinusoid")
     """Logs, results and plots, in a folder for each learner."""
 
@@ -81,29 +86,22 @@ def main(config: Config) -> dict[str, Any]:
     Returns:
       {"rows": one for each seed and number of steps, "summary": one for each number of steps, "run": the stamp}.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
+    from experiments.sinusoid.published import run_published
     from jaxmeta.learners.learned_rates import remark_on_steps
-    from jaxmeta.training import init_state, make_update, report
-    from jaxmeta.training.on_device import fit_on_device, make_update_loop
+    from jaxmeta.training import report
 
+    if config.published:
+        return run_published(config)
     iterations, seeds, test_tasks = check_size(config)
     remark = remark_on_steps(config.learner, training_steps(config), TESTED_STEPS)
     config = replace(config, workdir=config.workdir / config.learner)
-    learner, optimizer, evaluate = make_learner(config), make_optimizer(config, iterations), make_evaluations(config)
-    update_loop = make_update_loop(
-        make_update(learner, optimizer), lambda key: sinusoid_tasks(key, config.tasks, config.shots, config.shots)
-    )
+    run_seed = make_run(config, iterations, test_tasks)
     rows, trained = [], []
     for seed in range(config.seed, config.seed + seeds):
         print(f"seed {seed}", file=sys.stderr)
-        key, tasks_key = jax.random.split(jax.random.key(seed))
-        train = init_state(learner, optimizer, key, jnp.zeros((config.shots, 1)))
-        train, seconds = fit_on_device(update_loop, train, iterations, tasks_key, config.workdir / f"seed_{seed}")
+        train, own = run_seed(seed)
         trained.append(train)
-        rows += [row | {"seconds": seconds} for row in test(config, evaluate, train, test_tasks, seed)]
+        rows += own
     summary = summarise(rows)
     table = report.markdown_table(summary, COLUMNS)
     run = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config), "summary": summary, "remark": remark}
@@ -114,6 +112,28 @@ def main(config: Config) -> dict[str, Any]:
     if remark:
         print(f"warning: {remark}", file=sys.stderr)
     return {"rows": rows, "summary": summary, "run": run}
+
+
+def make_run(config: Config, iterations: int, test_tasks: int) -> Callable[[int], tuple[TrainState, list[dict]]]:
+    """seed -> the trained state, and a row for each number of steps; programs are compiled once for all seeds."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
+    from jaxmeta.training import init_state, make_update
+    from jaxmeta.training.on_device import fit_on_device, make_update_loop
+
+    learner, optimizer, evaluate = make_learner(config), make_optimizer(config, iterations), make_evaluations(config)
+    points = config.tasks, config.shots, config.shots, config.frequencies
+    update_loop = make_update_loop(make_update(learner, optimizer), lambda key: sinusoid_tasks(key, *points))
+
+    def run_seed(seed: int) -> tuple[TrainState, list[dict]]:
+        key, tasks_key = jax.random.split(jax.random.key(seed))
+        train = init_state(learner, optimizer, key, jnp.zeros((config.shots, 1)))
+        train, seconds = fit_on_device(update_loop, train, iterations, tasks_key, config.workdir / f"seed_{seed}")
+        return train, [row | {"seconds": seconds} for row in test(config, evaluate, train, test_tasks, seed)]
+
+    return run_seed
 
 
 def check_size(config: Config) -> list[int]:
@@ -209,7 +229,7 @@ def test(
     from jaxmeta.metrics import mean_interval
 
     key = jax.random.key(2**31 - 1)  # no seed's, and the same tasks for all of them
-    episodes = sinusoid_tasks(key, tasks, config.shots, 100)
+    episodes = sinusoid_tasks(key, tasks, config.shots, 100, config.frequencies)
     rows = []
     for steps, score in evaluate.items():
         errors = np.asarray(score(train.params, train.state, episodes, key)["mse"], np.float64)
@@ -246,7 +266,7 @@ def plot_fits(config: Config, train: TrainState) -> None:
     from jaxmeta.training import report
 
     key = jax.random.key(2**31 - 2)
-    support, query = sinusoid_tasks(key, 3, config.shots, 200)
+    support, query = sinusoid_tasks(key, 3, config.shots, 200, config.frequencies)
     curves = {"truth": query.targets}
     for steps in (0, 1, 10):
         learner = make_learner(config, steps)

@@ -12,6 +12,7 @@ import optax
 import pytest
 
 from experiments.sinusoid import __main__ as sinusoid
+from experiments.sinusoid import published
 from experiments.sinusoid.__main__ import Config
 from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
 from jaxmeta.training import init_state
@@ -64,6 +65,20 @@ def test_a_run_writes_rows_with_a_stamp_a_table_and_fits(tmp_path):
     assert written["run"]["seed"] == 4 and written["run"]["config"]["iterations"] == 2
     assert (tmp_path / "maml" / "results.md").read_text().startswith("| steps | mse |")
     assert (tmp_path / "maml" / "fits_0.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.slow
+def test_settings_beside_published_figures_are_trained_once_for_each_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "SETTINGS", (published.Setting("maml", 5, 2, (0.8, 1.2), 2, "1.13"),))
+    first = sinusoid.main(Config(published=True, iterations=3, test_tasks=3, workdir=tmp_path))
+    assert [(row["seed"], row["steps"]) for row in first["rows"]] == [(s, k) for s in range(3) for k in (0, 1, 5, 10)]
+    (row,) = first["summary"]
+    assert (row["points"], row["frequencies"], row["updates"], row["published, after 1 / 5 / 10"]) == (
+        5, "0.8 to 1.2", 2, "1.13",
+    )  # fmt: skip
+    monkeypatch.setattr(sinusoid, "make_run", lambda *arguments: None)  # Nothing is left to train.
+    again = sinusoid.main(Config(published=True, iterations=3, test_tasks=3, workdir=tmp_path))
+    assert (again["rows"], again["summary"]) == (first["rows"], first["summary"])
 
 
 @pytest.mark.parametrize(

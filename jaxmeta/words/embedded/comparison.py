@@ -1,5 +1,6 @@
 """All learners on embedded words: the contestants of `evaluation.comparison`, and embeddings without any training."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ _AT_ONCE = 100
 
 def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contestant:
     """A learner that is validated on one stage and tested on the other."""
-    compiled = programs(recipe)
+    programs_of = functools.cache(functools.partial(programs, recipe))
     search, test = alike(search, test)
     words_of_training = 1 + int(max(search.words.max(), test.words.max()))
 
     def scores(stage: Stage, settings: Settings, updates: int, seed: int) -> dict[str, np.ndarray]:
         if recipe.ways not in stage.tasks:
             raise ValueError(f"{name} trains on tasks of {recipe.ways} words, and there are fewer; give more words.")
+        compiled = programs_of(settings.steps if recipe.fixed_steps else None)
         dynamic: Any = jax.tree.map(lambda value: jnp.asarray(float(value)), settings)
         vectors, words = jnp.asarray(stage.vectors), jnp.asarray(stage.words)
         state = compiled.begin(dynamic, vectors, words_of_training, seed)

@@ -1,6 +1,7 @@
 """Compiled programs of a recipe: training on tasks that were drawn before, and accuracies of episodes.
 
-Settings are arguments of the programs, so that a search compiles nothing anew. Vectors and tasks are arguments, too.
+Settings are arguments of the programs, so that a search compiles nothing anew, but for the number of steps of learners
+whose recipe fixes it. Vectors and tasks are arguments, too.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from jax import numpy as jnp
 from jaxmeta.evaluation.comparison.search import Settings
 from jaxmeta.metrics import accuracy
 from jaxmeta.training import TrainState, init_state, make_evaluate, make_update
-from jaxmeta.types import Array, Batch, Episode, PyTree
+from jaxmeta.types import Array, Batch, Episode, MetaLearner, PyTree
 from jaxmeta.words.embedded.recipes import Recipe
 
 WAYS, SHOTS, QUERIES, TEST_QUERIES = 5, 5, 5, 15
@@ -40,16 +41,24 @@ class Programs(NamedTuple):
     """(train state, settings, vectors, support rows [E, N], query rows [E, M], shots) -> accuracies [E]."""
 
 
-def programs(recipe: Recipe) -> Programs:
-    """Programs of a recipe; nothing is compiled before they are called."""
+def programs(recipe: Recipe, steps: int | None = None) -> Programs:
+    """Programs of a recipe; nothing is compiled before they are called.
+
+    Args:
+      recipe: of a learner.
+      steps: of adaptation, whatever the settings say; a recipe with `fixed_steps` needs it.
+    """
+
+    def build(settings: Settings, ways: int) -> MetaLearner:
+        return recipe.build(settings if steps is None else settings._replace(steps=steps), ways)
 
     def begin(settings: Settings, vectors: Array, words: int, seed: int) -> TrainState:
-        learner = recipe.build(settings, words if recipe.words else recipe.ways)
+        learner = build(settings, words if recipe.words else recipe.ways)
         return init_state(learner, outer_optimizer(settings, 1), jax.random.key(seed), vectors[: recipe.ways])
 
     @jax.jit
     def train(state: TrainState, settings: Settings, vectors: Array, words: Array, tasks: Tasks, updates: Array):
-        update = make_update(recipe.build(settings, recipe.ways), outer_optimizer(settings, updates))
+        update = make_update(build(settings, recipe.ways), outer_optimizer(settings, updates))
 
         def step(index: Array, state: TrainState) -> TrainState:
             here = jax.tree.map(lambda rows: rows[index % len(rows)], tasks)
@@ -61,7 +70,7 @@ def programs(recipe: Recipe) -> Programs:
     @jax.jit
     def score(state: TrainState, settings: Settings, vectors: Array, support: Array, query: Array, shots: Array):
         params = with_new_head(state.params) if recipe.words else state.params
-        evaluate = make_evaluate(recipe.build(settings, WAYS), {"accuracy": accuracy})
+        evaluate = make_evaluate(build(settings, WAYS), {"accuracy": accuracy})
         episodes = Episode(_batch(vectors, support, WAYS, shots), _batch(vectors, query, WAYS))
         return evaluate(params, state.state, episodes, jax.random.key(0))["accuracy"]
 

@@ -42,11 +42,14 @@ class Recipe(NamedTuple):
     """How a learner is built, and what it trains on."""
 
     build: Callable[[Settings, int], MetaLearner]
-    """(settings, ways) -> the learner; settings may be traced, so that a program serves all of them."""
+    """(settings, ways) -> the learner; settings may be traced, so that a program serves all of them, but for steps of
+    a recipe with `fixed_steps`."""
     ways: int = 5
     """Classes of a training task; the fewer tasks, the more of them, so that an update has 200 recordings."""
     words: bool = False
     """Trained as a classifier of all training words, and no meta-learner."""
+    fixed_steps: bool = False
+    """The number of steps is part of the program, for a rate of zero cannot leave the last ones without effect."""
 
 
 def descent(settings: Settings) -> optax.GradientTransformation:
@@ -62,7 +65,9 @@ def recipes() -> dict[str, Recipe]:
         return Recipe(lambda s, ways: factory(projection(ways), cross_entropy, descent(s), steps=STEPS, **options))
 
     def rates(factory: Callable, **options: Any) -> Recipe:
-        return Recipe(lambda s, ways: factory(projection(ways), cross_entropy, s.inner_rate, STEPS, **options))
+        return Recipe(
+            lambda s, ways: factory(projection(ways), cross_entropy, s.inner_rate, s.steps, **options), fixed_steps=True
+        )
 
     def closed(factory: Callable) -> Recipe:
         return Recipe(lambda s, ways: factory(projection(), cross_entropy, ways), ways=20)

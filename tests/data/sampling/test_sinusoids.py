@@ -25,3 +25,18 @@ def test_support_and_query_of_a_task_lie_on_one_sinusoid_within_the_published_ra
         assert low - 1e-4 < values.min() and values.max() < high + 1e-4
         # Mean of a uniform variable: standard deviation (high - low) / sqrt(12 n); points of a task are independent.
         assert abs(values.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * values.size)
+
+
+def test_frequencies_lie_in_the_range_that_is_asked_for():
+    support, _ = jax.tree.map(np.asarray, sinusoid_tasks(jax.random.key(0), 60, 40, 1, (0.8, 1.2)))
+    grid = np.linspace(0.7, 1.3, 121)
+
+    def misfit(x, y, frequency):
+        basis = np.stack([np.sin(frequency * x), np.cos(frequency * x)], 1)
+        return np.linalg.lstsq(basis, y, rcond=None)[1][0] / np.sum(y**2)
+
+    fitted = [
+        grid[np.argmin([misfit(x.astype(np.float64), y.astype(np.float64), each) for each in grid])]
+        for x, y in zip(support.inputs[..., 0], support.targets[..., 0], strict=True)
+    ]
+    assert min(fitted) > 0.79 and max(fitted) < 1.21 and np.ptp(fitted) > 0.3

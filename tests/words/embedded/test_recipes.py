@@ -12,6 +12,7 @@ from jaxmeta import Batch
 from jaxmeta.evaluation.comparison.protocol import Budget
 from jaxmeta.evaluation.comparison.search import Ranges, Rung, Settings
 from jaxmeta.learners.cavia import cavia
+from jaxmeta.learners.maml import maml
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.heads import context_of_classes
 from jaxmeta.types import Model
@@ -42,6 +43,25 @@ def test_steps_beyond_those_of_the_settings_go_nowhere():
         updates, state = optimizer.update(jnp.ones(()), state)
         weights = optax.apply_updates(weights, updates)
     assert weights == 1 - 2 * 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["meta_sgd", "maml_plus_plus", "meta_curvature"])
+def test_learned_rates_start_as_plain_descent_of_as_many_steps_as_the_settings_say(name):
+    steps = 2
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(10, 6)).astype(np.float32), np.arange(10) % 5
+    support, key = Batch(inputs, targets, np.ones(10, np.float32)), jax.random.key(0)
+    settings = Settings(0.7, steps, 1e-3, 0.0)
+
+    def outputs(learner):
+        params, state = learner.init(key, inputs)
+        fast, _ = learner.adapt(params, state, support, key)
+        return learner.predict(params, state, fast, inputs, key, False)[0]
+
+    plain = maml(projection(5), cross_entropy, optax.sgd(0.7), steps)
+    each = compiled(lambda: (outputs(recipes()[name].build(settings, 5)), outputs(plain)))()
+    np.testing.assert_allclose(*each, rtol=1e-4, atol=1e-5)
 
 
 def test_stages_are_filled_up_to_the_longer_one_so_that_they_share_a_program(stages):
@@ -81,7 +101,7 @@ def test_results_of_other_shots_are_not_taken_for_those_asked_for(clusters, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("name", recipes())
 def test_no_learner_starts_at_chance(stages, name):
-    compiled_for, stage = programs(recipes()[name]), stages[1]
+    compiled_for, stage = programs(recipes()[name], GOOD[name].steps), stages[1]
     episodes = stage.episodes["clusters, 5-shot"]
     state = compiled_for.begin(GOOD[name], stage.vectors, 40, 0)
     scores = compiled_for.score(state, GOOD[name], stage.vectors, *episodes)
