@@ -4,6 +4,7 @@
     JAXMETA_DATA=DIR python -m experiments.spoken_words --preset full   # an hour on two cores
     python -m experiments.spoken_words --workdir runs/spoken_words --evaluate FOLDER
     JAXMETA_DATA=DIR python -m experiments.spoken_words --compare --embedding FILE    # all learners, on an embedding
+    JAXMETA_DATA=DIR python -m experiments.spoken_words --compare --invented 3000     # the main ones, on the network
 
 A learner is meta-trained on words by many speakers and then meets words and speakers that it never heard. Its rows
 stand beside a training-free floor (cosine prototypes of log-mels) and an honest baseline (the same network trained on
@@ -64,7 +65,8 @@ class Config:
     """Checkpoints, logs and results, a folder for each learner and one for the baseline that they share; the same
     command resumes there, and computes no row twice."""
     compare: bool = False
-    """Search, train and test all learners on frozen embeddings, with the same budget for each."""
+    """Search, train and test learners with the same budget for each: all on frozen embeddings with `embedding`, and the
+    main ones on the network itself without it."""
     embedding: tuple[Path, ...] = ()
     """For `compare`: a file of Google's speech embedding or EfficientWord-Net's ONNX file (extra "onnx"), a Whisper
     folder, or a working directory with a finished run of `protonet`; of several, vectors stand side by side."""
@@ -116,7 +118,7 @@ def _compare(config: Config, seconds: dict[str, float]) -> dict:
     from jaxmeta.words.embedded.stages import load_embedded
 
     if not config.embedding:
-        raise ValueError("compare needs an embedding=FILE to run learners on; see the help for where they come from.")
+        return _compare_networks(config, seconds)
     folder = config.workdir / "comparison"
     with stage("embedding the recordings"):
         embeddings = [open_embedding(path) for path in config.embedding]
@@ -126,6 +128,24 @@ def _compare(config: Config, seconds: dict[str, float]) -> dict:
             embeddings, words, folder, shots=config.shots, episodes=config.episodes, seed=config.seed
         )
     run = stamp(config.seed, sys.argv, words[0].fingerprints) | {"seconds": dict(seconds)}
+    return write_tables(folder, tables, rows, run)
+
+
+def _compare_networks(config: Config, seconds: dict[str, float]) -> dict:
+    from jaxmeta.data.word_corpora import find_corpora, find_noise, load_words, noise_features
+    from jaxmeta.progress import stage
+    from jaxmeta.training.report import stamp, write_tables
+    from jaxmeta.words.network.comparison import compare_networks
+
+    folder = config.workdir / "network_comparison"
+    with stage("preparing the speech"):
+        words = load_words(find_corpora(config.corpora), invented=config.invented, seed=config.seed)
+        noise = noise_features(find_noise(), seed=config.seed)
+    with stage("comparing learners"):
+        tables, rows = compare_networks(
+            words, noise, folder, shots=config.shots, episodes=config.episodes, seed=config.seed
+        )
+    run = stamp(config.seed, sys.argv, words.fingerprints) | {"seconds": dict(seconds)}
     return write_tables(folder, tables, rows, run)
 
 

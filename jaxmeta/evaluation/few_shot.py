@@ -173,7 +173,7 @@ def _row(test: Test, encoding: np.ndarray | None, protocol: Protocol, advance: A
     batches = []
     for index in range(-(-protocol.episodes // TASKS)):
         key = jax.random.fold_in(jax.random.key(protocol.seed), index)
-        episodes = sampler(index) if encoding is None else _encoded(sampler, index, encoding)
+        episodes = sampler(index) if encoding is None else encoded_episodes(sampler, index, encoding)
         batches.append(jax.tree.map(np.asarray, run(method.params, method.state, episodes, key)))
         advance(min(TASKS, protocol.episodes - index * TASKS))
     scores = {metric: np.concatenate([batch[metric] for batch in batches])[: protocol.episodes] for metric in _METRICS}
@@ -195,7 +195,7 @@ def _sampler(corpus: Corpus, shots: int, protocol: Protocol) -> EpisodeSampler:
     )  # fmt: skip
 
 
-def _encoded(sampler: EpisodeSampler, index: int, encoding: np.ndarray) -> Episode:
+def encoded_episodes(sampler: EpisodeSampler, index: int, encoding: np.ndarray) -> Episode:
     """The batch `index` of the sampler, whose inputs are encoded recordings [tasks, N, D]."""
 
     def batch(rows: np.ndarray) -> Batch:

@@ -54,11 +54,11 @@ def programs(recipe: Recipe, steps: int | None = None) -> Programs:
 
     def begin(settings: Settings, vectors: Array, words: int, seed: int) -> TrainState:
         learner = build(settings, words if recipe.words else recipe.ways)
-        return init_state(learner, _optimizer(settings, 1), jax.random.key(seed), vectors[: recipe.ways])
+        return init_state(learner, outer_optimizer(settings, 1), jax.random.key(seed), vectors[: recipe.ways])
 
     @jax.jit
     def train(state: TrainState, settings: Settings, vectors: Array, words: Array, tasks: Tasks, updates: Array):
-        update = make_update(build(settings, recipe.ways), _optimizer(settings, updates))
+        update = make_update(build(settings, recipe.ways), outer_optimizer(settings, updates))
 
         def step(index: Array, state: TrainState) -> TrainState:
             here = jax.tree.map(lambda rows: rows[index % len(rows)], tasks)
@@ -69,7 +69,7 @@ def programs(recipe: Recipe, steps: int | None = None) -> Programs:
 
     @jax.jit
     def score(state: TrainState, settings: Settings, vectors: Array, support: Array, query: Array, shots: Array):
-        params = _with_new_head(state.params) if recipe.words else state.params
+        params = with_new_head(state.params) if recipe.words else state.params
         evaluate = make_evaluate(build(settings, WAYS), {"accuracy": accuracy})
         episodes = Episode(_batch(vectors, support, WAYS, shots), _batch(vectors, query, WAYS))
         return evaluate(params, state.state, episodes, jax.random.key(0))["accuracy"]
@@ -77,7 +77,7 @@ def programs(recipe: Recipe, steps: int | None = None) -> Programs:
     return Programs(begin, train, score)
 
 
-def _optimizer(settings: Settings, updates: Array | int) -> optax.GradientTransformation:
+def outer_optimizer(settings: Settings, updates: Array | int) -> optax.GradientTransformation:
     """Adam with clipped gradients, whose rate falls along a cosine to the share of it that the settings leave."""
 
     def rate(count: Array) -> Array:
@@ -104,7 +104,7 @@ def _batch(vectors: Array, rows: Array, ways: int, shots: Array | int | None = N
     return Batch(vectors[rows], targets, jnp.broadcast_to(jnp.tile(counts, ways), rows.shape))
 
 
-def _with_new_head(params: PyTree) -> PyTree:
+def with_new_head(params: PyTree) -> PyTree:
     """A classifier of all training words with a head of zeros for the words of an episode."""
     head = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], WAYS), leaf.dtype), params["head"])
     return params | {"head": head}

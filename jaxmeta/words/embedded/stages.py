@@ -55,15 +55,17 @@ def load_embedded(embeddings: Sequence[Embedding], folders: Sequence[Path], inve
 
 def stage_of_search(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
     """Training words without any that validation has, and episodes of validation words and speakers."""
-    validation = [each.val for each in words]
-    train = []
-    for each in words:
-        held_out = np.zeros(len(each.train), bool)
-        for name, corpus in each.val.items():
-            same = np.isin(each.train.columns["label"], np.unique(corpus.columns["label"]))
-            held_out |= same & (each.train.columns["corpus"] == name)
-        train.append(each.train.select(~held_out))
-    return _stage(train, validation, shots, episodes, seed)
+    train = [without_validation_words(each) for each in words]
+    return _stage(train, [each.val for each in words], shots, episodes, seed)
+
+
+def without_validation_words(words: Words) -> Corpus:
+    """The training recordings of words that validation does not have, for a search."""
+    held_out = np.zeros(len(words.train), bool)
+    for name, corpus in words.val.items():
+        same = np.isin(words.train.columns["label"], np.unique(corpus.columns["label"]))
+        held_out |= same & (words.train.columns["corpus"] == name)
+    return words.train.select(~held_out)
 
 
 def stage_of_test(words: Sequence[Words], shots: Sequence[int], episodes: int, seed: int) -> Stage:
