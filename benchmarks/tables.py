@@ -32,6 +32,8 @@ NAMES = {
 
 def render(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table: numbers to the right with three digits, and a range beside the number it belongs to."""
+    if not rows:
+        return "No rows yet.\n"
     columns = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT))
     ranged = {"lowest", "highest"} <= set(columns)
     # The range belongs to the column before it.

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shared.host import HUGE_PAGES, usable_cores
+
 ROOT = Path(__file__).parent.parent
 # Libraries share a GPU: JAX takes a third of its memory at once, and leaves the rest.
 SHARED_GPU = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.35"}
@@ -40,7 +42,7 @@ class Worker:
             stderr=self._errors,
             text=True,
             cwd=ROOT,
-            env=SHARED_GPU | os.environ,
+            env=SHARED_GPU | HUGE_PAGES | os.environ,
         )
 
     @property
@@ -96,6 +98,12 @@ class _Answers:
         """{"platform": ..., "kind": ...}."""
         return self.library.device()
 
+    def stamp(self, seed: int, argv: list[str]) -> dict[str, Any]:
+        """Versions, commit and machine, which need JAX; the asking process does without."""
+        from jaxmeta.training import report
+
+        return report.stamp(seed, argv, {})
+
     def supports(self, module: str, workload: dict[str, Any], order: int) -> dict[str, Any]:
         """{"reason": ""}, or why not."""
         return {"reason": _module(module).supports(_make(workload), order)}
@@ -106,7 +114,7 @@ class _Answers:
 
         self.library.use(builds[0]["workload"].get("precision", "float32"))
         modules = [(_module(each["module"]), each) for each in builds]  # Imported one after another.
-        pool = ThreadPoolExecutor(os.cpu_count())
+        pool = ThreadPoolExecutor(usable_cores())
         for module, each in modules:
             self.prepared[_key(each)] = pool.submit(module.build, _make(each["workload"]), each["order"])
         pool.shutdown(wait=False)
