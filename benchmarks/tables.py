@@ -23,6 +23,7 @@ LEFT_OUT = {"group", "gflops", "turns"}
 NAMES = {
     "tasks_per_second": "tasks a second",
     "ratio_to_best_peer": "ratio",
+    "ratio_of_processor_time": "in processor time",
     "best_peer": "best peer",
     "memory_mb": "MiB",
     "compile_seconds": "compiles in s",

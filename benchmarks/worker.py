@@ -132,16 +132,18 @@ class _Answers:
         return {"compile_seconds": step.compile_seconds, "cores": step.cores}
 
     def time(self, name: str, seconds: float) -> dict[str, Any]:
-        """Run a step at least once and for at least `seconds`."""
+        """Run a step at least once and for at least `seconds`; processor time of all threads, on a CPU."""
         step, before = self.steps[name], _restart_peak()
         self.library.reset_peak()
-        runs, start = 0, time.perf_counter()
+        runs, start, used = 0, time.perf_counter(), time.process_time()
         while not runs or time.perf_counter() - start < seconds:
             step.run()
             runs += 1
-        elapsed = time.perf_counter() - start
+        elapsed, used = time.perf_counter() - start, time.process_time() - used
+        if self.device()["platform"] != "cpu":
+            used = None  # A processor that waits for a GPU says nothing.
         memory = step.planned_memory_mb or self.library.peak_mb() or _peak_mebibytes() - before
-        return {"runs": runs, "seconds": elapsed, "memory_mb": memory}
+        return {"runs": runs, "seconds": elapsed, "cpu_seconds": used, "memory_mb": memory}
 
     def drop(self) -> dict[str, Any]:
         """Forget all steps."""
