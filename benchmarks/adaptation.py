@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.shared import console, timing
+from benchmarks.shared.results import Results, Write
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,25 @@ def main(config: Config) -> dict[str, Any]:
     names = get_args(LearnerName)
     if config.quick:
         names, config = ("protonet", "maml", "anil"), replace(config, width=16, turns=3)
+    builds = {(name, shots): partial(make_adapt, name, shots, config) for name in names for shots in config.shots}
+
+    def summarise(seconds: dict[tuple[str, int], list[float]]) -> list[dict[str, Any]]:
+        rows: dict[str, dict[str, Any]] = {name: {"learner": name} for name, _ in seconds}
+        for (name, shots), taken in seconds.items():
+            rows[name][f"{shots}-shot"] = 1000 * median(taken)
+        return list(rows.values())
+
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(config.seed, sys.argv, {}))
     with console.progress() as step:
-        runs = {}
-        for name in names:
-            step(f"compiling {name}")
-            runs |= {(name, shots): make_adapt(name, shots, config) for shots in config.shots}
-        seconds = timing.in_turns(runs, config.turns, step)
-    rows = [
-        {"learner": name} | {f"{shots}-shot": 1000 * median(seconds[name, shots]) for shots in config.shots}
-        for name in names
-    ]
+
+        def measure(write: Write) -> list[dict[str, Any]]:
+            return summarise(timing.built_in_turns(builds, config.turns, step, lambda taken: write(summarise(taken))))
+
+        rows = results.group("adaptation", measure)
     table = report.markdown_table(rows, {"learner": ""} | {f"{shots}-shot": ".1f" for shots in config.shots})
     print(f"\nMilliseconds to adapt to five words, medians of {config.turns} turns:\n\n{table}")
-    return console.keep(config.json, rows, report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)})
+    return {"rows": rows, "run": results.data["run"]}
 
 
 def make_adapt(name: str, shots: int, config: Config) -> Callable[[], None]:

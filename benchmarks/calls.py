@@ -51,6 +51,7 @@ def main(config: Config) -> dict[str, Any]:
       ValueError: updates that are no multiple of at_once.
     """
     from benchmarks.shared import console
+    from benchmarks.shared.results import Results
     from jaxmeta.training import report
     from jaxmeta.training.runtime import prepare
 
@@ -58,15 +59,16 @@ def main(config: Config) -> dict[str, Any]:
         raise ValueError(f"updates={config.updates} must be a multiple of at_once={config.at_once}.")
     prepare()
     rows: list[dict[str, Any]] = []
-    stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(config.seed, sys.argv, {}))
     with console.progress() as step:
         for steps in config.steps:
             for order in config.orders:
                 step(f"{steps} steps, order {order}")
-                rows += measure(steps, order, config)
-                console.keep(config.json, rows, stamp)
+                label = f"{steps} steps, order {order}"
+                rows += results.group(label, lambda _, steps=steps, order=order: measure(steps, order, config))
     print(report.markdown_table(rows, list(rows[0])))
-    return {"rows": rows, "run": stamp}
+    return {"rows": rows, "run": results.data["run"]}
 
 
 def measure(steps: int, order: int, config: Config) -> list[dict[str, Any]]:

@@ -82,7 +82,9 @@ def main(config: Config) -> dict[str, Any]:
         stamp = report.stamp(config.seed, sys.argv, data)
         with clips.empty_cache(Path(scratch, "cache")):
             rows = measure_features(folders[0], config, step)
+            console.keep(config.json, rows, stamp)
             corpora, opening = measure_opening(folders, Path(scratch, "cache"), config, step)
+            console.keep(config.json, rows + opening, stamp)
             rows += opening + measure_episodes(corpora, config, step)
     count = sum(map(len, corpora))
     columns = {"what": "", "value": ".5g", "lowest": ".5g", "highest": ".5g", "unit": ""}

@@ -18,10 +18,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.shared import console
+from benchmarks.shared.results import Results, Write
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.estimators import Estimator
@@ -59,12 +61,14 @@ def main(config: Config) -> dict[str, Any]:
     if len(config.steps) < 2 or list(config.steps) != sorted(set(config.steps)) or config.steps[0] < 1:
         raise ValueError(f"steps must be two numbers or more from 1 that rise, got {config.steps}.")
     rows = []
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(config.seed, sys.argv, {}))
     for network in NETWORKS if config.network == "all" else (config.network,):
         with console.progress() as step:
-            found = measure_memory(network, config, step)
+            found = results.group(network, partial(measure_memory, network, config, step))
         _show(network, found, config)
         rows += found
-    return console.keep(config.json, rows, report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)})
+    return {"rows": rows, "run": results.data["run"]}
 
 
 def make_estimators(steps: int) -> dict[str, Estimator]:
@@ -102,7 +106,7 @@ def make_problem(network: str, seed: int) -> tuple[Callable[[Estimator, int], Me
     return lambda estimator, steps: maml(model, loss, optax.sgd(0.1), steps, estimator), episode
 
 
-def measure_memory(network: str, config: Config, step: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure_memory(network: str, config: Config, step: Callable[[str], None], write: Write) -> list[dict[str, Any]]:
     """MiB of temporaries of one task's meta-gradient by inner steps, and the slope in copies of the weights a step."""
     import jax
 
@@ -117,17 +121,19 @@ def measure_memory(network: str, config: Config, step: Callable[[str], None]) ->
             gradient = jax.jit(jax.value_and_grad(learner.meta_loss, has_aux=True))
             analysis: Any = gradient.lower(params, state, episode, key).compile().memory_analysis()
             mebibytes.setdefault(name, []).append(analysis.temp_size_in_bytes / 2**20)
-    weights = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)) / 2**20
-    return [
-        {
-            "network": network,
-            "estimator": name,
-            **{f"{steps} steps": size for steps, size in zip(config.steps, sizes, strict=True)},
-            "copies_per_step": last_slope(config.steps, sizes) / weights,
-            "weights_mib": weights,
-        }
-        for name, sizes in mebibytes.items()
-    ]
+            weights = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)) / 2**20
+            write([memory_row(network, each, config.steps, sizes, weights) for each, sizes in mebibytes.items()])
+    return [memory_row(network, name, config.steps, sizes, weights) for name, sizes in mebibytes.items()]
+
+
+def memory_row(
+    network: str, estimator: str, steps: Sequence[int], sizes: Sequence[float], weights: float
+) -> dict[str, Any]:
+    """MiB by inner steps, as far as they are known, and the slope between the last two."""
+    known = dict(zip(steps, sizes, strict=False))
+    slope = last_slope(list(known), sizes) / weights if len(known) > 1 else None
+    named = {f"{count} steps": size for count, size in known.items()}
+    return {"network": network, "estimator": estimator, **named, "copies_per_step": slope, "weights_mib": weights}
 
 
 def square_root(steps: int) -> int:

@@ -13,10 +13,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.shared import console, timing
+from benchmarks.shared.results import Results, Write
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.types import MetaLearner
@@ -58,11 +60,13 @@ def main(config: Config) -> dict[str, Any]:
 
     if config.quick:
         config = replace(config, width=max(8, config.width // 4), turns=3)
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(config.seed, sys.argv, {}))
     with console.progress() as step:
-        rows = measure_speed(config, step)
+        rows = results.group("speed", lambda write: measure_speed(config, step, write))
     columns = {"estimator": "", "tasks_per_second": ".2f", "lowest": ".2f", "highest": ".2f", "ratio": ".2f"}
     print(f"\nTasks a second, {_describe(config)}:\n\n{report.markdown_table(rows, columns)}")
-    return console.keep(config.json, rows, report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)})
+    return {"rows": rows, "run": results.data["run"]}
 
 
 def make_learners(config: Config) -> dict[str, MetaLearner]:
@@ -81,7 +85,7 @@ def make_learners(config: Config) -> dict[str, MetaLearner]:
     }
 
 
-def measure_speed(config: Config, step: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure_speed(config: Config, step: Callable[[str], None], write: Write) -> list[dict[str, Any]]:
     """Tasks a second of whole updates: median, lowest and highest over turns, and the ratio of times to the first."""
     import numpy as np
 
@@ -90,18 +94,20 @@ def measure_speed(config: Config, step: Callable[[str], None]) -> list[dict[str,
     episodes = word_episodes(
         config.tasks, ways=config.ways, shots=config.shots, queries=config.queries, seed=config.seed
     )
-    updates = {}
-    for name, learner in make_learners(config).items():
-        step(f"compiling {name}")
-        updates[name] = compiled_update(learner, episodes, microbatch=config.microbatch)
-    seconds = timing.in_turns(updates, config.turns, step)
-    first = np.array(next(iter(seconds.values())))
-    rows = []
-    for name, taken in seconds.items():
-        rates = timing.rates(taken, config.tasks)
-        ratio = float(np.median(np.array(taken) / first))
-        rows.append({"estimator": name, "tasks_per_second": rates.pop("rate"), **rates, "ratio": ratio})
-    return rows
+    updates = {
+        name: partial(compiled_update, learner, episodes, microbatch=config.microbatch)
+        for name, learner in make_learners(config).items()
+    }
+
+    def summarise(seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
+        first, rows = np.array(next(iter(seconds.values()))), []
+        for name, taken in seconds.items():
+            rates = timing.rates(taken, config.tasks)
+            ratio = float(np.median(np.array(taken) / first))
+            rows.append({"estimator": name, "tasks_per_second": rates.pop("rate"), **rates, "ratio": ratio})
+        return rows
+
+    return summarise(timing.built_in_turns(updates, config.turns, step, lambda taken: write(summarise(taken))))
 
 
 def _describe(config: Config) -> str:

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.shared.console import progress
+from benchmarks.shared.host import HUGE_PAGES, usable_cores
 from benchmarks.shared.peer_rows import COLUMNS, Run, summarise
 from benchmarks.shared.results import Results
 from benchmarks.systems import LOOPS, REQUIRES, SYSTEMS, library
@@ -78,7 +81,7 @@ def main(config: Config) -> dict[str, Any]:
     _check(config)
     results = Results(config.json, ("rows", "agreement", "notes"))
     with progress() as step, contextlib.closing(Workers()) as workers:
-        results.stamp(config, "tasks")
+        results.stamp(config, workers.ask(REFERENCE, "stamp", seed=config.seed, argv=sys.argv))
         systems = _installed(config, results)
         session = _Session(config, results, workers, systems, step)
         if not config.check:
@@ -102,7 +105,8 @@ class _Session:
     def __init__(self, config: Config, results: Results, workers: Workers, systems: tuple[str, ...], step):
         self.config, self.results, self.workers, self.systems, self.step = config, results, workers, systems, step
         self.device = workers.ask(REFERENCE, "device")
-        results.data["run"]["device"] = self.device
+        results.data["run"] |= {"device": self.device, "cores": usable_cores()}
+        results.data["run"]["environment"] = {name: os.environ.get(name, value) for name, value in HUGE_PAGES.items()}
         self.on_gpu = self.device["platform"] != "cpu"
         self.precisions = config.precisions or (("tf32", "bf16") if self.on_gpu else ("float32",))
         self.turns = min(config.turns, 2) if config.quick else config.turns
@@ -148,8 +152,8 @@ class _Session:
                     continue
                 # Convolutions with a kernel for each task take a CPU twenty times as long as jaxmeta's.
                 slow = system == "plain JAX" and what["name"] in ("conv4", "words") and not self.on_gpu
-                if slow and self.config.quick:
-                    continue
+                if self.config.quick and (slow or (system == "torch.compile" and not self.on_gpu)):
+                    continue  # torch.compile takes a CPU a minute or more before its first turn.
                 # A program by hand takes long to compile: it is compared in one precision.
                 if system == "plain JAX" and what["precision"] != self.precisions[0]:
                     continue

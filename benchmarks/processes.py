@@ -4,8 +4,8 @@
     python -m benchmarks.processes --quick                          # a narrow network
 
 Second-order MAML (mixed mode, 5 inner steps) on random log-mels with `conv4`, 8 tasks an update, through `train_loop`.
-Each run trains in one process, or in two that share the tasks over the loopback. Figures are of processor time, the
-least of an update from the second one on, summed over the processes: a machine with other work changes them little.
+Each run trains in one process, or in two or four that share the tasks over the loopback. Figures are of processor time,
+the least of an update from the second one on, summed over the processes: other work on the machine changes them little.
 `efficiency` is that of one process over that of all; what is lost is work done twice, and collectives.
 """
 
@@ -23,6 +23,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.shared.host import usable_cores
+from benchmarks.shared.results import Results, Write
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -34,7 +37,7 @@ class Config:
     """File for the rows and the stamp."""
     quick: bool = False
     """Width 8 and few updates."""
-    processes: tuple[int, ...] = (1, 2)
+    processes: tuple[int, ...] = (1, 2, 4)
     tasks: int = 8
     updates: int = 8
     width: int = 64
@@ -50,22 +53,31 @@ def main(config: Config) -> dict[str, Any]:
     """
     from jaxmeta.training import report
 
-    updates, width, turns = (4, 8, 1) if config.quick else (config.updates, config.width, config.turns)
-    seconds: dict[int, list[float]] = {count: [] for count in config.processes}
-    for _ in range(turns):
-        for count, each in seconds.items():
-            each.append(_run(count, {"tasks": config.tasks, "updates": updates, "width": width}))
-    first = median(seconds[config.processes[0]])
-    rows = [
-        {"processes": count, "tasks": config.tasks, "width": width, "turns": turns,
-         "cpu_seconds_per_update": median(each), "efficiency": first / median(each)}
-        for count, each in seconds.items()
-    ]  # fmt: skip
-    run = report.stamp(0, sys.argv, {})
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(0, sys.argv, {}) | {"usable_cores": usable_cores()})
+    rows = results.group("processes", lambda write: _measure(config, write))
     print(report.markdown_table(rows, list(rows[0])))
-    if config.json is not None:
-        config.json.write_text(json.dumps({"rows": rows, "run": run}, indent=1) + "\n", encoding="utf-8")
-    return {"rows": rows, "run": run}
+    return {"rows": rows, "run": results.data["run"]}
+
+
+def _measure(config: Config, write: Write) -> list[dict[str, Any]]:
+    """A row for each number of processes, which run in turn."""
+    updates, width, turns = (4, 8, 1) if config.quick else (config.updates, config.width, config.turns)
+    seconds: dict[int, list[float]] = {}
+    rows: list[dict[str, Any]] = []
+    for _ in range(turns):
+        for count in config.processes:
+            taken = _run(count, {"tasks": config.tasks, "updates": updates, "width": width})
+            seconds.setdefault(count, []).append(taken)
+            first = median(seconds[config.processes[0]])
+            rows = [
+                {"processes": count, "tasks": config.tasks, "width": width, "turns": len(each),
+                 "cpu_seconds_per_update": median(each), "lowest": min(each), "highest": max(each),
+                 "efficiency": first / median(each)}
+                for count, each in seconds.items()
+            ]  # fmt: skip
+            write(rows)
+    return rows
 
 
 def _run(count: int, what: dict[str, Any]) -> float:

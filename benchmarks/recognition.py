@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.shared import console, timing
+from benchmarks.shared.results import Results
 
 FRAME_RATE = 100
 """Frames of log-mels a second."""
@@ -65,9 +66,17 @@ def main(config: Config) -> dict[str, Any]:
     """
     if config.quick:
         config = replace(config, networks=("gru",), size="tiny", frames=100, labels=10, steps=1, sentences=300, turns=3)
+    results = Results(config.json, ("rows",))
     with console.progress() as step:
-        updates = [_in_own_process(name, config, step) for name in config.networks]
-        decoders = measure_decoding(config, step)
+        updates = [
+            row
+            for name in config.networks
+            for row in results.group(
+                f"update of {name}", lambda write, name=name: [_in_own_process(name, config, step)]
+            )
+        ]
+        decoders = results.group("decoders", lambda write: measure_decoding(config, step))
+    # JAX is imported here and not before: a child's peak memory starts at its parent's.
     from jaxmeta.training import report
 
     columns = {
@@ -77,8 +86,9 @@ def main(config: Config) -> dict[str, Any]:
     print(f"\nA second-order update, {_describe(config)}:\n\n{report.markdown_table(updates, columns)}")
     columns = {"decoder": ""} | dict.fromkeys(("times_real_time", "lowest", "highest", "frames_per_second"), ".4g")
     print(f"Recognition, medians of {config.turns} turns:\n\n{report.markdown_table(decoders, columns)}")
-    stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
-    return console.keep(config.json, updates + decoders, stamp)
+    results.stamp(config, report.stamp(config.seed, sys.argv, {}))
+    results.write()
+    return {"rows": updates + decoders, "run": results.data["run"]}
 
 
 def measure_update(network: str, config: Config, compiled_programs: str) -> dict[str, Any]:

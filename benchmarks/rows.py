@@ -21,9 +21,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from benchmarks.shared import console
+from benchmarks.shared.results import Results, Write
 
 ROOT = Path(__file__).parent.parent
 PIECES = 1000
@@ -58,24 +62,28 @@ def main(config: Config) -> dict[str, Any]:
     Returns:
       {"rows": one for each number of rows, "run": the stamp}.
     """
-    from benchmarks.shared import console
     from jaxmeta.training import report
 
     counts, batches, turns = config.rows, config.batches, config.turns
     if config.quick:
         counts, batches, turns = (1_000, 10_000), 10, 2
     found: list[dict[str, Any]] = []
-    stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(config.seed, sys.argv, {}))
     for count in counts:
-        with tempfile.TemporaryDirectory(dir=config.workdir) as folder, console.progress() as step:
-            step(f"{count:,} rows")
-            given = {"count": count, "tasks": config.tasks, "batches": batches, "turns": turns, "seed": config.seed}
-            command = [sys.executable, "-m", "benchmarks.rows", "--child", json.dumps(given | {"folder": folder})]
-            child = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-            found.append(json.loads(child.stdout.splitlines()[-1]))
-        console.keep(config.json, found, stamp)
+        found += results.group(f"{count} rows", partial(_in_own_process, count, config, batches, turns))
     print(report.markdown_table(found, list(found[0])))
-    return {"rows": found, "run": stamp}
+    return {"rows": found, "run": results.data["run"]}
+
+
+def _in_own_process(count: int, config: Config, batches: int, turns: int, _: Write) -> list[dict[str, Any]]:
+    """The row of a number of rows."""
+    with tempfile.TemporaryDirectory(dir=config.workdir) as folder, console.progress() as step:
+        step(f"{count:,} rows")
+        given = {"count": count, "tasks": config.tasks, "batches": batches, "turns": turns, "seed": config.seed}
+        command = [sys.executable, "-m", "benchmarks.rows", "--child", json.dumps(given | {"folder": folder})]
+        child = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(child.stdout.splitlines()[-1])]
 
 
 def write_rows(folder: Path, count: int) -> None:

@@ -15,12 +15,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 from benchmarks.shared import console, host_devices, timing
 from benchmarks.shared.linearity import departure, describe
+from benchmarks.shared.results import Results, Write
 
 SWEEPS = ("tasks", "steps", "width", "devices")
 
@@ -75,25 +77,35 @@ def main(config: Config) -> dict[str, Any]:
         small = {"tasks": (1, 2, 4), "steps": (1, 2, 4), "width": (8, 16), "devices": (1, 2), "sharded_tasks": 2}
         config = replace(config, **small, base=replace(config.base, width=8), turns=3)
     rows, linear = [], {}
+    results = Results(config.json, ("rows",))
+    results.stamp(config, report.stamp(config.base.seed, sys.argv, {}))
     for sweep in SWEEPS if config.sweep == "all" else (config.sweep,):
         with console.progress() as step:
-            found = measure(sweep, config, step)
+            found = results.group(sweep, partial(measure, sweep, config, step))
         _show(sweep, found, config)
         if sweep in ("tasks", "steps"):
             linear[sweep] = departure([row[sweep] for row in found], [row["seconds"] for row in found])
             print(f"{describe(linear[sweep], sweep)}\n")
         rows += found
-    return console.keep(config.json, rows, report.stamp(config.base.seed, sys.argv, {}) | _about(config, linear))
+    results.data["run"]["linear"] = {sweep: found._asdict() for sweep, found in linear.items()}
+    results.write()
+    return {"rows": rows, "run": results.data["run"]}
 
 
-def measure(sweep: str, config: Config, step: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(sweep: str, config: Config, step: Callable[[str], None], write: Write) -> list[dict[str, Any]]:
     """Seconds of an update and tasks a second at every point of a sweep."""
     with host_devices.Processes() as processes:
-        runs = {}
-        for point in points(sweep, config):
-            step(f"compiling {sweep} = {getattr(point, sweep)}")
-            runs[point] = processes.start(point.devices, make_update, point) if _apart(sweep) else make_update(point)
-        seconds = timing.in_turns(runs, config.turns, step)
+        apart = _apart(sweep)
+        builds = {
+            point: partial(processes.start, point.devices, make_update, point) if apart else partial(make_update, point)
+            for point in points(sweep, config)
+        }
+        note = lambda taken: write(summarise(sweep, taken))  # noqa: E731 - it has no name of its own
+        return summarise(sweep, timing.built_in_turns(builds, config.turns, step, note))
+
+
+def summarise(sweep: str, seconds: dict[Base, list[float]]) -> list[dict[str, Any]]:
+    """A row for each point."""
     rows = []
     for point, taken in seconds.items():
         rates = timing.rates(taken, point.tasks)
@@ -148,11 +160,6 @@ def _apart(sweep: str) -> bool:
     import jax
 
     return sweep == "devices" and jax.default_backend() == "cpu"
-
-
-def _about(config: Config, linear: dict[str, Any]) -> dict[str, Any]:
-    settings = vars(config) | {"base": vars(config.base)}
-    return {"config": settings, "linear": {sweep: found._asdict() for sweep, found in linear.items()}}
 
 
 def _show(sweep: str, rows: list[dict[str, Any]], config: Config) -> None:

@@ -23,6 +23,7 @@ LEFT_OUT = {"group", "gflops", "turns"}
 NAMES = {
     "tasks_per_second": "tasks a second",
     "ratio_to_best_peer": "ratio",
+    "ratio_of_processor_time": "in processor time",
     "best_peer": "best peer",
     "memory_mb": "MiB",
     "compile_seconds": "compiles in s",
@@ -32,6 +33,8 @@ NAMES = {
 
 def render(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table: numbers to the right with three digits, and a range beside the number it belongs to."""
+    if not rows:
+        return "No rows yet.\n"
     columns = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT))
     ranged = {"lowest", "highest"} <= set(columns)
     # The range belongs to the column before it.

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shared.host import HUGE_PAGES, usable_cores
+
 ROOT = Path(__file__).parent.parent
 # Libraries share a GPU: JAX takes a third of its memory at once, and leaves the rest.
 SHARED_GPU = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.35"}
@@ -40,7 +42,7 @@ class Worker:
             stderr=self._errors,
             text=True,
             cwd=ROOT,
-            env=SHARED_GPU | os.environ,
+            env=SHARED_GPU | HUGE_PAGES | os.environ,
         )
 
     @property
@@ -96,6 +98,12 @@ class _Answers:
         """{"platform": ..., "kind": ...}."""
         return self.library.device()
 
+    def stamp(self, seed: int, argv: list[str]) -> dict[str, Any]:
+        """Versions, commit and machine, which need JAX; the asking process does without."""
+        from jaxmeta.training import report
+
+        return report.stamp(seed, argv, {})
+
     def supports(self, module: str, workload: dict[str, Any], order: int) -> dict[str, Any]:
         """{"reason": ""}, or why not."""
         return {"reason": _module(module).supports(_make(workload), order)}
@@ -106,7 +114,7 @@ class _Answers:
 
         self.library.use(builds[0]["workload"].get("precision", "float32"))
         modules = [(_module(each["module"]), each) for each in builds]  # Imported one after another.
-        pool = ThreadPoolExecutor(os.cpu_count())
+        pool = ThreadPoolExecutor(usable_cores())
         for module, each in modules:
             self.prepared[_key(each)] = pool.submit(module.build, _make(each["workload"]), each["order"])
         pool.shutdown(wait=False)
@@ -124,16 +132,18 @@ class _Answers:
         return {"compile_seconds": step.compile_seconds, "cores": step.cores}
 
     def time(self, name: str, seconds: float) -> dict[str, Any]:
-        """Run a step at least once and for at least `seconds`."""
+        """Run a step at least once and for at least `seconds`; processor time of all threads, on a CPU."""
         step, before = self.steps[name], _restart_peak()
         self.library.reset_peak()
-        runs, start = 0, time.perf_counter()
+        runs, start, used = 0, time.perf_counter(), time.process_time()
         while not runs or time.perf_counter() - start < seconds:
             step.run()
             runs += 1
-        elapsed = time.perf_counter() - start
+        elapsed, used = time.perf_counter() - start, time.process_time() - used
+        if self.device()["platform"] != "cpu":
+            used = None  # A processor that waits for a GPU says nothing.
         memory = step.planned_memory_mb or self.library.peak_mb() or _peak_mebibytes() - before
-        return {"runs": runs, "seconds": elapsed, "memory_mb": memory}
+        return {"runs": runs, "seconds": elapsed, "cpu_seconds": used, "memory_mb": memory}
 
     def drop(self) -> dict[str, Any]:
         """Forget all steps."""

@@ -23,6 +23,7 @@ COLUMNS = {
     "highest": ".3g",
     "turns": "",
     "ratio_to_best_peer": ".2f",
+    "ratio_of_processor_time": ".2f",
     "best_peer": "",
     "memory_mb": ".0f",
     "compile_seconds": ".1f",
@@ -50,6 +51,13 @@ class Run:
         """Tasks a second of each turn."""
         return np.array([self.workload.tasks * turn["runs"] / turn["seconds"] for turn in self.turns])
 
+    @property
+    def cpu_speeds(self) -> np.ndarray | None:
+        """Tasks a second of processor time of each turn; None where a GPU computes."""
+        if any(turn["cpu_seconds"] is None for turn in self.turns):
+            return None
+        return np.array([self.workload.tasks * turn["runs"] / turn["cpu_seconds"] for turn in self.turns])
+
 
 def summarise(what: dict[str, Any], runs: list[Run], matmul: float) -> list[dict[str, Any]]:
     """A row for each run.
@@ -62,7 +70,7 @@ def summarise(what: dict[str, Any], runs: list[Run], matmul: float) -> list[dict
     rows = []
     for run in runs:
         speed, operations = run.speeds, run.workload.operations(run.order)
-        ratio, peer = _ratio(what["name"], run, runs)
+        peers, mark = _peers(what["name"], run, runs)
         rows.append(
             {
                 "workload": what["name"],
@@ -75,8 +83,9 @@ def summarise(what: dict[str, Any], runs: list[Run], matmul: float) -> list[dict
                 "lowest": float(speed.min()),
                 "highest": float(speed.max()),
                 "turns": len(speed),
-                "ratio_to_best_peer": ratio,
-                "best_peer": peer,
+                "ratio_to_best_peer": _ratio(run.speeds, [peer.speeds for peer in peers]),
+                "ratio_of_processor_time": _ratio(run.cpu_speeds, [peer.cpu_speeds for peer in peers]),
+                "best_peer": max(peers, key=lambda peer: np.median(peer.speeds)).system + mark if peers else None,
                 "memory_mb": max(turn["memory_mb"] for turn in run.turns),
                 "compile_seconds": run.built["compile_seconds"],
                 "gflops": float(np.median(speed)) * operations / 1e9,
@@ -87,17 +96,18 @@ def summarise(what: dict[str, Any], runs: list[Run], matmul: float) -> list[dict
     return rows
 
 
-def _ratio(network: str, run: Run, runs: list[Run]) -> tuple[float | None, str | None]:
-    """Median over turns of jaxmeta's speed against the best other system's, and which that is."""
+def _peers(network: str, run: Run, runs: list[Run]) -> tuple[list[Run], str]:
+    """What jaxmeta is compared with, and a mark for its name; nothing for the other systems."""
     if run.system != REFERENCE:
-        return None, None
-    peers = [peer for peer in runs if peer.system not in NOT_PEERS and peer.order == run.order]
-    mark = ""
+        return [], ""
     if network == "ctc" and run.order == 2:
-        peers = [peer for peer in runs if library(peer.system) == "torch" and peer.order == 1]
-        mark = ", order 1"
-    if not peers:
-        return None, None
-    best = max(peers, key=lambda peer: float(np.median(peer.speeds)))
-    fastest = np.max([peer.speeds for peer in peers], axis=0)
-    return float(np.median(run.speeds / fastest)), best.system + mark
+        return [peer for peer in runs if library(peer.system) == "torch" and peer.order == 1], ", order 1"
+    return [peer for peer in runs if peer.system not in NOT_PEERS and peer.order == run.order], ""
+
+
+def _ratio(speeds: np.ndarray | None, peers: list[np.ndarray | None]) -> float | None:
+    """Median over turns of a speed against the best other one in the same turn."""
+    others = [each for each in peers if each is not None]
+    if speeds is None or not others:
+        return None
+    return float(np.median(speeds / np.max(others, axis=0)))

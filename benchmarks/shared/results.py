@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+NO_SETTINGS = ("json", "plot", "budget", "workdir")
+"""Of a configuration: they say where and how long, not what is measured."""
+Write = Callable[[list[dict[str, Any]]], None]
 
 
 class Results:
@@ -25,12 +32,37 @@ class Results:
     def __getitem__(self, name: str) -> list[Any]:
         return self.data[name]
 
-    def stamp(self, config: Any, _: str = "") -> None:
-        """Say how these results were made, unless an earlier run has: the command, the settings and the commit."""
-        if not self.data["run"]:
-            from jaxmeta.files.durable import plain
+    def stamp(self, config: Any, run: Mapping[str, Any] | None = None) -> None:
+        """Say how these results were made, unless an earlier run has: the settings, and what `report.stamp` says.
 
-            self.data["run"] = {"argv": list(sys.argv), "config": plain(vars(config))}
+        Raises:
+          ValueError: the file has results of other settings.
+        """
+        from jaxmeta.files.durable import plain
+
+        settings = {name: value for name, value in plain(asdict(config)).items() if name not in NO_SETTINGS}
+        before = self.data["run"].get("config", settings)
+        if changed := [name for name in settings if before.get(name) != settings[name]]:
+            raise ValueError(
+                f"{self.path} was measured with {changed[0]}={before.get(changed[0])}, not {settings[changed[0]]}; "
+                "name another file."
+            )
+        if not self.data["run"]:
+            self.data["run"] = {"argv": list(sys.argv), **(run or {}), "config": settings}
+
+    def group(self, name: str, measure: Callable[[Write], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """The rows of a group: those of the file if it is complete there, or else measured.
+
+        Args:
+          name: of the group.
+          measure: a function that gives the rows; what it is called with writes those that it has so far.
+        """
+        if not self.done(name):
+            self.put(name, measure(partial(self.put, name)))
+            self.finish(name)
+        return [
+            {key: cell for key, cell in row.items() if key != "group"} for row in self["rows"] if row["group"] == name
+        ]
 
     def done(self, group: str) -> bool:
         """Whether a group of rows is complete."""

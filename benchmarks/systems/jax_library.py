@@ -1,12 +1,12 @@
 """What JAX systems share: devices, precision, compilation with its time and memory, and a matrix product."""
 
-import os
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.shared.host import usable_cores
 from jaxmeta.training.runtime import prepare
 
 PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "tensorfloat32"}
@@ -14,8 +14,8 @@ PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "tensorfloa
 
 
 def start() -> None:
-    """A CPU shows a device for each core, and JAX keeps memory that it frees."""
-    prepare(devices=os.cpu_count() or 1)
+    """A CPU shows a device for each core that this process may use, and JAX keeps memory that it frees."""
+    prepare(devices=usable_cores())
 
 
 def device() -> dict[str, str]:
