@@ -37,7 +37,6 @@ SHOTS = 3
 RATES, STEPS = (0.003, 0.01, 0.03, 0.1, 0.3), (1, 3, 10)
 """Of fine-tuning; learned rates are used with each number of steps, too. Chosen on validation speakers."""
 META = MetaTraining(60, 1e-3, tasks=2, support=SHOTS, query=5, steps=3, inner_rate=0.03, longest=400)
-ROWS = 30
 COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "part": "", "trained with": "", "tested with": "", "validation": ".1f", "rate": "g", "steps": "d",
     "CER": ("cer", "", ".1f"), "change": ("change", "", "+.2f"), "gain": ("gain", "", "+.1f"),
@@ -176,6 +175,7 @@ def recognise(
     import jax
     import numpy as np
 
+    from experiments.speakers.data import ROWS
     from jaxmeta.decoding.greedy import greedy
     from jaxmeta.evaluation.transcripts import Transcripts
     from jaxmeta.recognition.transcription import transcribe_rows
@@ -189,9 +189,10 @@ def recognise(
 
 def step_rows(config: Config, sentences: Sentences) -> list[dict[str, Any]]:
     """Error rates after steps on ten seconds of speech, by one rate and by learned ones, over all seeds."""
+    from experiments.speakers.data import first_pass
     from jaxmeta.evaluation.adaptation import AdaptationProtocol, supports_of_others
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for written in ("transcripts", "first pass"):
         train, val, test = sentences.train, sentences.val, sentences.test
         labels = None
@@ -255,28 +256,9 @@ def _methods(
     return chosen
 
 
-def first_pass(sentences: Sentences, corpus: Corpus) -> Ragged:
-    """Labels that the recogniser writes itself, of each utterance [R, L]."""
-    import jax
-    import numpy as np
-
-    from jaxmeta.data.sampling.padding import gather, round_up
-    from jaxmeta.decoding.greedy import greedy
-    from jaxmeta.types import Ragged
-
-    model, params = sentences.upper.model(sentences.vocabulary.size), sentences.upper.params
-    run = jax.jit(lambda inputs: greedy(model.apply(params, {}, inputs, jax.random.key(0), False)[0]))
-    padded, count = int(round_up(corpus.length.max())), len(corpus)
-    values, lengths = [], []
-    for start in range(0, count, ROWS):
-        labels = jax.device_get(run(gather(corpus, np.arange(start, start + ROWS) % count, padded)))
-        values.append(labels.values)
-        lengths.append(labels.lengths)
-    widest = int(max(each.max() for each in lengths))
-    return Ragged(np.concatenate(values)[:count, :widest], np.concatenate(lengths)[:count].astype(np.int32))
-
-
 def _relabelled(sentences: Sentences, episodes: AdaptationEpisodes) -> AdaptationEpisodes:
+    from experiments.speakers.data import first_pass
+
     return replace(episodes, labels=first_pass(sentences, episodes.corpus))
 
 
@@ -288,7 +270,7 @@ def _pooled(seeds: list[Transcripts]) -> Transcripts:
     """Of all seeds together; intervals draw speakers, with what every seed recognised of them."""
     from jaxmeta.evaluation.transcripts import Transcripts
 
-    return Transcripts(*(sum((each[part] for each in seeds), []) for part in range(3)))
+    return Transcripts(*([row for each in seeds for row in each[part]] for part in range(3)))
 
 
 def _against(texts: Transcripts, floor: Transcripts, other: Transcripts, own: bool) -> dict[str, float]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.pretrained.embedding_features import speaker_mels
+from jaxmeta.data.sampling.padding import gather, round_up
 from jaxmeta.data.sampling.support_query_splits import AdaptationEpisodes, adaptation_episodes
 from jaxmeta.data.vocabulary import Vocabulary
+from jaxmeta.decoding.greedy import greedy
 from jaxmeta.evaluation.result_cache import params_digest
 from jaxmeta.files.folders import data_folders
 from jaxmeta.models.acoustic import Size
@@ -21,6 +23,7 @@ from jaxmeta.recognition.corpora import read_corpora
 from jaxmeta.recognition.pretrained.encoder import read_encoder
 from jaxmeta.recognition.pretrained.training import activations, frames_out
 from jaxmeta.recognition.shifts.frozen_head import UpperPart, train_upper_part
+from jaxmeta.types import Ragged
 from jaxmeta.words.embedded.corpora import embed_corpus
 from jaxmeta.words.embedded.embeddings import Embedding, centred
 
@@ -31,6 +34,8 @@ NUMBERS = 32
 """Of a speaker's vector."""
 ENROLLED, QUERIES = 5, 15
 """Utterances that enrol a speaker, and others that are recognised."""
+ROWS = 30
+"""Utterances that are recognised at once."""
 
 
 class Sentences(NamedTuple):
@@ -132,3 +137,18 @@ def with_vectors(corpus: Corpus, vectors: np.ndarray) -> Corpus:
     frames = np.concatenate([frames, np.repeat(vectors, corpus.length, axis=0)], axis=1, dtype=np.float32)
     start = np.cumsum(corpus.length, dtype=np.int64) - corpus.length
     return replace(corpus, frames=frames, start=start)
+
+
+def first_pass(sentences: Sentences, corpus: Corpus) -> Ragged:
+    """Labels that the recogniser writes itself, of each utterance [R, L]."""
+    model, params = sentences.upper.model(sentences.vocabulary.size), sentences.upper.params
+    run = jax.jit(lambda inputs: greedy(model.apply(params, {}, inputs, jax.random.key(0), False)[0]))
+    padded, count = int(round_up(corpus.length.max())), len(corpus)
+    values, lengths = [], []
+    for start in range(0, count, ROWS):
+        labels = jax.device_get(run(gather(corpus, np.arange(start, start + ROWS) % count, padded)))
+        values.append(labels.values)
+        lengths.append(labels.lengths)
+    widest = max(int(each.max()) for each in lengths)
+    every: Any = np.concatenate(values)[:count, :widest], np.concatenate(lengths)[:count].astype(np.int32)
+    return Ragged(*every)
