@@ -13,7 +13,7 @@ from jaxmeta.decoding.error_rates import Edits, error_rate
 from jaxmeta.recognition.pretrained.transcription import write_features
 from jaxmeta.recognition.shifts.shift import Sentences
 
-SHARES = (0.25, 0.5, 1.0)
+SHARES = (0.5, 1.0)
 """Of the way from a channel's statistics to those of training."""
 RATES, STEPS = (1e-4, 3e-4), 20
 
@@ -26,7 +26,7 @@ def rows(base: Base, sentences: Sentences, queries: int, seed: int) -> Iterator[
     usual = statistics(frames(train))
     teaching = train.select(np.arange(len(train)) < 10)
     val, test = (drawn(corpus.select(split == part), "speaker", queries + 10, 0) for part in ("val", "test"))
-    places = {name: sentences.seen[name] for name in (*sentences.tuned, "sounds 5 dB")}
+    places = {name: sentences.seen[name] for name in sentences.tuned}
     errors: dict[tuple[str, float], list[Edits]] = {}
     for name, transform in places.items():
         heard, taught = sentences.through(val, transform), sentences.through(teaching, transform)

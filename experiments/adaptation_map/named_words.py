@@ -21,7 +21,7 @@ from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, spelled
 from jaxmeta.recognition.shifts.shift import Sentences
 
-BONUSES, STEPS = (1.0, 2.0, 3.0, 4.0, 6.0), (10, 30)
+BONUSES, STEPS = (1.0, 2.0, 4.0), (10, 30)
 SHOTS, HARM = 5, 0.5
 """Recordings of each word, and points of errors elsewhere that a choice may cost on validation data."""
 _ROWS = 8
@@ -119,7 +119,7 @@ def _parts(base: Base, sentences: Sentences, words: list[str], queries: int, see
     other[rng.permutation(np.flatnonzero(free & teaches))[: taught.sum()]] = True
     # Other speakers' utterances for validation than for the test, where there are enough.
     places = np.random.default_rng(0).permutation(np.flatnonzero(free & tests))
-    elsewhere[places[number::2][:100]] = True
+    elsewhere[places[number::2][:60]] = True
     parts = [corpus.select(mask) for mask in (taught, other, having, elsewhere)]
     return Parts(words, *(Part(each, _memory(base, sentences, each)) for each in parts))
 

@@ -1,6 +1,7 @@
 """A Whisper that adapts to shifts: all adapters that it was trained with, or new ones of the decoder."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from jax import numpy as jnp
 
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.decoding.error_rates import Edits, character_edits
-from jaxmeta.models.pretrained.whisper import after_prompt, teacher_forced
+from jaxmeta.models.pretrained.whisper import WhisperConfig, after_prompt, teacher_forced
 from jaxmeta.models.pretrained.whispers.taught import taught_whisper
 from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.pretrained.adapter import read_adapted, with_whisper_adapters
@@ -54,32 +55,41 @@ def adapted(base: Base, corpus: Corpus, rate: float, steps: int, seed: int, batc
     whisper = base.below
     if base.layers != whisper.config.encoder_layers:
         raise ValueError(f"layers={base.layers} of the encoder have adapters; train with --layers of all of them.")
-    network = taught_whisper(whisper.config, whisper.params, base.rank, base.layers, whisper.silence)
     prompt, end = tuple(whisper.tokenizer.whisper_prompt("en")), whisper.tokenizer.end
-    cross_entropy = after_prompt(sequence_cross_entropy, len(prompt))
+    step, optimizer = _step(whisper.config, base.rank, base.layers, whisper.silence, prompt, end)
     texts = corpus.columns["transcription"].tolist()
     labels = pad_rows([whisper.tokenizer.encode(f" {spelled(text, whisper.habits.case)}") for text in texts])
     longest = -(-int(corpus.length.max()) // 100) * 100
     speech = pad_rows(frames(corpus), longest)
 
-    def loss(adapters: PyTree, heard: Ragged, written: Ragged) -> jax.Array:
-        inputs, targets = teacher_forced(heard, written, prompt, end)
-        logits, _ = network.model.apply(adapters, {}, inputs, jax.random.key(0), False)
-        return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
-
-    optimizer = optax.adam(rate)
-
-    @jax.jit
-    def step(adapters: PyTree, slots: PyTree, heard: Ragged, written: Ragged):
-        updates, slots = optimizer.update(jax.grad(loss)(adapters, heard, written), slots)
-        return optax.apply_updates(adapters, updates), slots
-
     rng, adapters = np.random.default_rng(seed), base.adapters
     slots = optimizer.init(adapters)
     for _ in range(steps):
         rows = rng.choice(len(corpus), min(batch, len(corpus)), replace=False)
-        adapters, slots = step(adapters, slots, *(Ragged(part[0][rows], part[1][rows]) for part in (speech, labels)))
+        adapters, slots = step(
+            whisper.params, rate, adapters, slots, *(Ragged(part[0][rows], part[1][rows]) for part in (speech, labels))
+        )
     return with_whisper_adapters(whisper, adapters)
+
+
+@cache
+def _step(config: WhisperConfig, rank: int, layers: int, silence: int, prompt: tuple[int, ...], end: int):
+    """A compiled step of Adam, and its optimizer."""
+    cross_entropy, optimizer = after_prompt(sequence_cross_entropy, len(prompt)), optax.scale_by_adam()
+
+    @jax.jit
+    def step(params: PyTree, rate: float, adapters: PyTree, slots: PyTree, heard: Ragged, written: Ragged):
+        network = taught_whisper(config, params, rank, layers, silence)
+
+        def loss(adapters: PyTree) -> jax.Array:
+            inputs, targets = teacher_forced(heard, written, prompt, end)
+            logits, _ = network.model.apply(adapters, {}, inputs, jax.random.key(0), False)
+            return jnp.sum(cross_entropy(logits, targets)) / jnp.sum(targets.lengths)
+
+        updates, slots = optimizer.update(jax.grad(loss)(adapters), slots)
+        return jax.tree.map(lambda leaf, update: leaf - rate * update, adapters, updates), slots
+
+    return step, optimizer
 
 
 def frames(corpus: Corpus) -> list[np.ndarray]:
