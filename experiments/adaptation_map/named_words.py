@@ -1,12 +1,13 @@
 """Words that are named to a Whisper, or taught by recordings of other speakers: recall of them, and harm elsewhere."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.adaptation_map.on_whisper import Base, edits
-from jaxmeta.data.corpus import Corpus
+from jaxmeta.data.corpus import Corpus, concatenate
 from jaxmeta.data.recordings import read_waveforms
 from jaxmeta.data.sampling.subsets import containing
 from jaxmeta.decoding.error_rate_intervals import bootstrap_rate, paired_difference
@@ -21,22 +22,26 @@ from jaxmeta.recognition.pretrained.voice import WhisperVoice
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, spelled
 from jaxmeta.recognition.shifts.shift import Sentences
 
-BONUSES, STEPS = (1.0, 2.0, 4.0), (10, 30)
+BONUSES, STEPS = (2.0, 4.0), (10, 30)
 SHOTS, HARM = 5, 0.5
 """Recordings of each word, and points of errors elsewhere that a choice may cost on validation data."""
 _ROWS = 8
 
 
-class Part(NamedTuple):
-    """Recordings as the encoder gives them."""
+class Part:
+    """Recordings, which are encoded once they are needed."""
 
-    corpus: Corpus
-    memory: list[np.ndarray]
+    def __init__(self, corpus: Corpus, encoded: Callable[[Corpus], list[np.ndarray]]) -> None:
+        self.corpus, self._encoded = corpus, encoded
 
-    def __add__(self, other: "Part") -> "Part":  # type: ignore[override]
-        from jaxmeta.data.corpus import concatenate
+    @cached_property
+    def memory(self) -> list[np.ndarray]:
+        """What the encoder gives for each."""
+        return self._encoded(self.corpus)
 
-        return Part(concatenate([self.corpus, other.corpus]), self.memory + other.memory)
+    def with_others(self, other: "Part") -> "Part":
+        """Both."""
+        return Part(concatenate([self.corpus, other.corpus]), self._encoded)
 
 
 class Way(NamedTuple):
@@ -69,37 +74,42 @@ def rows(base: Base, sentences: Sentences, queries: int, seed: int) -> Iterator[
         _parts(base, sentences, [word.lower() for word in words], queries, seed, number)
         for number, words in enumerate((sentences.val_words, sentences.words))
     )
-    untouched = _texts(base.recogniser, val)
-    yield _row("validation", Way("none", base.recogniser, 0), val, untouched, untouched)
-    bonuses: dict[float, tuple[float, float]] = {}
+    before = [_texts(base.recogniser, parts) for parts in (val, test)]
+    nothing = Way("none", base.recogniser, 0)
+    yield from (_row(part, nothing, *each) for part, each in _places((val, test), before, before))
+
+    def named(recogniser: WhisperRecogniser, words: list[str], bonus: float) -> Way:
+        return Way(f"words named, bonus {bonus:g}", favouring(recogniser, words, bonus), 0)
+
+    gains: dict[float, tuple[float, float]] = {}
     for bonus in BONUSES:
-        way = Way(f"words named, bonus {bonus:g}", favouring(base.recogniser, val.words, bonus), 0)
+        way = named(base.recogniser, val.words, bonus)
         texts = _texts(way.recogniser, val)
-        bonuses[bonus] = _gain(val, untouched, texts)
-        yield _row("validation", way, val, texts, untouched)
+        gains[bonus] = _gain(val, before[0], texts)
+        yield _row("validation", way, val, texts, before[0])
+    bonus = _best(gains)
+    way = named(base.recogniser, test.words, bonus)
+    yield _row("test", way, test, _texts(way.recogniser, test), before[1])
     taught: dict[int, tuple[float, float]] = {}
     for steps in STEPS:
-        learnt = _taught(base, val.taught + val.other, steps, seed)
+        learnt = _taught(base, val.taught.with_others(val.other), steps, seed)
         texts = _texts(learnt, val)
-        taught[steps] = _gain(val, untouched, texts)
-        yield _row("validation", Way(f"taught, {steps} steps", learnt, SHOTS), val, texts, untouched)
-    yield from _test(base, test, _best(bonuses), _best(taught), seed)
-
-
-def _test(base: Base, test: Parts, bonus: float, steps: int, seed: int) -> Iterator[dict[str, Any]]:
-    untouched = _texts(base.recogniser, test)
-    yield _row("test", Way("none", base.recogniser, 0), test, untouched, untouched)
-    learnt, control = (_taught(base, part, steps, seed) for part in (test.taught + test.other, test.other))
-    named = f"words named, bonus {bonus:g}"
+        taught[steps] = _gain(val, before[0], texts)
+        yield _row("validation", Way(f"taught, {steps} steps", learnt, SHOTS), val, texts, before[0])
+    steps = _best(taught)
+    learnt, control = (_taught(base, part, steps, seed) for part in (test.taught.with_others(test.other), test.other))
     for way in (
-        Way(named, favouring(base.recogniser, test.words, bonus), 0),
         Way(f"taught, {steps} steps", learnt, SHOTS),
         Way("taught utterances without the words", control, SHOTS),
-        Way(f"taught, {steps} steps, and {named}", favouring(learnt, test.words, bonus), SHOTS),
+        named(learnt, test.words, bonus)._replace(name=f"taught, and named, bonus {bonus:g}", count=SHOTS),
     ):
-        yield _row("test", way, test, _texts(way.recogniser, test), untouched)
+        yield _row("test", way, test, _texts(way.recogniser, test), before[1])
     if base.adapters is None:
-        yield _row("test", Way("words as previous text", base.recogniser, 0), test, _prompted(base, test), untouched)
+        yield _row("test", Way("words as previous text", base.recogniser, 0), test, _prompted(base, test), before[1])
+
+
+def _places(parts, texts, before) -> list[tuple[str, tuple]]:
+    return [*zip(("validation", "test"), zip(parts, texts, before, strict=True), strict=True)]
 
 
 def _parts(base: Base, sentences: Sentences, words: list[str], queries: int, seed: int, number: int) -> Parts:
@@ -121,7 +131,7 @@ def _parts(base: Base, sentences: Sentences, words: list[str], queries: int, see
     places = np.random.default_rng(0).permutation(np.flatnonzero(free & tests))
     elsewhere[places[number::2][:60]] = True
     parts = [corpus.select(mask) for mask in (taught, other, having, elsewhere)]
-    return Parts(words, *(Part(each, _memory(base, sentences, each)) for each in parts))
+    return Parts(words, *(Part(each, partial(_memory, base, sentences)) for each in parts))
 
 
 def _memory(base: Base, sentences: Sentences, corpus: Corpus) -> list[np.ndarray]:
