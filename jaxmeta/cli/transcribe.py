@@ -34,6 +34,8 @@ def transcribe(
     base: Path | None = None,
     voice_activity: Path | None = None,
     bits: Literal[8, 16] | None = None,
+    words: Path | None = None,
+    words_bonus: Annotated[float, Within(0, 100)] | None = None,
 ) -> None:
     """Write what is said in audio files, in the order given and as soon as it is known.
 
@@ -61,6 +63,9 @@ def transcribe(
         voice_activity: Weights of silero-vad, silero_vad_16k.safetensors: what is no speech in recordings above the
             longest stretch is left out.
         bits: Of the weights of a Whisper in memory: 16, or 8 for integers; each layer is restored when it is used.
+        words: File of words or phrases, one in each line, such as names, that a Whisper is to write more readily.
+        words_bonus: Nats added to the logits of each token of such a word; 2 without it. More finds more of the words,
+            and writes more of them that nobody said.
     """
     from jaxmeta.cli.endings import PartlyDoneError
     from jaxmeta.cli.pretrained.whisper import is_pretrained, refuse
@@ -77,9 +82,12 @@ def transcribe(
     parts: Iterator[Part]
     if is_pretrained(checkpoint):
         refuse({"--lm": lm}, checkpoint, "for Whisper has a language model of its own")
-        parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest, bits)
+        if words is None and words_bonus is not None:
+            raise ValueError(f"--words-bonus {words_bonus:g} is that of --words, which is missing; give the file, too.")
+        favoured = None if words is None else (words, words_bonus)
+        parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest, bits, favoured)
     else:
-        options = {"--language": language, "--bits": bits}
+        options = {"--language": language, "--bits": bits, "--words": words, "--words-bonus": words_bonus}
         refuse(options, checkpoint, "which is neither a Whisper nor an adapter of it")
         search = {"beam": beam, "lm_weight": lm_weight, "word_score": word_score}
         parts = _by_recogniser(checkpoint, files, resample, voice_activity, longest, lm, base, **search)
@@ -99,12 +107,13 @@ def _by_whisper(
     voice_activity: Path | None,
     longest: float | None,
     bits: Literal[8, 16] | None,
+    words: tuple[Path, float | None] | None,
 ) -> Iterator[Part]:
     from jaxmeta.cli.pretrained.whisper import parts_of_files
     from jaxmeta.data.recordings import read_waveforms
 
     waveforms = _readable(files, lambda file: read_waveforms(16_000, [file], resample=resample)[0])
-    return parts_of_files(checkpoint, waveforms, base, language, voice_activity, longest, bits)
+    return parts_of_files(checkpoint, waveforms, base, language, voice_activity, longest, bits, words)
 
 
 def _by_recogniser(

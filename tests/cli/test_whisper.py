@@ -26,6 +26,8 @@ def test_options_that_do_not_apply_are_refused(whisper_folder, recogniser, sound
     assert "--base cannot be used with" in fails(["transcribe", whisper, sound, "--base", whisper], capsys)
     assert "--language cannot be used with" in fails(["transcribe", ours, sound, "--language", "de"], capsys)
     assert "--bits cannot be used with" in fails(["transcribe", ours, sound, "--bits", "8"], capsys)
+    assert "--words cannot be used with" in fails(["transcribe", ours, sound, "--words", "names.txt"], capsys)
+    assert "--words, which is missing" in fails(["transcribe", whisper, sound, "--words-bonus", "3"], capsys)
     assert "--base" in fails(["transcribe", ours, sound, "--base", whisper], capsys)
     said = fails(["adapt", ours, str(tmp_path), "--out", str(tmp_path / "out"), "--rank", "2"], capsys)
     assert "--rank cannot be used with" in said and not (tmp_path / "out").exists()
@@ -58,6 +60,10 @@ def test_whisper_transcribes_files_and_names_those_that_it_cannot_read(whisper_f
     assert stop.value.code == 3 and "bad.wav" in said.err and "1 of 3 files could not be read" in said.err
     assert all(set(row["text"].split()) == {"hello"} for row in rows)
     main(["transcribe", str(talking), sound, "--bits", "8"])
+    capsys.readouterr()
+    (tmp_path / "names.txt").write_text("world\n")
+    main(["transcribe", str(whisper_folder), sound, "--words", str(tmp_path / "names.txt"), "--words-bonus", "100"])
+    assert "world" in capsys.readouterr().out
     assert capsys.readouterr().out == f"{sound}\t{rows[1]['text']}\n"
     # In stretches of at most the five seconds that this network sees.
     times = [(part["start"], part["end"]) for part in rows[0]["segments"]]

@@ -63,12 +63,20 @@ def parts_of_files(
     voice_activity: Path | None,
     longest: float | None,
     bits: Bits | None,
+    words: tuple[Path, float | None] | None = None,
 ) -> Iterator[Part]:
-    """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
+    """The stretches of each file in turn with their texts.
+
+    `files` are names and waveforms at 16 kHz, and `words` a file of words to favour and the bonus, if one was given.
+    """
+    from jaxmeta.recognition.pretrained.favoured_words import BONUS, favouring, read_words
     from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
     from jaxmeta.recognition.segments.stretches import RATE, load_detector
 
     recogniser, card = _load(folder, base, bits)
+    if words is not None:
+        file, bonus = words
+        recogniser = favouring(recogniser, read_words(file), BONUS if bonus is None else bonus)
     spoken = language or (card.language if card else "en")
     recogniser.tokenizer.whisper_prompt(spoken)  # Refuses an unknown language before the first file is read.
     detect = None if voice_activity is None else load_detector(voice_activity)

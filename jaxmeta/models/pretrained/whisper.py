@@ -53,9 +53,10 @@ class Whisper(NamedTuple):
     decode: Callable[[PyTree, Ragged, Array], Array]
     """(params, memory, tokens [N, L]) -> logits [N, L, C] of the token after each; uses those of "decoder" alone."""
     greedy: Callable[..., Ragged]
-    """(params, memory, prompt [P], end, length, suppress=(), suppress_first=()) -> tokens [N, length] after the prompt,
-    without the end, which is the number `end`. Tokens of `suppress` are never written, those of `suppress_first` not
-    as the first. What a step has computed of keys and values is not computed again."""
+    """(params, memory, prompt [P], end, length, suppress=(), suppress_first=(), words=None) -> tokens [N, length] after
+    the prompt, without the end, which is the number `end`. Tokens of `suppress` are never written, those of
+    `suppress_first` not as the first, and those of `words`, which are `Favoured`, more readily. What a step has
+    computed of keys and values is not computed again."""
 
 
 def whisper(config: WhisperConfig) -> Whisper:
@@ -72,9 +73,9 @@ def whisper(config: WhisperConfig) -> Whisper:
     def decode(params: PyTree, memory: Ragged, tokens: Array) -> Array:
         return module.apply({"params": params}, memory, tokens, method="decode")
 
-    def greedy(params, memory, prompt, end, length, suppress=(), suppress_first=()):
+    def greedy(params, memory, prompt, end, length, suppress=(), suppress_first=(), words=None):
         decoder = module.bind({"params": params}).decoder
-        return greedy_tokens(config, decoder, memory, prompt, end, length, (suppress, suppress_first))
+        return greedy_tokens(config, decoder, memory, prompt, end, length, (suppress, suppress_first), words)
 
     return Whisper(from_linen(module), encode, decode, greedy)
 

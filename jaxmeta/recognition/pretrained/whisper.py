@@ -18,6 +18,7 @@ from jaxmeta.data.pretrained.tokenizer import Tokenizer, load_tokenizer
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import Whisper, WhisperConfig, read_whisper, whisper
+from jaxmeta.models.pretrained.whispers.favoured import Favoured
 from jaxmeta.models.pretrained.whispers.stacked import stack, stacked_whisper
 from jaxmeta.models.pretrained.whispers.taught import silent_after
 from jaxmeta.models.seq2seq import Spoken
@@ -79,6 +80,8 @@ class WhisperRecogniser:
     """Of weights, as `in_bits` stores them; None: those of `params` as they were read."""
     habits: Habits = PUBLIC
     """Those of public weights, or of what was trained from them."""
+    words: Favoured | None = None
+    """That it writes more readily."""
     network: Whisper = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +125,7 @@ class WhisperRecogniser:
         prompt = tuple(self.tokenizer.whisper_prompt(language))
         suppressed = (self.suppress, self.suppress_first)
         decode = _decode(self.network, self.bits is None, prompt, self.tokenizer.end, length, suppressed)
-        values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory))
+        values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory, self.words))
         return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -223,10 +226,10 @@ def _decode(
     end: int,
     length: int,
     suppressed: tuple[tuple[int, ...], tuple[int, ...]],
-) -> Callable[[PyTree, Ragged], Ragged]:
-    def decode(params: PyTree, memory: Ragged) -> Ragged:
+) -> Callable[[PyTree, Ragged, Favoured | None], Ragged]:
+    def decode(params: PyTree, memory: Ragged, words: Favoured | None) -> Ragged:
         # Once, and not again for each token, unless that would take the memory that fewer bits save.
         weights = jax.tree.map(widened, params) if widen else params
-        return network.greedy(weights, memory, np.array(prompt), end, length, *suppressed)
+        return network.greedy(weights, memory, np.array(prompt), end, length, *suppressed, words)
 
     return jax.jit(decode)

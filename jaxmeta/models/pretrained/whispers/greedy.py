@@ -10,6 +10,7 @@ from jax import lax
 from jax import numpy as jnp
 
 from jaxmeta.models.layers import frame_mask
+from jaxmeta.models.pretrained.whispers.favoured import Favoured, add_bonus, favoured, next_nodes
 from jaxmeta.types import Array, Ragged
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def greedy_tokens(
     end: int,
     length: int,
     suppress: tuple[Sequence[int], Sequence[int]],
+    words: Favoured | None = None,
 ) -> Ragged:
     """What `Whisper.greedy` gives, by a decoder that is called as `_Decoder` is."""
     rows, places = len(memory.values), len(prompt) + length
@@ -33,25 +35,31 @@ def greedy_tokens(
     caches = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-3], places, *leaf.shape[-2:]), leaf.dtype), crossed)
     never = jnp.zeros(config.vocab_size, bool).at[jnp.array(suppress[0], int)].set(True)
 
-    def likeliest(logits, forbidden):
-        return jnp.argmax(jnp.where(forbidden, -jnp.inf, logits[:, -1]), axis=-1).astype(jnp.int32)
+    tree = favoured([], 0) if words is None else words
+
+    def likeliest(logits, forbidden, nodes):
+        scores = logits[:, -1] if words is None else add_bonus(tree, logits[:, -1], nodes)
+        token = jnp.argmax(jnp.where(forbidden, -jnp.inf, scores), axis=-1).astype(jnp.int32)
+        return token, next_nodes(tree, nodes, token)
 
     tokens = jnp.broadcast_to(jnp.asarray(prompt, jnp.int32), (rows, len(prompt)))
     logits, caches = decoder(tokens, crossed, mask, 0, caches)
-    start = likeliest(logits, never.at[jnp.array(suppress[1], int)].set(True))
+    first = never.at[jnp.array(suppress[1], int)].set(True)
+    start, nodes = likeliest(logits, first, jnp.zeros(rows, jnp.int32))
 
     def going(carry):
-        step, token, _, _ = carry
+        step, token, *_ = carry
         return (step < length) & jnp.any(token != end)
 
     def write(carry):
-        step, token, written, caches = carry
+        step, token, nodes, written, caches = carry
         written = written.at[:, step].set(token)
         logits, caches = decoder(token[:, None], crossed, mask, len(prompt) + step, caches)
-        return step + 1, jnp.where(token == end, end, likeliest(logits, never)), written, caches
+        following, nodes = likeliest(logits, never, nodes)
+        return step + 1, jnp.where(token == end, end, following), nodes, written, caches
 
     empty = jnp.full((rows, length), end, jnp.int32)
-    written = lax.while_loop(going, write, (jnp.zeros((), jnp.int32), start, empty, caches))[2]
+    written = lax.while_loop(going, write, (jnp.zeros((), jnp.int32), start, nodes, empty, caches))[3]
     return Ragged(written, jnp.sum(written != end, axis=1, dtype=jnp.int32))
 
 

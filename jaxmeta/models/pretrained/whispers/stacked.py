@@ -61,9 +61,9 @@ def stacked_whisper(config: WhisperConfig, restore: Change) -> Whisper:
         mask = frame_mask(memory.lengths, memory.values.shape[1])[:, None, None]
         return decoder(tokens, decoder.crossed(memory.values), mask)[0]
 
-    def greedy(params, memory, prompt, end, length, suppress=(), suppress_first=()):
+    def greedy(params, memory, prompt, end, length, suppress=(), suppress_first=(), words=None):
         decoder = _Decoder(config, params["decoder"], restore)
-        return greedy_tokens(config, decoder, memory, prompt, end, length, (suppress, suppress_first))
+        return greedy_tokens(config, decoder, memory, prompt, end, length, (suppress, suppress_first), words)
 
     def init(key, inputs):
         params, state = whisper(config).model.init(key, inputs)
