@@ -35,8 +35,6 @@ class Config:
     """Updates."""
     turns: int = 5
     """Updates that are timed."""
-    state: str = ""
-    """Name of the state of the code, for the rows: "before" or "after"."""
     seed: int = 0
 
 
@@ -51,7 +49,7 @@ def main(config: Config) -> dict[str, Any]:
             with tempfile.TemporaryDirectory() as folder:
                 for cache in ("cold", "warm"):
                     step(f"{name}, {cache}")
-                    rows.append({"state": config.state} | _in_own_process(name, config, cache, folder))
+                    rows.append(_in_own_process(name, config, cache, folder))
             stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
             results = console.keep(config.json, rows, stamp)
     print(render(rows))

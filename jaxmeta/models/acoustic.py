@@ -5,7 +5,6 @@ utterances of one speaker can be adapted to. `tiny` to `large` of `SIZES` are 0.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ from jaxmeta.models.attention import ConformerBlock
 from jaxmeta.models.layers import Convolution, LayerNorm, apply_mask, frame_mask, where
 from jaxmeta.models.linen import Wrap, from_linen, unwrapped
 from jaxmeta.models.recurrent import Bidirectional
-from jaxmeta.types import Array, Model, PyTree, Ragged
+from jaxmeta.types import Array, Model, Ragged
 
 Encoder = Literal["dnn", "gru", "lstm", "conformer"]
 Widths = Mapping[str, int]
@@ -68,9 +67,7 @@ def recogniser(
       ValueError: an unknown encoder or size.
     """
     widths = widths or {}
-    # What is done to the network finds its layers by their names, which a loop over them does not have.
-    inner = acoustic_encoder(encoder, size, dropout, widths, looped=wrap is unwrapped)
-    module = _Recogniser(classes, inner, context, widths)
+    module = _Recogniser(classes, acoustic_encoder(encoder, size, dropout, widths), context, widths)
     return from_linen(wrap(module))
 
 
@@ -84,12 +81,9 @@ def body(encoder: Encoder = "gru", size: str | Size = "small") -> Model:
 
 
 def acoustic_encoder(
-    encoder: Encoder, size: str | Size, dropout: float = 0.0, widths: Widths | None = None, looped: bool = True
+    encoder: Encoder, size: str | Size, dropout: float = 0.0, widths: Widths | None = None
 ) -> nn.Module:
-    """A linen module (values [N, T, F], lengths [N], train) -> [N, T, D]. Raises ValueError where none is known.
-
-    `looped` computes equal blocks of a Conformer in a loop while it trains, see `_Conformer`.
-    """
+    """A linen module (values [N, T, F], lengths [N], train) -> [N, T, D]. Raises ValueError where none is known."""
     if encoder not in SIZES:
         raise ValueError(f"encoder must be one of {', '.join(SIZES)}, got {encoder!r}.")
     if isinstance(size, str) and size not in SIZES[encoder]:
@@ -97,9 +91,7 @@ def acoustic_encoder(
     chosen = SIZES[encoder][size] if isinstance(size, str) else size
     if encoder in ("gru", "lstm"):
         return _RecurrentEncoder(chosen, encoder, dropout, widths or {})
-    if encoder == "dnn":
-        return _Frames(chosen, dropout, widths or {})
-    return _Conformer(chosen, dropout, widths or {}, looped)
+    return (_Frames if encoder == "dnn" else _Conformer)(chosen, dropout, widths or {})
 
 
 def output_lengths(lengths: Any) -> Any:
@@ -214,38 +206,15 @@ class _RecurrentEncoder(nn.Module):
 
 
 class _Conformer(nn.Module):
-    """Conformer blocks. In training, equal ones are one block in a loop, which compiles in a fraction of the time.
-
-    Prediction keeps them apart: exports of loops are slower, and its program compiles soon enough.
-    """
-
     size: Size
     dropout: float
     widths: Widths
-    looped: bool
 
     @nn.compact
     def __call__(self, values: Array, lengths: Array, train: bool) -> Array:
-        mask, names = frame_mask(lengths, values.shape[1]), [f"block_{index}" for index in range(self.size.depth)]
-        inner = [
-            (self.widths.get(f"encoder/{name}/first"), self.widths.get(f"encoder/{name}/second")) for name in names
-        ]
-        blocks = [partial(ConformerBlock, 4, each, dropout=self.dropout) for each in inner]
-        equal = len(names) > 1 and len(set(inner)) == 1
-        if train and self.looped and equal and not self.is_initializing():
-            params = [self.variables["params"][name] for name in names]
-            return self._loop(blocks[0](parent=None), params, values, mask)
-        for block, name in zip(blocks, names, strict=True):
-            values = block(name=name)(values, mask, train)
+        mask = frame_mask(lengths, values.shape[1])
+        for index in range(self.size.depth):
+            name = f"block_{index}"
+            inner = self.widths.get(f"encoder/{name}/first"), self.widths.get(f"encoder/{name}/second")
+            values = ConformerBlock(4, inner, dropout=self.dropout, name=name)(values, mask, train)
         return values
-
-    def _loop(self, block: nn.Module, params: list[PyTree], values: Array, mask: Array) -> Array:
-        keys = jax.random.split(self.make_rng("dropout"), len(params)) if self.dropout else None
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
-
-        def step(values: Array, layer: tuple[PyTree, Any]) -> tuple[Array, None]:
-            params, key = layer
-            streams = {} if key is None else {"dropout": key}
-            return block.apply({"params": params}, values, mask, True, rngs=streams), None
-
-        return jax.lax.scan(step, values, (stacked, keys))[0]

@@ -78,8 +78,7 @@ def text_and_speaker(
     Returns:
       Model of Ragged log-mels [N, T, F] to {"text": Ragged logits [N, ceil(T / 4), C], "speaker": as `speaker`}.
     """
-    inner = acoustic_encoder(encoder, size, dropout, looped=wrap is unwrapped)
-    return from_linen(wrap(_TextAndSpeaker(classes, inner, embedding, outputs)))
+    return from_linen(wrap(_TextAndSpeaker(classes, acoustic_encoder(encoder, size, dropout), embedding, outputs)))
 
 
 def part(model: Model, name: str) -> Model:

@@ -96,24 +96,6 @@ def test_dropout_acts_in_training_alone():
     np.testing.assert_array_equal(apply(jax.random.key(1), False), apply(jax.random.key(2), False))
 
 
-@pytest.mark.slow
-def test_the_loop_over_equal_blocks_in_training_has_the_values_and_gradients_of_single_blocks():
-    model = recogniser(4, "conformer", Size(16, 3))
-    inputs = speech()._replace(values=speech().values.astype(jnp.float32))
-    params, state = compiled(model.init)(KEY, inputs)
-
-    def value(params, train):
-        return jnp.sin(model.apply(params, state, inputs, KEY, train)[0].values).sum()
-
-    assert "scan" in str(jax.make_jaxpr(lambda params: value(params, True))(params))
-    assert "scan" not in str(jax.make_jaxpr(lambda params: value(params, False))(params))
-    program = compiled(jax.value_and_grad(value), static_argnums=1)
-    looped, single = program(params, True), program(params, False)
-    for got, wanted in zip(*map(jax.tree.leaves, (looped, single)), strict=True):
-        # Rounding of float32 in sums of a different order.
-        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-3 * float(jnp.abs(wanted).max()))
-
-
 def test_a_context_of_zeros_changes_nothing_and_another_one_does():
     plain, model = jitted(recogniser(4, "gru", SMALL)), jitted(recogniser(4, "gru", SMALL, context=3))
     params, state = model.init(KEY, (speech(), jnp.zeros(3)))
