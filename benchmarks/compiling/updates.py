@@ -122,9 +122,3 @@ def _in_own_process(*arguments: Any) -> dict[str, Any]:
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
-
-
-if __name__ == "__main__":
-    import tyro
-
-    main(tyro.cli(Config, prog="python -m benchmarks.compiling", description=__doc__))
