@@ -1,0 +1,1 @@
+"""What compiling an update takes."""
