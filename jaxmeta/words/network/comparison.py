@@ -73,7 +73,8 @@ def compare_networks(
     test = stage_of_test(words, network, folder, seeds=range(seed, seed + seconds.seeds), **training)
     identity = [words.fingerprints, seconds.starts, list(shots), episodes, seconds.validation, seed,
                 source_digest(jaxmeta)]  # fmt: skip
-    cache = ResultCache(folder)
+    # A file of its own: `compare` writes that of the folder from what it read when it began.
+    cache = ResultCache(folder / "beginnings")
     made = cache.get([START, *identity], lambda: starts_alone(test, network, shots, episodes, seed))
     alone = {START: {name: np.array(scores) for name, scores in made.items()}}
     outcomes: list[Outcome] = []
