@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def run_published(config: Config) -> dict[str, Any]:
         scores: list[dict[str, Any]] = []
         for seed in range(config.seed, config.seed + seeds):
             key = [identity, test_tasks, seed, digest]
-            scores += cache.get(key, lambda seed=seed, run_seed=run_seed: run_seed(seed)[1])
+            scores += cache.get(key, partial(_rows_of, run_seed, seed))
         rows += scores
         table.append(row_of(setting, iterations, training_steps(own), summarise(scores)))
         remarks.add(remark_on_steps(setting.learner, training_steps(own), (1, 5, 10)))
@@ -86,6 +88,10 @@ def run_published(config: Config) -> dict[str, Any]:
     for remark in sorted(remark for remark in remarks if remark):
         print(f"warning: {remark}", file=sys.stderr)
     return {"rows": rows, "summary": table, "run": run}
+
+
+def _rows_of(run_seed: Callable[[int], tuple[Any, list[dict]]], seed: int) -> list[dict]:
+    return run_seed(seed)[1]
 
 
 def row_of(setting: Setting, iterations: int, trained: int, summary: list[dict[str, Any]]) -> dict[str, Any]:
