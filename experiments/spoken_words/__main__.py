@@ -132,6 +132,8 @@ def _compare(config: Config, seconds: dict[str, float]) -> dict:
 
 
 def _compare_networks(config: Config, seconds: dict[str, float]) -> dict:
+    from jaxmeta.data.augmentation.recipes import word_augmentation
+    from jaxmeta.data.augmentation.transforms import augment_episode
     from jaxmeta.data.word_corpora import find_corpora, find_noise, load_words, noise_features
     from jaxmeta.progress import stage
     from jaxmeta.training.report import stamp, write_tables
@@ -140,10 +142,10 @@ def _compare_networks(config: Config, seconds: dict[str, float]) -> dict:
     folder = config.workdir / "network_comparison"
     with stage("preparing the speech"):
         words = load_words(find_corpora(config.corpora), invented=config.invented, seed=config.seed)
-        noise = noise_features(find_noise(), seed=config.seed)
+        augment = augment_episode(word_augmentation(noise_features(find_noise(), seed=config.seed)))
     with stage("comparing learners"):
         tables, rows = compare_networks(
-            words, noise, folder, shots=config.shots, episodes=config.episodes, seed=config.seed
+            words, augment, folder, shots=config.shots, episodes=config.episodes, seed=config.seed
         )
     run = stamp(config.seed, sys.argv, words.fingerprints) | {"seconds": dict(seconds)}
     return write_tables(folder, tables, rows, run)

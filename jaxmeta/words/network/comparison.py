@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import jaxmeta
-from jaxmeta.data.augmentation.recipes import word_augmentation
-from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.word_corpora import Words
 from jaxmeta.evaluation.comparison.protocol import Budget, Contestant, Outcome, compare
 from jaxmeta.evaluation.comparison.search import Ranges, Rung, Settings
@@ -17,6 +15,7 @@ from jaxmeta.evaluation.comparison.tables import Scores, accuracy_rows, budget_r
 from jaxmeta.evaluation.embeddings import accuracies, embed
 from jaxmeta.evaluation.result_cache import ResultCache
 from jaxmeta.models.heads import Network
+from jaxmeta.training.fit import Augment
 from jaxmeta.training.report import markdown_table, source_digest
 from jaxmeta.words.network.programs import Programs, Stage, programs
 from jaxmeta.words.network.recipes import BASELINE, STEPS, recipes, word_network
@@ -53,14 +52,14 @@ class Seconds(NamedTuple):
 
 
 def compare_networks(
-    words: Words, noise: np.ndarray, folder: Path, *, seconds: Seconds = Seconds(), shots: Sequence[int] = (1, 5),
+    words: Words, augment: Augment, folder: Path, *, seconds: Seconds = Seconds(), shots: Sequence[int] = (1, 5),
     episodes: int = 600, seed: int = 0, learners: Sequence[str] = (), network: Network = word_network(),
 ) -> tuple[str, list[dict[str, Any]]]:  # fmt: skip
     """Compare learners that all go on from the same classifiers; returns tables as Markdown, and rows of accuracies.
 
     Args:
       words: as `load_words` gives them.
-      noise: features of background noise [M, L, F], for augmentation.
+      augment: (key, episode) -> episode, of training recordings.
       folder: for classifiers and results, which are written as they come; a second run goes on where one stopped.
       seconds: of every learner.
       shots: recordings of a class to adapt to.
@@ -69,13 +68,13 @@ def compare_networks(
       learners: names of some; none: all of them.
       network: (outputs or None) -> the model.
     """
-    augment = augment_episode(word_augmentation(noise))
     training: dict[str, Any] = {"updates": seconds.starts, "augment": augment, "data": words.fingerprints}
     search = stage_of_search(words, network, folder, seed=seed, **training)
     test = stage_of_test(words, network, folder, seeds=range(seed, seed + seconds.seeds), **training)
     identity = [words.fingerprints, seconds.starts, list(shots), episodes, seconds.validation, seed,
                 source_digest(jaxmeta)]  # fmt: skip
-    cache = ResultCache(folder)
+    # A file of its own: `compare` writes that of the folder from what it read when it began.
+    cache = ResultCache(folder / "beginnings")
     made = cache.get([START, *identity], lambda: starts_alone(test, network, shots, episodes, seed))
     alone = {START: {name: np.array(scores) for name, scores in made.items()}}
     outcomes: list[Outcome] = []
