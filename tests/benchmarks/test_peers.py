@@ -98,7 +98,7 @@ def test_a_budget_is_shared_and_peers_get_most():
 def test_a_benchmark_that_is_stopped_ends_with_its_workers_and_the_same_command_goes_on(tmp_path, monkeypatch):
     asked, results = [], {"peers": [({"notes": ["ctc: left out, no time was left."]}, False), ({"notes": []}, True)]}
 
-    def measure(name, quick, seconds, before, write):
+    def measure(name, quick, seconds, before, write, gpu):
         asked.append((name, quick, before))
         return results.get(name, [({"rows": []}, True)]).pop(0)
 
