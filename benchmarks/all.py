@@ -38,6 +38,7 @@ SECTIONS = (
 GPU_SECTIONS = ("peers", "calls", "meta_gradient", "recognition", "scaling", "memory")
 """What a GPU changes."""
 GPU_SECONDS = 480.0
+GPU_ARGUMENTS = {"recognition": ("--no-searches",), "meta_gradient": ("--microbatch", "None")}
 QUICK_ARGUMENTS = {
     "memory": ("--network", "words"),
     "scaling": ("--sweep", "tasks"),
@@ -96,7 +97,7 @@ def main(config: Config) -> dict[str, Any]:
         _mark(results, "quick", name, quick)
         _mark(results, "stopped", name, True)
         write = partial(_write, config.json, results, name)
-        section, ended = measure(name, quick, left, before, write)
+        section, ended = measure(name, quick, left, before, write, config.gpu)
         _mark(results, "stopped", name, not ended)
         write(section)
     return results
@@ -127,6 +128,7 @@ def measure(
     seconds: float | None,
     before: dict[str, Any] | None = None,
     write: Callable[[dict[str, Any] | None], None] = lambda section: None,
+    gpu: bool = False,
 ) -> tuple[dict[str, Any] | None, bool]:
     """The results of one benchmark, None where it has nothing to show, and whether it has measured everything.
 
@@ -135,12 +137,14 @@ def measure(
       quick: whether it does its small work.
       seconds: after which it is stopped; None: never.
       before: what it gave when it was stopped; it goes on from there.
-      write: called with what there is, every few seconds in which there is more.
+      write: called with what there is, every few seconds.
+      gpu: whether it leaves out what a GPU does not change.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{name}.json"
         command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file)]
         command += ["--quick", *QUICK_ARGUMENTS.get(name, ())] if quick else []
+        command += GPU_ARGUMENTS.get(name, ()) if gpu else ()
         file.write_text(json.dumps(before or {}), encoding="utf-8")
         if name == "peers":
             command += [] if seconds is None else ["--budget", str(round(0.9 * seconds))]

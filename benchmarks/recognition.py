@@ -51,6 +51,8 @@ class Config:
     """Tasks of an update, each of 4 support and 4 query utterances."""
     sentences: int = 1000
     """That the language models are trained on."""
+    searches: bool = True
+    """Beam search too, which a processor does."""
     beam: int = 50
     """Hypotheses kept after each frame."""
     turns: int = 7
@@ -149,8 +151,9 @@ def measure_decoding(config: Config, step: Callable[[str], None]) -> list[dict[s
             make_greedy(network, config.size, config.frames, config.seed),
             UTTERANCES * config.frames,
         )
-    step("training language models")
-    runs |= make_searches(config.sentences, config.beam, config.seed)
+    if config.searches:
+        step("training language models")
+        runs |= make_searches(config.sentences, config.beam, config.seed)
     seconds = timing.in_turns({name: run for name, (run, _) in runs.items()}, config.turns, step)
     rows = []
     for name, taken in seconds.items():

@@ -8,8 +8,6 @@ import jax
 import numpy as np
 
 from benchmarks.shared.problems import CLASSES, transcription_episodes
-from jaxmeta.data.synthesis.sentences import sentences
-from jaxmeta.data.vocabulary import build_vocabulary
 from jaxmeta.decoding import flashlight_beam
 from jaxmeta.decoding.beam import ctc_beam
 from jaxmeta.decoding.greedy import greedy
@@ -44,6 +42,10 @@ def make_searches(count: int, beam: int, seed: int) -> dict[str, tuple[Callable[
 
     By each engine that is installed; each has run once, so that what is compiled has been.
     """
+    # Imported here: they need librosa, and the best path does not.
+    from jaxmeta.data.synthesis.sentences import sentences
+    from jaxmeta.data.vocabulary import build_vocabulary
+
     texts = [sentence.text for sentence in sentences(count, seed)]
     vocabulary = build_vocabulary(texts)
     words = sorted({word for text in texts for word in text.split()})

@@ -54,6 +54,14 @@ def test_what_is_timed_takes_turns():
         timing.in_turns(runs, 0, shown.append)
 
 
+def test_what_is_built_is_timed_once_before_anything_is_timed_again():
+    called, noted = [], []
+    builds = {name: lambda name=name: called.append(f"build {name}") or (lambda: called.append(name)) for name in "ab"}
+    seconds = timing.built_in_turns(builds, 2, lambda what: None, lambda taken: noted.append(list(taken)))
+    assert called == ["build a", "a", "build b", "b", "a", "b"] and noted == [["a"], ["a", "b"], ["a", "b"]]
+    assert [len(taken) for taken in seconds.values()] == [2, 2]
+
+
 def test_rates_are_units_over_the_median_and_the_extremes():
     assert timing.rates([4.0, 1.0, 2.0], 8) == {"rate": 4.0, "lowest": 2.0, "highest": 8.0}
 

@@ -60,6 +60,33 @@ def test_results_are_written_as_they_come_and_read_again(tmp_path):
     assert second.done("b") and not second.done("a") and second["notes"] == ["b is done"]
 
 
+def test_a_group_that_was_stopped_is_measured_again_and_a_complete_one_is_not(tmp_path):
+    file, asked = tmp_path / "rows.json", []
+
+    def measure(write):
+        asked.append("measured")
+        write([{"x": 1}])
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return [{"x": 1}, {"x": 2}]
+
+    with pytest.raises(KeyboardInterrupt):
+        Results(file, ("rows",)).group("a", measure)
+    assert Results(file, ("rows",))["rows"] == [{"group": "a", "x": 1}]
+    assert Results(file, ("rows",)).group("a", measure) == [{"x": 1}, {"x": 2}]
+    assert Results(file, ("rows",)).group("a", measure) == [{"x": 1}, {"x": 2}] and len(asked) == 2
+
+
+def test_a_file_of_other_settings_is_refused(tmp_path):
+    file = tmp_path / "rows.json"
+    results = Results(file, ("rows",))
+    results.stamp(peers.Config(json=file, turns=3, budget=10.0))
+    results.write()
+    Results(file, ("rows",)).stamp(peers.Config(turns=3))
+    with pytest.raises(ValueError, match="was measured with turns=3, not 5; name another file"):
+        Results(file, ("rows",)).stamp(peers.Config(turns=5))
+
+
 def test_systems_of_a_library_share_a_process_and_a_compiler_has_its_own():
     assert {process(system) for system in SYSTEMS} == {"jax", "torch", "torch.compile"}
     assert library("jaxmeta, programs") == library("plain JAX") == "jax" and library("torch.compile") == "torch"
@@ -98,7 +125,7 @@ def test_a_budget_is_shared_and_peers_get_most():
 def test_a_benchmark_that_is_stopped_ends_with_its_workers_and_the_same_command_goes_on(tmp_path, monkeypatch):
     asked, results = [], {"peers": [({"notes": ["ctc: left out, no time was left."]}, False), ({"notes": []}, True)]}
 
-    def measure(name, quick, seconds, before, write):
+    def measure(name, quick, seconds, before, write, gpu):
         asked.append((name, quick, before))
         return results.get(name, [({"rows": []}, True)]).pop(0)
 
