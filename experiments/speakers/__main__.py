@@ -102,7 +102,7 @@ def vector_rows(config: Config, sentences: Sentences) -> list[dict[str, Any]]:
         for name, vectors in taught.items():
             corpus = data.with_vectors(sentences.train, vectors)
             params = _learn(config, sentences, model, corpus, name, seed)
-            for tested in ("none", name) if name != "own" else ("own", "stranger's", "none"):
+            for tested in {"none": ("none",), "own": ("own", "stranger's", "none")}.get(name, ("none", name)):
                 for episodes, into in ((sentences.val, validation), (sentences.test, results)):
                     told = enrolled(episodes, white(data.embeddings_of(episodes.corpus, embeddings)), tested)
                     texts = recognise(model, params, told, episodes, sentences)
