@@ -54,6 +54,8 @@ class Config:
     """A safetensors file of Resemblyzer."""
     parts: tuple[Literal["vector", "steps"], ...] = ("vector", "steps")
     """Which questions to answer."""
+    written: tuple[Literal["transcripts", "first pass"], ...] = ("transcripts", "first pass")
+    """What steps are taught by: what was said, or what the recogniser wrote itself."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of everything that is trained on top of the frozen layers."""
     head_updates: int = 800
@@ -102,7 +104,7 @@ def vector_rows(config: Config, sentences: Sentences) -> list[dict[str, Any]]:
         for name, vectors in taught.items():
             corpus = data.with_vectors(sentences.train, vectors)
             params = _learn(config, sentences, model, corpus, name, seed)
-            for tested in ("none", name) if name != "own" else ("own", "stranger's", "none"):
+            for tested in {"none": ("none",), "own": ("own", "stranger's", "none")}.get(name, ("none", name)):
                 for episodes, into in ((sentences.val, validation), (sentences.test, results)):
                     told = enrolled(episodes, white(data.embeddings_of(episodes.corpus, embeddings)), tested)
                     texts = recognise(model, params, told, episodes, sentences)
@@ -193,7 +195,7 @@ def step_rows(config: Config, sentences: Sentences) -> list[dict[str, Any]]:
     from jaxmeta.evaluation.adaptation import AdaptationProtocol, supports_of_others
 
     rows: list[dict[str, Any]] = []
-    for written in ("transcripts", "first pass"):
+    for written in config.written:
         train, val, test = sentences.train, sentences.val, sentences.test
         labels = None
         if written == "first pass":
