@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tracemalloc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import pytest
 from jaxmeta.bundle import BundleError, BundleKind, open_bundle, save_bundle
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.vocabulary import build_vocabulary
-from jaxmeta.files.cards import CardError
+from jaxmeta.files.cards import OPTIONAL, CardError, Place, build
 from jaxmeta.files.durable import write_bytes
 from jaxmeta.models.layers import speech_form
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser, network, save_recogniser
@@ -251,3 +251,19 @@ def test_a_folder_that_was_not_finished_has_no_card(tmp_path, monkeypatch):
             save_bundle(folder, KIND, {}, {"w": np.zeros(3)})
     with pytest.raises(BundleError, match=f"{KIND.card} is missing"):
         open_bundle(folder, KIND, Empty)
+
+
+@dataclass(frozen=True)
+class Later:
+    width: int
+    start: str | None = field(default=None, metadata=OPTIONAL)
+
+
+def test_what_files_of_earlier_versions_lack_has_its_default_and_all_else_must_be_there(tmp_path):
+    place = Place(tmp_path / "card.json", "", "train again")
+    assert build(Later, {"width": 3}, place) == Later(3)
+    assert build(Later, {"width": 3, "start": "maml"}, place) == Later(3, "maml")
+    with pytest.raises(CardError, match="width is missing"):
+        build(Later, {"start": "maml"}, place)
+    with pytest.raises(CardError, match="start is 4 and must be"):
+        build(Later, {"width": 3, "start": 4}, place)

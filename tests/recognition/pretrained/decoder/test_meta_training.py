@@ -12,6 +12,7 @@ from jaxmeta import Batch, Episode, Ragged, check_estimator, forward_only
 from jaxmeta.cli.main import main
 from jaxmeta.models.pretrained.whisper import teacher_forced
 from jaxmeta.models.pretrained.whispers.taught import taught_whisper
+from jaxmeta.padding import pad_rows
 from jaxmeta.recognition.presets import MetaTraining
 from jaxmeta.recognition.pretrained import meta_training, presets
 from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, learn
@@ -118,8 +119,8 @@ def test_steps_of_adaptation_are_those_of_the_learner(trained, speech):
     recogniser = with_whisper_adapters(read.recogniser, {p: a for p, a in read.adapters.items() if p[0] == "e"})
     voice = read_whisper_voice(recogniser, speech)
     prompt = recogniser.tokenizer.whisper_prompt("en")
-    memory = Ragged(np.stack(voice.memory).astype(np.float32), np.full(6, len(voice.memory[0])))
-    labels = Ragged(np.stack(voice.labels), np.full(6, len(voice.labels[0])))
+    memory = pad_rows([row.astype(np.float32) for row in voice.memory])
+    labels = pad_rows(voice.labels)
     inputs, targets = teacher_forced(memory, labels, prompt, recogniser.tokenizer.end)
     batch = Batch(inputs, targets, np.ones(6, np.float32))
     model = taught_whisper(recogniser.config, {"decoder": recogniser.params["decoder"]}, 2, 0).model

@@ -160,8 +160,10 @@ def planned(arguments, capsys):
 
 
 @pytest.mark.slow
-def test_a_dry_run_counts_what_learns_and_refuses_what_is_damaged(trained, base, speech, tmp_path, capsys):
-    out = tmp_path / "out"
+def test_a_dry_run_counts_what_learns_and_refuses_what_is_damaged(trained, base, speech, tmp_path, capsys, monkeypatch):
+    out, ctc_preset = tmp_path / "out", presets.BASE_PRESETS["quick"]
+    pairs = ctc_preset.meta._replace(support=1, query=1)
+    monkeypatch.setitem(presets.BASE_PRESETS, "quick", ctc_preset._replace(meta=pairs))
     assert planned(command(speech, base, out), capsys)["updates"] == 2 + 3
     assert planned(command(speech, base, out, "--layers", "0"), capsys)["updates"] == 2
     ctc = [*command(speech, base, out)[:-1], "ctc", "--updates", "4"]
