@@ -15,7 +15,11 @@ def after(*tokens):
 
 
 def bonus(*tokens):
-    return {token: value for token, value in enumerate(add_bonus(WORDS, np.zeros((1, 9)), after(*tokens))[0]) if value}
+    return {
+        token: value
+        for token, value in enumerate(add_bonus(WORDS, np.zeros((1, 9), np.float32), after(*tokens))[0])
+        if value
+    }
 
 
 def test_what_starts_a_word_or_goes_on_with_it_gets_the_bonus():
@@ -34,4 +38,4 @@ def test_words_that_share_a_beginning_share_its_edges_and_rows_have_nodes_of_the
     assert len(WORDS.tokens) == 5
     assert len(favoured([[3, 4], [3, 4], []], 1.0).tokens) == 2
     nodes = next_nodes(WORDS, np.zeros(2, np.int32), np.array([3, 7]))
-    assert np.asarray(add_bonus(WORDS, np.zeros((2, 9)), nodes))[:, 4].tolist() == [2.0, 0.0]
+    assert np.asarray(add_bonus(WORDS, np.zeros((2, 9), np.float32), nodes))[:, 4].tolist() == [2.0, 0.0]
