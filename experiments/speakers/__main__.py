@@ -114,7 +114,7 @@ def vector_rows(config: Config, sentences: Sentences) -> list[dict[str, Any]]:
     rows = []
     for (name, tested), seeds in results.items():
         pooled = _pooled(seeds)
-        row = {"part": "vector", "trained with": name, "tested with": tested} | pooled.rates()
+        row: dict[str, Any] = {"part": "vector", "trained with": name, "tested with": tested} | pooled.rates()
         row |= {"validation": float(np.mean(validation[name, tested])), "each": [one.rates()["cer"] for one in seeds]}
         rows.append(row | _against(pooled, floor, _pooled(results["own", "stranger's"]), name == tested == "own"))
     return rows
