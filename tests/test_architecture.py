@@ -113,9 +113,9 @@ def test_an_experiment_imports_the_library_alone(path):
         assert not [name for name in imports(path) if name.startswith(("benchmarks", "tests"))]
 
 
-def test_an_experiment_is_one_file_and_perhaps_its_data():
+def test_an_experiment_is_one_file_and_perhaps_its_data_and_published_figures():
     for folder in {path.parent for path in FILES if path.is_relative_to(ROOT / "experiments")} - {ROOT / "experiments"}:
-        assert {path.stem for path in folder.glob("*.py")} <= {"__init__", "__main__", "data"}, folder.name
+        assert {path.stem for path in folder.glob("*.py")} <= {"__init__", "__main__", "data", "published"}, folder.name
 
 
 @pytest.mark.parametrize(

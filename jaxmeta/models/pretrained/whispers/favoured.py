@@ -43,7 +43,8 @@ def favoured(sequences: Iterable[Sequence[int]], bonus: float) -> Favoured:
         for token in sequence:
             node = edges.setdefault((node, int(token)), len(edges) + 1)
     pairs = np.array([*edges], np.int32).reshape(-1, 2)
-    return Favoured(pairs[:, 0], pairs[:, 1], np.array([*edges.values()], np.int32), np.float32(bonus))
+    children = np.array([*edges.values()], np.int32)
+    return Favoured(jnp.asarray(pairs[:, 0]), jnp.asarray(pairs[:, 1]), jnp.asarray(children), jnp.float32(bonus))
 
 
 def add_bonus(words: Favoured, logits: Array, nodes: Array) -> Array:
@@ -66,4 +67,4 @@ def next_nodes(words: Favoured, nodes: Array, tokens: Array) -> Array:
 
 def _from(words: Favoured, nodes: Array) -> Array:
     """[N, E] whether an edge leads on from the node of each row."""
-    return jnp.asarray(words.parents) == jax.lax.expand_dims(nodes, (1,))
+    return words.parents == jax.lax.expand_dims(nodes, (1,))
