@@ -45,13 +45,15 @@ def voice_folder(tmp_path_factory):
 
 
 def interrupted(make, at):
-    """A factory of samplers, as `make` is, which are interrupted when they are asked for batch `at`."""
+    """A factory of samplers, as `make` is, which are interrupted when they are asked for batch `at`, once."""
+    sent = []
 
     def make_interrupted(*arguments, **options):
         sampler = make(*arguments, **options)
 
         def sample(index):
-            if index == at:
+            if index == at and not sent:
+                sent.append(at)
                 signal.raise_signal(signal.SIGTERM)
             return sampler(index)
 

@@ -113,6 +113,10 @@ def read_adapted_stage(trained, base, speech, tmp_path):
     return read_adapted(out).adapters
 
 
+def without_encoder(adapters):
+    return {path: each for path, each in adapters.items() if not path.startswith("encoder/")}
+
+
 @pytest.mark.slow
 def test_steps_of_adaptation_are_those_of_the_learner(trained, speech):
     read = read_adapted(trained)
@@ -124,7 +128,7 @@ def test_steps_of_adaptation_are_those_of_the_learner(trained, speech):
     inputs, targets = teacher_forced(memory, labels, prompt, recogniser.tokenizer.end)
     batch = Batch(inputs, targets, np.ones(6, np.float32))
     model = taught_whisper(recogniser.config, {"decoder": recogniser.params["decoder"]}, 2, 0).model
-    params = {path: each for path, each in read.adapters.items() if not path.startswith("encoder/")}
+    params = without_encoder(read.adapters) | {"rate": without_encoder(read.adapters["rate"])}
     learner = start_learner(model, read.card.start, len(prompt), 1, forward_only())
     fast, _ = compiled(learner.adapt)(params, {}, batch, jax.random.key(0))
     options = AdaptationOptions(rank=2, steps=2, learner="layer_rates")
