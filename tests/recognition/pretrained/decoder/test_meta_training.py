@@ -29,7 +29,8 @@ from tests.recognition.pretrained.decoder.test_training import SMALL, base, comm
 
 __all__ = ["base", "speech"]  # fixtures
 
-META = MetaTraining(2, 1e-2, tasks=1, support=1, query=1, steps=2, inner_rate=0.02, longest=150)
+# Three calls of eight updates, so that training can be interrupted once the program is compiled.
+META = MetaTraining(24, 1e-2, tasks=1, support=1, query=1, steps=2, inner_rate=0.02, longest=150)
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +98,8 @@ def test_the_folder_has_a_start_from_which_adapt_goes_on_at_its_rates(trained, b
     jax.tree.map(np.testing.assert_array_equal, after.adapters, expected)
     refused = ["adapt", str(trained), str(speech), "--out", str(tmp_path / "other"), "--rate", "0.1"]
     assert "cannot be used with meta-learned rates" in fails(refused, capsys)
-    # What is planned: two updates and three, two of the start; and of adaptation what adapts.
-    assert planned(started(speech, base, tmp_path / "out"), capsys)["updates"] == 2 + 3 + 2
+    # What is planned: two updates and three, 24 of the start; and of adaptation what adapts.
+    assert planned(started(speech, base, tmp_path / "out"), capsys)["updates"] == 2 + 3 + 24
     adaptation = planned(["adapt", trained, speech, "--out", tmp_path / "out"], capsys)
     assert (adaptation["updates"], adaptation["weights"]) == (2 * 6, 4 * 2 * 2 * checkpoints.WHISPER["d_model"])
     main(["export", str(trained), "--to", "huggingface", "--out", str(tmp_path / "merged"), "--bits", "32"])
@@ -141,7 +142,7 @@ def test_steps_of_adaptation_are_those_of_the_learner(trained, speech):
 def test_an_interrupted_start_is_resumed_exactly(trained, base, speech, tmp_path, monkeypatch, capsys):
     make, out = meta_training.utterance_sampler, tmp_path / "out"
     shutil.copytree(trained / "training", out / "training", ignore=shutil.ignore_patterns("layer_rates"))
-    monkeypatch.setattr(meta_training, "utterance_sampler", interrupted(make, 1))
+    monkeypatch.setattr(meta_training, "utterance_sampler", interrupted(make, 8))
     with pytest.raises(SystemExit) as stop:
         main(started(speech, base, out))
     assert stop.value.code == 143 and not (out / "card.json").exists()
