@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import recognition
 from benchmarks.shared import decoders, problems
+from jaxmeta.data.synthesis.sentences import sentences
 from jaxmeta.decoding.beam import ctc_beam
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.sequence_losses import ctc_feasible
@@ -44,7 +45,7 @@ def test_searches_find_the_sentences_behind_the_outputs(monkeypatch):
 
     monkeypatch.setattr(decoders, "ctc_beam", spied)
     runs = decoders.make_searches(count=60, beam=20, seed=0)
-    texts = [sentence.text for sentence in decoders.sentences(60, 0)][: decoders.UTTERANCES]
+    texts = [sentence.text for sentence in sentences(60, 0)][: decoders.UTTERANCES]
     for run, frames in runs.values():
         actual.clear()
         run()

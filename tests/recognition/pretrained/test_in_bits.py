@@ -50,7 +50,7 @@ def test_the_program_restores_a_layer_at_a_time(forms):
     for bits, params in forms.items():
         network = WhisperRecogniser(LARGE, None, None, bits=bits).network
         decode = _decode(network, bits is None, (3,), 2, 8, ((), ()))
-        analysis = decode.lower({"decoder": params["decoder"]}, memory).compile().memory_analysis()
+        analysis = decode.lower({"decoder": params["decoder"]}, memory, None).compile().memory_analysis()
         needed[bits] = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
     whole = weight_bytes(forms[None]["decoder"])
     assert needed[None] >= whole
