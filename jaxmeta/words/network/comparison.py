@@ -102,9 +102,8 @@ def contestant(
             for each in shots
         }
 
-    def validate(settings: Settings, updates: int) -> float:
-        means = [each.mean() for each in scores(search, settings, updates, min(search.starts), validation).values()]
-        return float(sum(means) / len(means))
+    def validate(settings: Settings, updates: int) -> np.ndarray:
+        return np.concatenate(list(scores(search, settings, updates, min(search.starts), validation).values()))
 
     return Contestant(name, validate, lambda settings, updates, seed: scores(test, settings, updates, seed, episodes))
 
