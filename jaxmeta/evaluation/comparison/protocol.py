@@ -109,5 +109,5 @@ def _tested(contestant: Contestant, settings: Settings, budget: Budget, seed: in
     return {name: _rounded(values) for name, values in tested.items()}
 
 
-def _rounded(values: Sequence[float]) -> list[float]:
+def _rounded(values: Sequence[float] | np.ndarray) -> list[float]:
     return [round(float(each), 3) for each in values]
