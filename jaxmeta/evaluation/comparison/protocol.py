@@ -21,6 +21,8 @@ class Contestant(NamedTuple):
     """(settings, updates) -> accuracy in percent of each episode of validation words and speakers."""
     test: Callable[[Settings, int, int], Mapping[str, Any]]
     """(settings, updates, seed) -> name of a test -> accuracy in percent of each episode."""
+    adapts: bool = True
+    """Whether it takes steps, so that inner rate and steps concern it."""
 
 
 class Budget(NamedTuple):
@@ -94,7 +96,7 @@ def _outcome(
         key = ["validate", *settings, updates]
         return cached(key, lambda: _rounded(contestant.validate(settings, updates)), updates)
 
-    history = successive_halving(budget.rungs, budget.ranges, seed, score)
+    history = successive_halving(budget.rungs, budget.ranges, seed, score, contestant.adapts)
     settings, scores = history[-1].settings, []
     for number in range(seed, seed + budget.seeds):
         key = ["test", *settings, budget.updates, number]

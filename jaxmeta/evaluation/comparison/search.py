@@ -83,8 +83,9 @@ def draw(count: int, ranges: Ranges, seed: int) -> list[Settings]:
 
 
 def successive_halving(
-    rungs: Sequence[Rung], ranges: Ranges, seed: int, score: Callable[[Settings, int], Sequence[float]]
-) -> list[Trial]:
+    rungs: Sequence[Rung], ranges: Ranges, seed: int, score: Callable[[Settings, int], Sequence[float]],
+    adapts: bool = True,
+) -> list[Trial]:  # fmt: skip
     """Try settings for a few updates, the best of them for more, and so on; returns all trials, the chosen one last.
 
     In the last round, trials within a standard error of the best one count as equal to it, and the one that adapts
@@ -94,6 +95,7 @@ def successive_halving(
       ranges: that the settings of the first round are drawn from.
       seed: of the draw.
       score: (settings, updates) -> score of each validation episode, the more the better.
+      adapts: whether the learner takes steps; else the best of the last round is chosen.
     Raises:
       ValueError: no rounds, or more trials in a round than in the one before.
     Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), and the rule of one standard error of Breiman et al. 1984.
@@ -105,13 +107,17 @@ def successive_halving(
     candidates, history = draw(counts[0], ranges, seed), []
     for rung in rungs:
         tried = [_trial(each, rung.updates, score(each, rung.updates)) for each in candidates[: rung.trials]]
-        tried.sort(key=lambda trial: -np.inf if np.isnan(trial.score) else trial.score)
+        tried.sort(key=lambda trial: (-np.inf if np.isnan(trial.score) else trial.score, -_extent(trial)))
         history += tried
         candidates = [trial.settings for trial in reversed(tried)]
-    equal = [trial for trial in tried if trial.score >= tried[-1].score - tried[-1].error] or tried
-    chosen = min(equal, key=lambda trial: trial.settings.inner_rate * trial.settings.steps)
-    history.append(history.pop(history.index(chosen)))
+    if adapts:
+        equal = [trial for trial in tried if trial.score >= tried[-1].score - tried[-1].error] or tried
+        history.append(history.pop(history.index(min(equal, key=_extent))))
     return history
+
+
+def _extent(trial: Trial) -> float:
+    return trial.settings.inner_rate * trial.settings.steps
 
 
 def _trial(settings: Settings, updates: int, scores: Sequence[float]) -> Trial:

@@ -52,7 +52,7 @@ def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contest
     def validate(settings: Settings, updates: int) -> np.ndarray:
         return np.concatenate(list(scores(search, settings, updates, 0).values()))
 
-    return Contestant(name, validate, lambda *arguments: scores(test, *arguments))
+    return Contestant(name, validate, lambda *arguments: scores(test, *arguments), not recipe.closed_form)
 
 
 def without_training(embeddings: Sequence[Embedding], words: Sequence[Words], test: Stage) -> dict[str, dict]:

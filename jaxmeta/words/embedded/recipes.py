@@ -45,13 +45,18 @@ class Recipe(NamedTuple):
     build: Callable[[Settings, int], MetaLearner]
     """(settings, ways) -> the learner; settings may be traced, so that a program serves all of them, but for those
     that are `fixed`."""
-    ways: int = 5
-    """Classes of a training task; the fewer tasks, the more of them, so that an update has 200 recordings."""
+    closed_form: bool = False
+    """Takes no steps."""
     words: bool = False
     """Trained as a classifier of all training words, and no meta-learner."""
     fixed: tuple[str, ...] = ()
     """Names of settings that are part of the program: the number of steps where a rate of zero cannot leave the last
     ones without effect."""
+
+    @property
+    def ways(self) -> int:
+        """Classes of a training task; the fewer tasks, the more of them, so that an update has 200 recordings."""
+        return 20 if self.closed_form else 5
 
 
 def descent(settings: Settings) -> optax.GradientTransformation:
@@ -73,7 +78,7 @@ def recipes() -> dict[str, Recipe]:
         )
 
     def closed(factory: Callable) -> Recipe:
-        return Recipe(lambda s, ways: factory(projection(), cross_entropy, ways), ways=20)
+        return Recipe(lambda s, ways: factory(projection(), cross_entropy, ways), closed_form=True)
 
     return {
         "protonet": closed(protonet),
