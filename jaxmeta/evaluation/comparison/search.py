@@ -49,7 +49,7 @@ class Trial(NamedTuple):
     settings: Settings
     updates: int
     score: float
-    """Mean over validation episodes; the more the better."""
+    """Mean over validation episodes, in hundredths: what differs by less is a tie. The more the better."""
     error: float
     """Standard error of the score."""
 
@@ -122,7 +122,7 @@ def _extent(trial: Trial) -> float:
 
 def _trial(settings: Settings, updates: int, scores: Sequence[float]) -> Trial:
     error = np.std(scores, ddof=1) / len(scores) ** 0.5 if len(scores) > 1 else 0.0
-    return Trial(settings, updates, float(np.mean(scores)), float(error))
+    return Trial(settings, updates, round(float(np.mean(scores)), 2), float(error))
 
 
 def updates_of(rungs: Sequence[Rung]) -> int:
