@@ -54,7 +54,7 @@ class Config:
     """Inner gradient steps in training. None: 1, or what the learner needs more of."""
     inner_rate: float | None = None
     """None: 0.01, or the learner's own."""
-    strength: float = 10.0
+    strength: float = 30.0
     """Pull to the initial weights, of iMAML."""
     solves: int = 20
     """Iterations of conjugate gradients in an update of iMAML."""
@@ -170,7 +170,7 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     }  # fmt: skip
     chosen = estimators[config.estimator]() if config.estimator else None
     exact = chosen or jm.unrolled()
-    own_rate = {"cavia": 1.0, "imaml": 0.003}.get(config.learner, 0.01)
+    own_rate = {"cavia": 1.0, "imaml": 0.002}.get(config.learner, 0.01)
     rate = own_rate if config.inner_rate is None else config.inner_rate
     task = (perceptron(), squared_error)
     loop, learned_rates = (*task, optax.sgd(rate), steps), (*task, rate, steps)
