@@ -153,16 +153,13 @@ def _chosen(taught: Taught, sentences: Sentences, val: Corpus, seed: int) -> Les
     def error(rate: float, steps: int) -> float:
         lesson = Lesson(rate, steps)
         texts = [taught.recognised(taught.learnt(Utterances(own, rows), lesson), there) for own, there in places]
-        return error_rate(_joined(texts).characters)
+        value = error_rate(_joined(texts).characters)
+        print(f"{METHOD}: rate {rate:g}, {steps} steps, {value:.1f} % in channels of validation", file=sys.stderr)
+        return value
 
+    error(0.0, 0)  # To be printed beside the others.
     rate = min(RATES, key=lambda rate: error(rate, STEPS[0]))
-    steps = min(STEPS, key=lambda steps: error(rate, steps))
-    before = error_rate(_joined([taught.recognised(taught.start, there) for _, there in places]).characters)
-    print(
-        f"{METHOD}: rate {rate:g}, {steps} steps, {error(rate, steps):.1f} % in channels of validation, without {before:.1f}",
-        file=sys.stderr,
-    )
-    return Lesson(rate, steps)
+    return Lesson(rate, min(STEPS, key=lambda steps: error(rate, steps)))
 
 
 def _channel(
