@@ -40,8 +40,9 @@ SPELLINGS = {
     },
     "ar-test": {
         "ar_disable": ("تعطيل",), "ar_eight": ("ثمانيه", "ثماني", "تمانيه", "تماني", "8"),
-        "ar_four": ("اربعه", "اربع", "4"), "ar_left": ("يسار",), "ar_move": ("تحريك",), "ar_next": ("التالي",), "ar_six": ("سته", "6"),
-        "ar_stop": ("توقف", "قف"), "ar_two": ("اثنان", "اثنين", "2"), "ar_zoom_out": ("تصغير",),
+        "ar_four": ("اربعه", "اربع", "4"), "ar_left": ("يسار",), "ar_move": ("تحريك",),
+        "ar_next": ("التالي",), "ar_six": ("سته", "6"), "ar_stop": ("توقف", "قف"),
+        "ar_two": ("اثنان", "اثنين", "2"), "ar_zoom_out": ("تصغير",),
     },
 }  # fmt: skip
 """How the words of the tests are written, folded as `zero_shot.folded` does; the Arabic corpus has glosses alone."""
