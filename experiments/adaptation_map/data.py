@@ -33,7 +33,7 @@ from jaxmeta.recognition.training import train_on_all_speakers
 VALIDATION = ("cancel", "direction", "forward", "receive", "rotate", "start")
 """Arabic words to choose rates on, besides those of the corpus's own part for that."""
 
-SPELLINGS = {
+SPELLINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "zh": {
         word: (word,)
         for word in ("数字", "背景", "北京", "饭店", "复旦", "上海", "商行", "识别", "语言", "语音", "中国", "总工")

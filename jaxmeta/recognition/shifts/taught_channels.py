@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import optax
 
+from jaxmeta import tree
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.subsets import some_speakers
 from jaxmeta.data.sampling.transcribed import batch_of, encode_column
@@ -24,20 +25,22 @@ from jaxmeta.evaluation.transcripts import Transcripts
 from jaxmeta.learners.learned_rates import without_rates
 from jaxmeta.learners.maml import maml
 from jaxmeta.models.pretrained.blocks import widened
-from jaxmeta.models.pretrained.whisper import WhisperConfig, teacher_forced
+from jaxmeta.models.pretrained.whisper import WhisperConfig, after_prompt, teacher_forced
 from jaxmeta.models.pretrained.whispers.taught import taught_whisper
 from jaxmeta.recognition.pretrained.adapter import ReadAdapters, with_whisper_adapters
 from jaxmeta.recognition.pretrained.decoder.batches import Tokens
-from jaxmeta.recognition.pretrained.decoder.start import transcript_loss
 from jaxmeta.recognition.pretrained.decoder.training import TrainedDecoder
 from jaxmeta.recognition.pretrained.transcription import comparable
 from jaxmeta.recognition.safe_adaptation import judge
 from jaxmeta.recognition.shifts.shift import Sentences
+from jaxmeta.sequence_losses import smoothed_cross_entropy
 from jaxmeta.types import Batch, PyTree
 
 METHOD = "fine-tune adapters"
-RATES, STEPS = (3e-4, 1e-3, 3e-3), (5, 10)
-"""Of Adam, to choose among."""
+PARTS, RATES, STEPS = ("encoder", "encoder and decoder"), (3e-5, 1e-4, 3e-4), (10, 30)
+"""Whose adapters learn, the rate of Adam and its steps, to choose among."""
+SMOOTHING = 0.1
+"""Of the targets, as in training, so that learning does not begin by making the recogniser surer."""
 FEW, MANY = 5, 10
 """Utterances that teach a channel, each by another speaker."""
 DRAWS, LONGEST = 2, 500
@@ -45,8 +48,9 @@ DRAWS, LONGEST = 2, 500
 
 
 class Lesson(NamedTuple):
-    """How adapters learn."""
+    """How adapters learn, and whose."""
 
+    part: str
     rate: float
     steps: int
 
@@ -82,8 +86,8 @@ class Taught:
             utterances.corpus, encode_column(utterances.corpus, self.tokens), utterances.rows, LONGEST
         )  # fmt: skip
         inputs, targets = teacher_forced(batch.inputs, batch.targets, prompt, whisper.tokenizer.end)
-        adapt = _adapting(whisper.config, self.card.rank, whisper.silence, len(prompt))
-        return adapt(whisper.params, self.start, Batch(inputs, targets, batch.weight), *lesson)
+        adapt = _adapting(whisper.config, self.card.rank, whisper.silence, len(prompt), lesson.part)
+        return adapt(whisper.params, self.start, Batch(inputs, targets, batch.weight), lesson.rate, lesson.steps)
 
     def recognised(self, adapters: PyTree, corpus: Corpus) -> Transcripts:
         """What is written for each row, without case and punctuation."""
@@ -93,14 +97,18 @@ class Taught:
 
 
 @cache
-def _adapting(config: WhisperConfig, rank: int, silence: int, prompt: int) -> Callable[..., PyTree]:
+def _adapting(config: WhisperConfig, rank: int, silence: int, prompt: int, part: str) -> Callable[..., PyTree]:
+    loss = after_prompt(smoothed_cross_entropy(SMOOTHING), prompt)
+
     @jax.jit
     def adapt(params: PyTree, adapters: PyTree, batch: Batch, rate: float, steps: int) -> PyTree:
         model = taught_whisper(
             config, jax.tree.map(widened, params), rank, config.encoder_layers, silence
         ).model  # fmt: skip
-        learner = maml(model, transcript_loss(prompt), optax.adam(rate), steps, forward_only())
-        return learner.adapt(adapters, {}, batch, jax.random.key(0))[0]
+        adapts = tree.everything if part == PARTS[1] else lambda path: path.startswith("encoder/")
+        learner = maml(model, loss, optax.adam(rate), steps, forward_only(), adapts)
+        fast, _ = learner.adapt(adapters, {}, batch, jax.random.key(0))
+        return tree.merge(fast, adapters)
 
     return adapt
 
@@ -142,7 +150,7 @@ def channel_rows(
 
 
 def _chosen(taught: Taught, sentences: Sentences, val: Corpus, seed: int) -> Lesson:
-    """The rate that is best with the fewest steps, and the best number of steps at that rate."""
+    """What is best with the fewest steps, and the best number of steps then."""
     names = np.unique(val.columns["speaker"])
     first = np.isin(val.columns["speaker"], names[::2])
     rows = np.flatnonzero(first)[_one_of_each(val.select(first), np.random.default_rng(seed))[:FEW]]
@@ -150,16 +158,15 @@ def _chosen(taught: Taught, sentences: Sentences, val: Corpus, seed: int) -> Les
     places = [(sentences.through(val, each), sentences.through(heard, each)) for each in sentences.seen.values()]
 
     @cache
-    def error(rate: float, steps: int) -> float:
-        lesson = Lesson(rate, steps)
+    def error(lesson: Lesson) -> float:
         texts = [taught.recognised(taught.learnt(Utterances(own, rows), lesson), there) for own, there in places]
         value = error_rate(_joined(texts).characters)
-        print(f"{METHOD}: rate {rate:g}, {steps} steps, {value:.1f} % in channels of validation", file=sys.stderr)
+        print(f"{METHOD}: {', '.join(map(str, lesson))}: {value:.1f} % in channels of validation", file=sys.stderr)
         return value
 
-    error(0.0, 0)  # To be printed beside the others.
-    rate = min(RATES, key=lambda rate: error(rate, STEPS[0]))
-    return Lesson(rate, min(STEPS, key=lambda steps: error(rate, steps)))
+    error(Lesson(PARTS[0], 0.0, 0))  # To be printed beside the others.
+    few = min((Lesson(part, rate, STEPS[0]) for part in PARTS for rate in RATES), key=error)
+    return min((few._replace(steps=steps) for steps in STEPS), key=error)
 
 
 def _channel(
