@@ -13,7 +13,7 @@ Writes results.json and results.md, anew after each row. All numbers: README.md 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,9 @@ def rows(base: Base, val: Parts, test: Parts, seed: int) -> Iterator[dict[str, A
     yield rows_on(test, "taught without the words", teaches(test.other, steps))
     yield rows_on(test, f"taught, and named, bonus {bonus:g}", named(learnt, test.words, bonus))
     if base.adapters is None:
-        yield row_of(test, "words as previous text", prompted(base.recogniser, test), before[test.name])
+        from jaxmeta.recognition.pretrained.previous_text import after_text
+
+        yield rows_on(test, "words as previous text", after_text(base.recogniser, f"{', '.join(test.words)}."))
 
 
 def best(choices: dict[Any, dict[str, Any]]) -> Any:
@@ -156,28 +158,6 @@ def recognised(recogniser: WhisperRecogniser, parts: Parts) -> Texts:
         return [said[row] for row in range(len(order))]
 
     return Texts(texts(parts.having), texts(parts.free))
-
-
-def prompted(whisper: WhisperRecogniser, parts: Parts) -> Texts:
-    """With the words as the text that came before, which is how users name words to Whisper."""
-    import jax
-    import numpy as np
-
-    from jaxmeta.padding import pad_rows
-
-    tokenizer = whisper.tokenizer
-    before = tokenizer.encode(f" {', '.join(parts.words)}.").tolist()
-    prompt = np.array([tokenizer.special("<|startofprev|>"), *before, *tokenizer.whisper_prompt()])
-    greedy: Callable[..., Any] = jax.jit(
-        lambda params, memory: whisper.network.greedy(params, memory, prompt, tokenizer.end, 100)
-    )
-
-    def text(row: np.ndarray) -> str:
-        memory = pad_rows([row], -(-len(row) // 250) * 250)
-        values, lengths = jax.device_get(greedy({"decoder": whisper.params["decoder"]}, memory))
-        return whisper.text(values[0, : lengths[0]].tolist())
-
-    return Texts(*([text(row) for row in part.memory] for part in (parts.having, parts.free)))
 
 
 def row_of(parts: Parts, method: str, texts: Texts, before: Texts) -> dict[str, Any]:
