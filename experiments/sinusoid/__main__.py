@@ -170,7 +170,7 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     }  # fmt: skip
     chosen = estimators[config.estimator]() if config.estimator else None
     exact = chosen or jm.unrolled()
-    own_rate = {"cavia": 1.0, "imaml": 0.002}.get(config.learner, 0.01)
+    own_rate = {"cavia": 1.0, "imaml": 0.001}.get(config.learner, 0.01)
     rate = own_rate if config.inner_rate is None else config.inner_rate
     task = (perceptron(), squared_error)
     loop, learned_rates = (*task, optax.sgd(rate), steps), (*task, rate, steps)
