@@ -37,7 +37,7 @@ from jaxmeta.sequence_losses import smoothed_cross_entropy
 from jaxmeta.types import Batch, PyTree
 
 METHOD = "fine-tune adapters"
-PARTS, RATES, STEPS = ("encoder", "encoder and decoder"), (3e-5, 1e-4, 3e-4), (10, 30)
+PARTS, RATES, STEPS = ("encoder", "encoder and decoder"), (3e-5, 1e-4), (10, 20)
 """Whose adapters learn, the rate of Adam and its steps, to choose among."""
 SMOOTHING = 0.1
 """Of the targets, as in training, so that learning does not begin by making the recogniser surer."""
