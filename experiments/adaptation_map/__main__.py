@@ -95,7 +95,8 @@ GATE_COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "error with the gate": ("gated", "", ".1f"), "harmed": "d",
 }  # fmt: skip
 CHANNEL_COLUMNS = {name: spec for name, spec in COLUMNS.items() if name not in ("against", "half")} | {
-    "avoided, %": ("avoided", "", ".1f")
+    "part": "",
+    "avoided, %": ("avoided", "", ".1f"),
 }
 FLOOR_COLUMNS = {name: COLUMNS[name] for name in ("shift", "method", "error")}
 
