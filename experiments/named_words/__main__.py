@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxmeta.decoding.error_rates import Edits
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 
-BONUSES, STEPS = (2.0, 4.0, 6.0, 8.0), (10, 30)
+BONUSES, STEPS = (2.0, 3.0, 4.0, 6.0), (10, 30)
 """Nats, and updates of the adapters, that are chosen among on validation words."""
 HARM = 0.5
 """Points of errors elsewhere that a choice may cost on validation words."""
