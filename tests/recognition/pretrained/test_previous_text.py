@@ -18,7 +18,7 @@ def test_the_text_stands_before_the_prompt(whisper_folder):
 
 def test_a_text_that_is_empty_or_too_long_is_refused_and_so_is_a_whisper_that_was_trained_without(whisper_folder):
     recogniser = load_whisper(whisper_folder)
-    with pytest.raises(ValueError, match="trained without text before"):
+    with pytest.raises(ValueError, match="takes no text before"):
         after_text(replace(recogniser, habits=Habits(silence=1.0)), "hello")
     with pytest.raises(ValueError, match="the text before is empty"):
         after_text(recogniser, " ")
