@@ -16,7 +16,7 @@ def after_text(recogniser: WhisperRecogniser, text: str) -> WhisperRecogniser:
         has forgotten what such a text is.
     """
     if recogniser.habits != PUBLIC:
-        raise ValueError("a Whisper trained on the speech of many takes no text before (--prompt); favour words (--words).")
+        raise ValueError("a Whisper trained on speech of many takes no text before (--prompt); favour words (--words).")
     tokenizer, most = recogniser.tokenizer, recogniser.config.max_target_positions // 2 - 1
     if not text.strip():
         raise ValueError("the text before is empty; give some words, or leave it out.")
