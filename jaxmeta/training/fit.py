@@ -12,8 +12,9 @@ import optax
 
 from jaxmeta import Episode, MetaLearner, Model, Ragged, maml, tree
 from jaxmeta.training import TrainState, init_state, make_update
+from jaxmeta.training.checkpoint import Validation
 from jaxmeta.training.diagnosis import why_left_out
-from jaxmeta.training.loop import Validation, train_loop
+from jaxmeta.training.loop import train_loop
 from jaxmeta.training.processes import together
 from jaxmeta.training.runlog import Log
 from jaxmeta.training.sharing import all_devices
@@ -61,7 +62,7 @@ def fit(
     learner = augmented(learner, augment)
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
-    initial = initial_state(learner, optimizer, features, seed, params)
+    initial = partial(initial_state, learner, optimizer, features, seed, params)
     mesh = all_devices() if together() else None
 
     def train(microbatch: int | None) -> TrainState:

@@ -14,11 +14,11 @@ import jax
 from jax.sharding import Mesh
 
 from jaxmeta.files.durable import lock
-from jaxmeta.interrupts import WHILE_TRAINING, Interrupted, collected_signals, patience
-from jaxmeta.training.checkpoint import checkpoints, restore, save
+from jaxmeta.interrupts import WHILE_TRAINING, collected_signals, patience
+from jaxmeta.training.checkpoint import Validation, checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, finite, keep_best, read_health, write_health
-from jaxmeta.training.on_device import calls, made_by, rows_of
-from jaxmeta.training.processes import is_first, together, wait_for_all
+from jaxmeta.training.on_device import calls, made_by, made_meanwhile, rows_of
+from jaxmeta.training.processes import is_first, stop, together, wait_for_all
 from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState
@@ -29,18 +29,9 @@ _AHEAD = 2
 """Calls that are under way while the metrics of the one before them are read."""
 
 
-class Validation(NamedTuple):
-    """How to find the best state of a run."""
-
-    score: Callable[[TrainState], float]
-    """Higher is better. It must depend on the state alone, so that a resumed run judges alike."""
-    every: int
-    """Steps between two scores, 1 or more."""
-
-
 def train_loop(
     update: Update,
-    train: TrainState,
+    train: TrainState | Callable[[], TrainState],
     sampler: Callable[[int], Episode],
     steps: int,
     directory: str | Path,
@@ -72,7 +63,8 @@ def train_loop(
 
     Args:
       update: pure (train, episodes) -> (train, metrics), as `make_update` gives; compiled here.
-      train: initial state, and the form that a checkpoint must have.
+      train: initial state, and the form that a checkpoint must have; or what makes it, which runs while `update` is
+        compiled for it, so that `sampler(0)` is called once more.
       sampler: step -> batch of tasks, a pure function.
       steps: updates in all, 0 or more.
       directory: folder of the run; created if missing.
@@ -107,6 +99,7 @@ def train_loop(
     if is_first():
         directory.mkdir(parents=True, exist_ok=True)
     with lock(directory) if is_first() else contextlib.nullcontext():
+        train = run.start(train) if callable(train) else train
         first, health = run.begin(train, config)
         start = int(first.step)
         if start > steps:
@@ -148,6 +141,16 @@ class _Run(NamedTuple):
         """That share a batch."""
         return 1 if self.mesh is None else self.mesh.size
 
+    def jitted(self, program: Callable, **options: Any) -> Any:
+        """Compiled; a state lends its memory to the next one, unless a callback may hold it."""
+        return jax.jit(program, donate_argnums=() if self.on_step else (0,), **options)
+
+    def start(self, make: Callable[[], TrainState]) -> TrainState:
+        """The initial state, made while the update is compiled where that is sure to be needed."""
+        if self.mesh or not self.steps or checkpoints(self.directory / "checkpoints"):
+            return make()
+        return made_meanwhile(make, self.jitted(self.update), self.sampler)
+
     def begin(
         self, train: TrainState, config: Mapping[str, Any] | None, back: Health | None = None
     ) -> tuple[TrainState, Health]:
@@ -173,7 +176,7 @@ class _Run(NamedTuple):
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
         if training.step < self.steps and not training.problem:
-            _stop([*received, signal.SIGTERM][0], f"step {training.step}/{self.steps} in {self.directory}")
+            stop([*received, signal.SIGTERM][0], f"step {training.step}/{self.steps} in {self.directory}")
         return gathered(training.state, self.mesh), training.health, training.problem
 
 
@@ -187,18 +190,17 @@ class _Training:
         self.step, self.last, self.save_at = int(first.step), run.steps, -1
         self.problem: str | None = None
         self.waiting: deque[tuple[int, int | None, dict[str, Array]]] = deque()
-        donated = (0,) if run.on_step is None else ()  # A callback may hold states for as long as it likes.
         if run.mesh is None:
             self.state = copied(first)
             most = run.at_once if run.on_step is None else 1
             program, draw = calls(at_rate(run.update, health.rate), run.sampler, first, most, self._ends)
-            self.update = jax.jit(program, donate_argnums=donated)
+            self.update = run.jitted(program)
             self.draw: Callable[..., Any] = lambda step, *_: draw(step)
         else:
             self.state = placed_like(first, on_mesh(like, run.mesh))
             where = jax.tree.map(lambda leaf: leaf.sharding, self.state)
             update: Update = at_rate(shared_update(run.update), health.rate)
-            self.update = jax.jit(update, donate_argnums=donated, out_shardings=(where, None))
+            self.update = run.jitted(update, out_shardings=(where, None))
             self.draw = shared_draw(run.sampler, run.mesh)
 
     def go_on(self) -> None:
@@ -284,12 +286,6 @@ class _Training:
         if self.run.explain is not None and is_first():
             reason = self.run.explain(state._replace(step=step), self.run.sampler(step)) or reason
         self.log.say(f"step {step + 1} leaves out {count} task{'s'[: count > 1]}: {reason}")
-
-
-def _stop(number: int, where: str) -> None:
-    if is_first():
-        print(f"{signal.Signals(number).name}: saved {where}; the same command resumes.", file=sys.stderr, flush=True)
-    raise Interrupted(128 + number)
 
 
 def _check(*, steps: int, validation: Validation | None, **counts: int | None) -> None:

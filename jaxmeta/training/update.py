@@ -43,9 +43,12 @@ def init_state(
       params: where training starts, such as trained weights; None: at the learner's initial ones.
     """
     init_key, train_key = jax.random.split(typed(key))
-    drawn, state = jax.jit(learner.init)(init_key, inputs)  # One compilation instead of one for each operation.
-    params = drawn if params is None else params
-    return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, optimizer.init(params))
+    # One compilation instead of one for each operation, and no weights drawn where there are some.
+    if params is None:
+        params, state = jax.jit(learner.init)(init_key, inputs)
+    else:
+        state = jax.jit(lambda *given: learner.init(*given)[1])(init_key, inputs)
+    return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, jax.jit(optimizer.init)(params))
 
 
 def make_update(
