@@ -14,6 +14,10 @@ from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
 
+_RUNS_ONCE = {"xla_backend_optimization_level": 1}
+"""Compiled in a third of the time, for slower code; weights are the same bit for bit (docs/speed-and-scale.md)."""
+
+
 class TrainState(NamedTuple):
     """Everything that training changes; a checkpoint is the whole of it."""
 
@@ -43,10 +47,10 @@ def init_state(
       params: where training starts, such as trained weights; None: at the learner's initial ones.
     """
     init_key, train_key = jax.random.split(typed(key))
-    # One compilation instead of one for each operation, and no weights drawn where there are some.
     if params is None:
-        params, state = jax.jit(learner.init)(init_key, inputs)
-    else:
+        options = None if isinstance(init_key, jax.core.Tracer) else _RUNS_ONCE  # A program within another has none.
+        params, state = jax.jit(learner.init, compiler_options=options)(init_key, inputs)
+    else:  # No weights are drawn.
         state = jax.jit(lambda *given: learner.init(*given)[1])(init_key, inputs)
     return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, jax.jit(optimizer.init)(params))
 
