@@ -69,7 +69,7 @@ def fit(
     initial = partial(initial_state, learner, optimizer, features, seed, params)
     mesh = all_devices() if together() else None
     placed = frames_fit(sampler) and not mesh if frames_on_device is None else frames_on_device
-    draw = with_frames(sampler) if placed else sampler
+    draw: Callable[[int], Any] = with_frames(sampler) if placed else sampler
 
     def explain(state: TrainState, given: Episode | Placed) -> str:
         return why_left_out(learner, state, looked_up(given))

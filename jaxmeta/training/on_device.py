@@ -63,7 +63,7 @@ def calls(
     return several(update), drawn(sampler, most, ends, first)
 
 
-def made_meanwhile(make: Callable[[], TrainState], update: Callable, sampler: Callable[[int], Episode]) -> TrainState:
+def made_meanwhile(make: Callable[[], TrainState], update: Any, sampler: Callable[[int], Episode]) -> TrainState:
     """The initial state, made while an update is compiled for it: one waits for the longer of both, not for their sum.
 
     Args:

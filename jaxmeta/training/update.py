@@ -13,9 +13,9 @@ from jaxmeta.keys import as_keys, as_numbers, typed
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
-
 _RUNS_ONCE = {"xla_backend_optimization_level": 1}
-"""Compiled in a third of the time, for slower code; weights are the same bit for bit (docs/speed-and-scale.md)."""
+"""Compiled in a third of the time, for slower code. Weights of all presets' word networks are the same bit for bit, and
+those of kernels with a dozen weights may differ in the last bit (docs/speed-and-scale.md)."""
 
 
 class TrainState(NamedTuple):
