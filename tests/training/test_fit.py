@@ -13,8 +13,8 @@ from jaxmeta.models.clip_encoders import conv4
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.perceptron import perceptron
-from jaxmeta.training import init_state
 from jaxmeta.training import fit as module
+from jaxmeta.training import init_state
 from jaxmeta.training.fit import fit, supervised
 
 
