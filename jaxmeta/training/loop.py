@@ -21,17 +21,17 @@ from jaxmeta.training.on_device import calls, made_by, made_meanwhile, rows_of
 from jaxmeta.training.processes import is_first, stop, together, wait_for_all
 from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
-from jaxmeta.training.update import TrainState
+from jaxmeta.training.update import TrainState, Update
 from jaxmeta.types import Array, Episode
 
-Update = Callable[..., tuple[TrainState, dict[str, Array]]]
+_Start = TrainState | Callable[[], TrainState]
 _AHEAD = 2
 """Calls that are under way while the metrics of the one before them are read."""
 
 
 def train_loop(
     update: Update,
-    train: TrainState | Callable[[], TrainState],
+    train: _Start,
     sampler: Callable[[int], Episode],
     steps: int,
     directory: str | Path,
@@ -99,18 +99,19 @@ def train_loop(
     if is_first():
         directory.mkdir(parents=True, exist_ok=True)
     with lock(directory) if is_first() else contextlib.nullcontext():
-        train = run.start(train) if callable(train) else train
+        if callable(train) and (mesh or not steps or checkpoints(directory / "checkpoints")):
+            train = train()
         first, health = run.begin(train, config)
-        start = int(first.step)
+        start = _step(first)
         if start > steps:
             raise ValueError(f"{directory} holds a run of {start} steps, beyond steps={steps}; use another folder.")
         if start == steps:
             return first
         end, health, problem = run.train(first, train, health)
         if problem and health.updates and health.rate == 1.0:
-            first, health = run.begin(train, config, back=health.at_half_rate())
+            first, health = run.begin(train() if callable(train) else train, config, back=health.at_half_rate())
             if is_first():
-                print(f"{problem}: back to step {int(first.step)}, at half of the rate", file=sys.stderr, flush=True)
+                print(f"{problem}: back to step {_step(first)}, at half of the rate", file=sys.stderr, flush=True)
             end, health, problem = run.train(first, train, health)
         if problem:
             raise DivergedError(f"{directory}: {problem}. {health.advice}")
@@ -145,19 +146,14 @@ class _Run(NamedTuple):
         """Compiled; a state lends its memory to the next one, unless a callback may hold it."""
         return jax.jit(program, donate_argnums=() if self.on_step else (0,), **options)
 
-    def start(self, make: Callable[[], TrainState]) -> TrainState:
-        """The initial state, made while the update is compiled where that is sure to be needed."""
-        if self.mesh or not self.steps or checkpoints(self.directory / "checkpoints"):
-            return make()
-        return made_meanwhile(make, self.jitted(self.update), self.sampler)
-
     def begin(
-        self, train: TrainState, config: Mapping[str, Any] | None, back: Health | None = None
-    ) -> tuple[TrainState, Health]:
+        self, train: _Start, config: Mapping[str, Any] | None, back: Health | None = None
+    ) -> tuple[_Start, Health]:
         """What training goes on from: the newest checkpoint, or with `back`, a health, the oldest; else `train`."""
-        first, health = gathered(train, self.mesh), Health()
+        first, health = train if callable(train) else gathered(train, self.mesh), Health()
         if is_first():
             check_config(self.directory / "run.json", config)
+        if is_first() and not callable(first):
             if back is not None:
                 for later in checkpoints(self.directory / "checkpoints")[1:]:
                     shutil.rmtree(later)
@@ -169,10 +165,12 @@ class _Run(NamedTuple):
                 print(f"{self.directory}: begun on {then}, goes on on {now}: the same to rounding", file=sys.stderr)
         return from_first((first, health._replace(devices=self.devices))) if together() else (first, health)
 
-    def train(self, first: TrainState, like: TrainState, health: Health) -> tuple[TrainState, Health, str | None]:
+    def train(self, first: _Start, like: _Start, health: Health) -> tuple[TrainState, Health, str | None]:
         """Train from a state on, whose arrays go where those of `like` are, until the last step or a problem."""
-        log = RunLog(self.directory, self.steps, start=int(first.step), also=self.log) if is_first() else Silent()
+        log = RunLog(self.directory, self.steps, start=_step(first), also=self.log) if is_first() else Silent()
         with log, collected_signals() as received:
+            if callable(first):
+                first = made_meanwhile(first, self.jitted(self.update), self.sampler)
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
         if (training.step < self.steps or (received and not together())) and not training.problem:
@@ -184,7 +182,7 @@ class _Training:
     """A run from some state on: updates are sent to the device, and their metrics read some updates later."""
 
     def __init__(
-        self, run: _Run, first: TrainState, like: TrainState, health: Health, log: RunLog | Silent, received: list[int]
+        self, run: _Run, first: TrainState, like: _Start, health: Health, log: RunLog | Silent, received: list[int]
     ):
         self.run, self.health, self.log, self.received = run, health, log, received
         self.step, self.last, self.save_at = int(first.step), run.steps, -1
@@ -286,6 +284,10 @@ class _Training:
         if self.run.explain is not None and is_first():
             reason = self.run.explain(state._replace(step=step), self.run.sampler(step)) or reason
         self.log.say(f"step {step + 1} leaves out {count} task{'s'[: count > 1]}: {reason}")
+
+
+def _step(start: _Start) -> int:
+    return 0 if callable(start) else int(start.step)
 
 
 def _check(*, steps: int, validation: Validation | None, **counts: int | None) -> None:

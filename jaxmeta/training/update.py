@@ -30,6 +30,10 @@ class TrainState(NamedTuple):
     optimizer: PyTree
 
 
+Update = Callable[..., tuple[TrainState, dict[str, Array]]]
+"""(train, episodes) -> (train, metrics)."""
+
+
 def init_state(
     learner: MetaLearner,
     optimizer: optax.GradientTransformation,
