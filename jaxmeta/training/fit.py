@@ -61,14 +61,15 @@ def fit(
       log: takes the metrics of every tenth update and `step=`, besides the log in the directory; docs/logs.md has those
         of W&B, MLflow, trackio and TensorBoard.
       frames_on_device: whether features lie on the device, and tasks are sent as places in them, which `task_sampler`
-        and `WordBatches` can give; the result is the same. None: where they fit, see `on_device.frames_fit`.
+        and `WordBatches` can give; the result is the same. None: where they fit, see `on_device.frames_fit`. Never
+        where processes share batches.
     """
     learner = augmented(learner, augment)
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
     initial = partial(initial_state, learner, optimizer, features, seed, params)
     mesh = all_devices() if together() else None
-    placed = frames_fit(sampler) and not mesh if frames_on_device is None else frames_on_device
+    placed = not mesh and (frames_fit(sampler) if frames_on_device is None else frames_on_device)
     draw: Callable[[int], Any] = with_frames(sampler) if placed else sampler
 
     def explain(state: TrainState, given: Episode | Placed) -> str:
