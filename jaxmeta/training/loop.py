@@ -20,6 +20,7 @@ from jaxmeta.training.health import DivergedError, Health, at_rate, finite, keep
 from jaxmeta.training.on_device import calls, made_by, made_meanwhile, rows_of
 from jaxmeta.training.processes import is_first, stop, together, wait_for_all
 from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
+from jaxmeta.training.runtime import usable_cores
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState, Update
 from jaxmeta.types import Array, Episode
@@ -64,7 +65,7 @@ def train_loop(
     Args:
       update: pure (train, episodes) -> (train, metrics), as `make_update` gives; compiled here.
       train: initial state, and the form that a checkpoint must have; or what makes it, which runs while `update` is
-        compiled for it, so that `sampler(0)` is called once more.
+        compiled for it where there are two cores, so that `sampler(0)` is called once more.
       sampler: step -> batch of tasks, a pure function.
       steps: updates in all, 0 or more.
       directory: folder of the run; created if missing.
@@ -169,8 +170,9 @@ class _Run(NamedTuple):
         """Train from a state on, whose arrays go where those of `like` are, until the last step or a problem."""
         log = RunLog(self.directory, self.steps, start=_step(first), also=self.log) if is_first() else Silent()
         with log, collected_signals() as received:
-            if callable(first):
-                first = made_meanwhile(first, self.jitted(self.update), self.sampler)
+            if callable(first):  # On one core, both at once took up to 1 s longer than one after the other.
+                at_once = usable_cores() > 1
+                first = made_meanwhile(first, self.jitted(self.update), self.sampler) if at_once else first()
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
         if (training.step < self.steps or (received and not together())) and not training.problem:
