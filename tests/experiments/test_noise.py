@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.noise.__main__ import METHODS, PRESETS, SNRS, TUNED, Config, _preset, main
-from experiments.noise.data import recorded_noise
+from experiments.noise.data import five_seconds, recorded_noise
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.manifest import write_manifest
 
@@ -42,7 +42,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def noise(home):
-    """Waveforms for training, and conditions of the test."""
+    """Noises for training, and conditions of the test."""
     return recorded_noise(home / "noise_esc10", home / "noise_long", home / "rir_iosr", SNRS, 0)
 
 
@@ -51,14 +51,14 @@ def kinds_of(files):
 
 
 def test_types_are_seen_or_unseen_and_no_recording_is_in_both_training_and_test(noise):
-    waveforms, conditions = noise
+    known, conditions = noise
     noises = {c.kind: c.transform.apply.keywords["noises"] for c in conditions if c.snr == 0}
     seen, unseen = noises["seen"], noises["unseen"]
     assert len(kinds_of(seen.files)) == len(kinds_of(unseen.files)) == 2
     assert not kinds_of(seen.files) & kinds_of(unseen.files)
     # Folds 4 and 5 are the test's; training has the three others of the two seen types.
     assert all(name[-5] in "45" for name in (*seen.files, *unseen.files)) and len(seen.files) == 4
-    assert np.shape(waveforms) == (6, 5 * RATE)
+    assert np.shape(five_seconds(known)) == (6, 5 * RATE)
     assert noises["background"].files == ("babble.wav", "street.wav")
 
 
