@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.noise.__main__ import METHODS, PRESETS, SNRS, TUNED, Config, _preset, main
-from experiments.noise.data import five_seconds, recorded_noise
+from experiments.noise.__main__ import METHODS, ON_BASE, PRESETS, SNRS, TUNED, Config, _preset, main
+from experiments.noise.data import five_seconds, recorded_noise, speakers_in_noise
 from jaxmeta.data.audio import write_audio
+from jaxmeta.data.corpus import load_corpus
+from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
 
 RATE = 16_000
@@ -62,6 +64,20 @@ def test_types_are_seen_or_unseen_and_no_recording_is_in_both_training_and_test(
     assert noises["background"].files == ("babble.wav", "street.wav")
 
 
+def test_each_training_speaker_is_in_one_condition(home, noise):
+    corpus = load_corpus(home / "noise_esc10", FeatureConfig(n_mels=16, hop_length=160), progress=False)
+    corpus = corpus.with_column("speaker", corpus.columns["label"])
+    noisy = speakers_in_noise(corpus, home / "noise_esc10", noise[0], (5.0,), 0)
+    clean = frames_of(corpus)
+    same = {name: np.array_equal(frames, clean[name]) for name, frames in frames_of(noisy).items()}
+    assert same == {name: name.startswith(("rain", "sea")) for name in clean}
+
+
+def frames_of(corpus) -> dict[str, np.ndarray]:
+    rows = zip(corpus.columns["file_name"].tolist(), corpus.start, corpus.length, strict=True)
+    return {name: corpus.frames[start : start + length] for name, start, length in rows}
+
+
 def test_rooms_without_echo_are_no_condition(noise):
     assert len(noise[1][-1].transform.apply.keywords["rooms"]) == 1
 
@@ -77,6 +93,9 @@ def test_presets_and_flags(monkeypatch, tmp_path):
     preset = _preset(Config(updates=3, speakers=2, methods=("maml",)))
     assert (preset.training.updates, preset.speakers, preset.methods) == (3, 2, ("maml",))
     assert _preset(Config()) == PRESETS["quick"]
+    assert _preset(Config("full", base=tmp_path)) == ON_BASE
+    with pytest.raises(ValueError, match="is for recordings; add --preset full"):
+        main(Config(base=tmp_path))
     monkeypatch.setenv("JAXMETA_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=r"JAXMETA_DATA=.* lacks en_nonnative_sentences"):
         main(Config(preset="full", workdir=tmp_path / "run"))

@@ -2,7 +2,10 @@
 
 import json
 
-SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|notimestamps|>"]
+SPECIAL = [
+    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|notimestamps|>",
+    "<|translate|>",
+]  # fmt: skip
 
 
 def write(folder, end=2):
