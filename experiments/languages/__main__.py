@@ -55,8 +55,8 @@ class Config:
     """Folder of a public Whisper of many languages, for the full preset of translation."""
     parts: tuple[Part, ...] = ("few-shot", "sequence")
     """Which questions to answer; translation has no sequence."""
-    methods: tuple[Literal["maml", "fomaml"], ...] = ("maml",)
-    """How weights are meta-trained, beside those that are not."""
+    methods: tuple[Literal["maml", "fomaml", "maml_shuffled"], ...] = ("maml",)
+    """How weights are meta-trained, beside those that are not; the last one with words in new places in each task."""
     updates: int | None = None
     """Updates of supervised training, instead of the preset's."""
     meta_updates: int | None = None
@@ -190,10 +190,11 @@ def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Pa
     )  # fmt: skip
     params = {"fine-tuning": start}
     for name in config.methods:
-        meta_learner = learner(meta.inner_rate, meta.steps, mixed_mode() if name == "maml" else first_order())
+        meta_learner = learner(meta.inner_rate, meta.steps, first_order() if name == "fomaml" else mixed_mode())
         params[name] = meta_train_on_languages(
             meta_learner, *speech, meta, folder / name, params=start, seed=config.seed,
             config=decides | {"method": name, "pretraining": training._asdict()}, augment=augment,
+            shuffled=name == "maml_shuffled",
         )  # fmt: skip
 
     def build(rate: float, steps: int) -> MetaLearner:

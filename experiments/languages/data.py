@@ -81,7 +81,8 @@ def spoken_numbers(base: Path, voices: int, seed: int) -> Languages:
     texts = [written(text, True) for text in corpus.columns["translation"].tolist()]
     corpus, vocabulary = _alignable(corpus.with_column("transcription", texts), "word", frames_out(encoder))
     fingerprints = {"phrases": corpus.fingerprint, "base": encoder.sha256}
-    return Languages(activations(encoder, corpus, 0), vocabulary, FOREIGN, VALIDATION, UNSEEN, SEQUENCE, fingerprints)
+    corpus = activations(encoder, corpus, 0)
+    return Languages(corpus, vocabulary, FOREIGN, VALIDATION, UNSEEN, SEQUENCE, fingerprints)
 
 
 def recorded_words(seed: int) -> Languages:

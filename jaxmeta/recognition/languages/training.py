@@ -68,6 +68,7 @@ def meta_train_on_languages(
     seed: int,
     config: Mapping[str, Any],
     augment: Transform | None = None,
+    shuffled: bool = False,
 ) -> PyTree:
     """Weights meta-trained with languages as tasks.
 
@@ -79,11 +80,12 @@ def meta_train_on_languages(
       seed: of the tasks and the augmentation.
       config: what decides the result, `params` among it, besides `meta` and the seed.
       augment: as in `train_on_languages`.
+      shuffled: as in `language_tasks`; belongs to `config`.
     Raises: as `train_on_languages`.
     """
     tasks = language_tasks(
         corpus, vocabulary, languages, tasks=meta.tasks, support=meta.support, query=meta.query,
-        max_frames=meta.longest, seed=seed,
+        max_frames=meta.longest, seed=seed, shuffled=shuffled,
     )  # fmt: skip
     return fit(
         learner, tasks, meta.updates, meta.rate, directory, augment=augment_episode(augment or augmentation()),
