@@ -109,9 +109,9 @@ PRESETS: Mapping[tuple[Target, str], LanguagePreset] = {
     ("transcription", "full"): _FULL,
     ("translation", "quick"): _QUICK._replace(updates=2_000),
     ("translation", "full"): LanguagePreset(
-        3, 96, 0.1, 1_000, LanguageTraining(0, 3e-3, batch_size=32, max_frames=120),
-        MetaTraining(150, 5e-4, tasks=4, support=20, query=10, steps=5, inner_rate=3e-3, longest=120),
-        rates=(1e-3, 3e-3, 1e-2), steps=(10, 30, 100), draws=3, queries=200,
+        2, 96, 0.1, 1_500, LanguageTraining(0, 3e-3, batch_size=32, max_frames=120),
+        MetaTraining(300, 2e-3, tasks=2, support=20, query=10, steps=5, inner_rate=1e-2, longest=120),
+        rates=(1e-3, 3e-3, 1e-2, 3e-2), steps=(10, 30, 100), draws=3, queries=200,
     ),
 }  # fmt: skip
 DEPTH, SHOTS, BEAM, LONGEST_TRANSLATION = 2, (5, 10, 20), 4, 12
