@@ -168,7 +168,6 @@ def main(config: Config) -> dict:
 
 def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Path) -> list[dict]:
     """Rows of the trained and the meta-trained weights, adapted to languages never heard."""
-    from experiments.languages.untrained import nearest_utterance, whisper_rows
     from jaxmeta import first_order, forward_only, mixed_mode
     from jaxmeta.data.sampling.by_language import language_episodes
     from jaxmeta.data.synthesis.phrases import cached_phrases
@@ -177,6 +176,7 @@ def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Pa
     from jaxmeta.evaluation.choosing import choose
     from jaxmeta.evaluation.languages import language_table
     from jaxmeta.recognition.languages.training import meta_train_on_languages, train_on_languages
+    from jaxmeta.recognition.languages.untrained import nearest_utterance, whisper_rows
     from jaxmeta.recognition.pretrained.training import activation_masks
 
     (learner, decode), count, meta = learner_and_decoder(config, preset, data), count_edits(data), preset.meta

@@ -148,8 +148,7 @@ def _preset(config: Config) -> Preset:
 
 
 def _on_base(base: Path, config: Config, preset: Preset) -> InNoise:
-    from experiments.noise.data import recorded
-    from experiments.noise.on_base import on_base
+    from experiments.noise.data import on_base, recorded
     from jaxmeta.recognition.methods import select_methods
 
     folder, noises, conditions = recorded(SNRS, config.seed)

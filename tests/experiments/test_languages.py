@@ -8,11 +8,8 @@ import pytest
 
 from experiments.languages.__main__ import PRESETS, Config, Target, main
 from experiments.languages.data import PRETRAINING, SEQUENCE, UNSEEN, VALIDATION, arabic_groups, written
-from experiments.languages.untrained import in_words, nearest_utterance
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.synthesis.phrasebook import LANGUAGES
-from jaxmeta.padding import pad_rows
-from jaxmeta.types import Batch
 
 
 def test_texts_lose_case_and_translations_their_hyphens():
@@ -31,23 +28,6 @@ def test_arabic_words_are_grouped_by_word_and_split():
     corpus = Corpus(np.zeros((6, 1), np.float32), np.arange(6), np.ones(6, np.int32), columns)
     found = arabic_groups(corpus).tolist()
     assert found == ["ar-0", "ar-1", "ar-val", "ar-2", "ar-test", "ar-0"]
-
-
-def test_figures_become_words():
-    assert in_words("Forty-one, 42 and 7!") == "forty one forty two and seven" and in_words("1000") == "1000"
-
-
-def test_the_nearest_utterance_is_that_whose_mean_frame_is_most_alike():
-    frames = [np.array(row, np.float32) for row in ([[3, 1], [1, 1]], [[0, 3]], [[1, 2], [1, 4], [1, 3]])]
-    corpus = Corpus(np.array([[0, 0], [2, 2]], np.float32), np.arange(2), np.ones(2, np.int32), {})
-    learner = nearest_utterance(corpus).build(0.0, 0)  # From [1, 1] the rows lie at 0, 116 and 90 degrees.
-    labels = pad_rows([np.array([1, 2]), np.array([3])])
-    support, query = pad_rows(frames[:2]), pad_rows(frames[2:])
-    for weight, expected in (([1, 1], [3]), ([1, 0], [1, 2]), ([0, 0], [])):
-        batch = Batch(support, labels, np.array(weight, np.float32))
-        fast, _ = learner.adapt(nearest_utterance(corpus).params, {}, batch, None)
-        said, _ = learner.predict(nearest_utterance(corpus).params, {}, fast, query, None, False)
-        assert said.values[0, : said.lengths[0]].tolist() == expected
 
 
 def test_the_full_preset_of_translation_needs_a_base(tmp_path):
