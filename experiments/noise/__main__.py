@@ -2,7 +2,7 @@
 
     python -m experiments.noise --preset quick                  # 5 minutes of processor time, no data
     JAXMETA_DATA=DIR python -m experiments.noise --preset full  # hours
-    JAXMETA_DATA=DIR python -m experiments.noise --preset full --base FOLDER  # 15 minutes, such as Whisper tiny.en
+    JAXMETA_DATA=DIR python -m experiments.noise --preset full --base FOLDER  # 11 minutes, such as Whisper tiny.en
 
 A CTC recogniser of characters is trained on many speakers in noise of some types. Then speakers who were held out are
 recognised in silence, in noise of seen and unseen types at 20, 10, 5 and 0 dB, and in rooms; unadapted, adapted to five
