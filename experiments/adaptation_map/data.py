@@ -33,6 +33,26 @@ from jaxmeta.recognition.training import train_on_all_speakers
 VALIDATION = ("cancel", "direction", "forward", "receive", "rotate", "start")
 """Arabic words to choose rates on, besides those of the corpus's own part for that."""
 
+SPELLINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "zh": {
+        word: (word,)
+        for word in ("数字", "背景", "北京", "饭店", "复旦", "上海", "商行", "识别", "语言", "语音", "中国", "总工")
+    },
+    "ar-test": {
+        "ar_disable": ("تعطيل",), "ar_eight": ("ثمانيه", "ثماني", "تمانيه", "تماني", "8"),
+        "ar_four": ("اربعه", "اربع", "4"), "ar_left": ("يسار",), "ar_move": ("تحريك",),
+        "ar_next": ("التالي",), "ar_six": ("سته", "6"), "ar_stop": ("توقف", "قف"),
+        "ar_two": ("اثنان", "اثنين", "2"), "ar_zoom_out": ("تصغير",),
+    },
+}  # fmt: skip
+"""How the words of the tests are written, folded as `zero_shot.folded` does; the Arabic corpus has glosses alone."""
+
+
+def spellings(language: str) -> dict[str, str]:
+    """Spelling -> slot of the word, as `recorded_words` has them."""
+    words = SPELLINGS[language]
+    return {text: f"w{slot:02d}" for slot, word in enumerate(sorted(words)) for text in words[word]}
+
 
 def recorded_sentences(features: FeatureConfig) -> Sentences:
     """`en_nonnative_sentences` with rooms, noise and telephones; raises ValueError where JAXMETA_DATA lacks them."""

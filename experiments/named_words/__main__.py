@@ -13,7 +13,7 @@ Writes results.json and results.md, anew after each row. All numbers: README.md 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxmeta.decoding.error_rates import Edits
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 
-BONUSES, STEPS = (2.0, 4.0), (10, 30)
+BONUSES, STEPS = (2.0, 4.0, 6.0, 8.0), (10, 30)
 """Nats, and updates of the adapters, that are chosen among on validation words."""
 HARM = 0.5
 """Points of errors elsewhere that a choice may cost on validation words."""
@@ -85,23 +85,25 @@ def main(config: Config) -> list[dict[str, Any]]:
 
 def rows(base: Base, val: Parts, test: Parts, seed: int) -> Iterator[dict[str, Any]]:
     """Rows of validation words, by which the bonus and the steps are chosen, and those of the test words."""
+    from jaxmeta.recognition.pretrained.favoured_words import favouring
+
     before = {parts.name: recognised(base.recogniser, parts) for parts in (val, test)}
     yield from (row_of(parts, "none", before[parts.name], before[parts.name]) for parts in (val, test))
 
     def rows_on(parts: Parts, name: str, recogniser: WhisperRecogniser) -> dict[str, Any]:
         return row_of(parts, name, recognised(recogniser, parts), before[parts.name])
 
-    def named(recogniser: WhisperRecogniser, words: Sequence[str], bonus: float) -> WhisperRecogniser:
-        from jaxmeta.recognition.pretrained.favoured_words import favouring
-
-        return favouring(recogniser, words, bonus)
-
     bonuses = {
-        bonus: rows_on(val, f"named, bonus {bonus:g}", named(base.recogniser, val.words, bonus)) for bonus in BONUSES
+        bonus: rows_on(val, f"named, bonus {bonus:g}", favouring(base.recogniser, val.words, bonus))
+        for bonus in BONUSES
     }
     yield from bonuses.values()
     bonus = best(bonuses)
-    yield rows_on(test, f"named, bonus {bonus:g}", named(base.recogniser, test.words, bonus))
+    yield rows_on(test, f"named, bonus {bonus:g}", favouring(base.recogniser, test.words, bonus))
+    for parts in (val, test):
+        yield rows_on(parts, "words as previous text", told(base.recogniser, parts.words))
+    both = favouring(told(base.recogniser, test.words), test.words, bonus)
+    yield rows_on(test, f"words as previous text, and named, bonus {bonus:g}", both)
     teaches = partial(taught, base, seed=seed)
     lessons = {
         steps: rows_on(val, f"taught, {steps} steps", teaches(val.taught.with_others(val.other), steps))
@@ -112,15 +114,20 @@ def rows(base: Base, val: Parts, test: Parts, seed: int) -> Iterator[dict[str, A
     learnt = teaches(test.taught.with_others(test.other), steps)
     yield rows_on(test, f"taught, {steps} steps", learnt)
     yield rows_on(test, "taught without the words", teaches(test.other, steps))
-    yield rows_on(test, f"taught, and named, bonus {bonus:g}", named(learnt, test.words, bonus))
-    if base.adapters is None:
-        yield row_of(test, "words as previous text", prompted(base.recogniser, test), before[test.name])
+    yield rows_on(test, f"taught, and named, bonus {bonus:g}", favouring(learnt, test.words, bonus))
 
 
 def best(choices: dict[Any, dict[str, Any]]) -> Any:
     """The least share of words missed among choices that harm little, or the choice that harms least."""
     allowed = {key: row["missed"] for key, row in choices.items() if row["harm"] <= HARM}
     return min(allowed or choices, key=allowed.get if allowed else lambda key: choices[key]["harm"])  # type: ignore[arg-type]
+
+
+def told(recogniser: WhisperRecogniser, words: Sequence[str]) -> WhisperRecogniser:
+    """The recogniser with words as the text that came before, as users name words to Whisper."""
+    from jaxmeta.recognition.pretrained.previous_text import after_text
+
+    return after_text(recogniser, f"{', '.join(words)}.")
 
 
 def taught(base: Base, part: Part, steps: int, seed: int) -> WhisperRecogniser:
@@ -156,28 +163,6 @@ def recognised(recogniser: WhisperRecogniser, parts: Parts) -> Texts:
         return [said[row] for row in range(len(order))]
 
     return Texts(texts(parts.having), texts(parts.free))
-
-
-def prompted(whisper: WhisperRecogniser, parts: Parts) -> Texts:
-    """With the words as the text that came before, which is how users name words to Whisper."""
-    import jax
-    import numpy as np
-
-    from jaxmeta.padding import pad_rows
-
-    tokenizer = whisper.tokenizer
-    before = tokenizer.encode(f" {', '.join(parts.words)}.").tolist()
-    prompt = np.array([tokenizer.special("<|startofprev|>"), *before, *tokenizer.whisper_prompt()])
-    greedy: Callable[..., Any] = jax.jit(
-        lambda params, memory: whisper.network.greedy(params, memory, prompt, tokenizer.end, 100)
-    )
-
-    def text(row: np.ndarray) -> str:
-        memory = pad_rows([row], -(-len(row) // 250) * 250)
-        values, lengths = jax.device_get(greedy({"decoder": whisper.params["decoder"]}, memory))
-        return whisper.text(values[0, : lengths[0]].tolist())
-
-    return Texts(*([text(row) for row in part.memory] for part in (parts.having, parts.free)))
 
 
 def row_of(parts: Parts, method: str, texts: Texts, before: Texts) -> dict[str, Any]:

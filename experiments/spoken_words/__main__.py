@@ -35,8 +35,8 @@ STEPS_CURVE = (0, 1, 2, 5, 10)
 class Config:
     """Few-shot recognition of spoken words."""
 
-    preset: Literal["quick", "full"] = "quick"
-    """How long to train, and on how many synthesised words."""
+    preset: Literal["quick", "full", "metaaudio"] = "quick"
+    """How long to train, and on how many synthesised words; metaaudio: network, tasks and budgets of that benchmark."""
     learner: LearnerName = "protonet"
     """What is meta-trained."""
     estimator: Literal["unrolled", "first_order", "mixed_mode"] | None = None

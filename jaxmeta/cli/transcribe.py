@@ -6,12 +6,15 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from tyro.conf import Positional
 
 from jaxmeta.cli.ranges import Within
 from jaxmeta.cli.transcripts import Part
+
+if TYPE_CHECKING:
+    from jaxmeta.cli.pretrained.whisper import Hints
 
 T = TypeVar("T")
 SUBTITLE = 10.0
@@ -36,6 +39,7 @@ def transcribe(
     bits: Literal[8, 16] | None = None,
     words: Path | None = None,
     words_bonus: Annotated[float, Within(0, 100)] | None = None,
+    prompt: str | None = None,
 ) -> None:
     """Write what is said in audio files, in the order given and as soon as it is known.
 
@@ -66,9 +70,11 @@ def transcribe(
         words: File of words or phrases, one in each line, such as names, that a Whisper is to write more readily.
         words_bonus: Nats added to the logits of each token of such a word; 2 without it. More finds more of the words,
             and writes more of them that nobody said.
+        prompt: Text that a Whisper takes for what was said right before each stretch: names, or words in the style that
+            is wanted.
     """
     from jaxmeta.cli.endings import PartlyDoneError
-    from jaxmeta.cli.pretrained.whisper import is_pretrained, refuse
+    from jaxmeta.cli.pretrained.whisper import Hints, is_pretrained, refuse
     from jaxmeta.cli.transcripts import files_for, folder_for, write
 
     if not files:
@@ -82,13 +88,11 @@ def transcribe(
     parts: Iterator[Part]
     if is_pretrained(checkpoint):
         refuse({"--lm": lm}, checkpoint, "for Whisper has a language model of its own")
-        if words is None and words_bonus is not None:
-            raise ValueError(f"--words-bonus {words_bonus:g} is that of --words, which is missing; give the file, too.")
-        favoured = None if words is None else (words, words_bonus)
-        parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest, bits, favoured)
+        hints = Hints(words, words_bonus, prompt)
+        parts = _by_whisper(checkpoint, files, resample, base, language, voice_activity, longest, bits, hints)
     else:
         options = {"--language": language, "--bits": bits, "--words": words, "--words-bonus": words_bonus}
-        refuse(options, checkpoint, "which is neither a Whisper nor an adapter of it")
+        refuse(options | {"--prompt": prompt}, checkpoint, "which is neither a Whisper nor an adapter of it")
         search = {"beam": beam, "lm_weight": lm_weight, "word_score": word_score}
         parts = _by_recogniser(checkpoint, files, resample, voice_activity, longest, lm, base, **search)
     with folder_for(out):
@@ -107,13 +111,13 @@ def _by_whisper(
     voice_activity: Path | None,
     longest: float | None,
     bits: Literal[8, 16] | None,
-    words: tuple[Path, float | None] | None,
+    hints: Hints,
 ) -> Iterator[Part]:
     from jaxmeta.cli.pretrained.whisper import parts_of_files
     from jaxmeta.data.recordings import read_waveforms
 
     waveforms = _readable(files, lambda file: read_waveforms(16_000, [file], resample=resample)[0])
-    return parts_of_files(checkpoint, waveforms, base, language, voice_activity, longest, bits, words)
+    return parts_of_files(checkpoint, waveforms, base, language, voice_activity, longest, bits, hints)
 
 
 def _by_recogniser(

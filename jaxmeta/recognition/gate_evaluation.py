@@ -47,7 +47,7 @@ def gate_row(method: ChosenMethod, protocol: ShiftProtocol, shots: int) -> dict[
     gated, adopted = through_gate(method, own, shots, count)
     rate = bootstrap_rate(count(gated.references, gated.hypotheses), gated.speakers)
     named = {"shift": protocol.name, "method": method.name, "utterances": shots, "adopted": adopted}
-    return named | harmed(own, transcribe(method, own, 0), gated, count) | rate.columns("gated")
+    return named | harmed(own.groups, transcribe(method, own, 0), gated, count) | rate.columns("gated")
 
 
 def through_gate(

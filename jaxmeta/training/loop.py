@@ -172,7 +172,7 @@ class _Run(NamedTuple):
         with log, collected_signals() as received:
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
-        if training.step < self.steps and not training.problem:
+        if (training.step < self.steps or (received and not together())) and not training.problem:
             _stop([*received, signal.SIGTERM][0], f"step {training.step}/{self.steps} in {self.directory}")
         return gathered(training.state, self.mesh), training.health, training.problem
 

@@ -25,9 +25,11 @@ class WordsPreset(NamedTuple):
     rate: float
     """Peak learning rate."""
     width: int
-    """Of the residual network."""
+    """Of the network."""
     start: Literal["random", "classifier"]
     """Initial weights: drawn, or those of the baseline's classifier under a head of zeros."""
+    network: Literal["residual", "conv4"] = "residual"
+    """Of `models.clip_encoders`."""
 
     def with_updates(self, updates: int | None) -> "WordsPreset":
         """The preset with these updates of the learner and of the classifier; None: as it is."""
@@ -51,6 +53,9 @@ PRESETS: dict[str, dict[str, WordsPreset]] = {
     "full": {"protonet": WordsPreset(5000, 2500, 3000, 20, _METRIC, 2e-3, 128, "random")}
     | dict.fromkeys(("matching", "r2d2"), WordsPreset(1000, 2500, 3000, 20, _METRIC, 1e-3, 128, "classifier"))
     | dict.fromkeys(GRADIENT, WordsPreset(300, 2500, 3000, None, _GRADIENT, 5e-4, 128, "classifier")),
+    # Four convolutions and the tasks, updates and rates of MetaAudio's code (Heggan et al. 2022, arXiv 2204.02121).
+    "metaaudio": dict.fromkeys(METRIC, WordsPreset(75_000, 2500, 3000, 5, ((1, 1, 15),), 5e-4, 64, "random", "conv4"))
+    | dict.fromkeys(GRADIENT, WordsPreset(2000, 2500, 3000, None, ((1, 1, 50),), 1e-3, 64, "random", "conv4")),
 }
 EPISODES = {"brief": 200, "quick": 600, "full": 600}
 """Test episodes behind each row of results."""

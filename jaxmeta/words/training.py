@@ -17,7 +17,7 @@ from jaxmeta.evaluation.few_shot import Method
 from jaxmeta.evaluation.few_shot_baselines import encoded, fine_tuned, floor
 from jaxmeta.files.sealed import read_sealed
 from jaxmeta.losses import cross_entropy
-from jaxmeta.models.clip_encoders import Norm, residual
+from jaxmeta.models.clip_encoders import Norm, conv4, residual
 from jaxmeta.models.heads import Network, warm
 from jaxmeta.progress import stage
 from jaxmeta.training.fit import fit, supervised
@@ -91,7 +91,7 @@ def trained_encoder(folder: Path) -> tuple[Model, PyTree]:
     """
     run, unfinished = _run(folder, "protonet")
     preset, noise = WordsPreset(**run["recipe"]), np.zeros((1, 1, FEATURES.n_mels))
-    network = partial(residual, width=preset.width, norm=run["norm"])
+    network = _network(preset, run["norm"])
     training = {"augment": augment_episode(word_augmentation(noise)), "features": noise.shape[-1], "seed": run["seed"]}
     encoder = _meta_trained(run, preset, network, folder / "protonet", unfinished, training).encoder
     if encoder is None:
@@ -111,14 +111,18 @@ def _run(folder: Path, learner: str) -> tuple[dict[str, Any], Sampler]:
     return read_sealed(path, "run", "train again in another folder"), unfinished
 
 
+def _network(preset: WordsPreset, norm: Norm) -> Network:
+    return partial({"residual": residual, "conv4": conv4}[preset.network], width=preset.width, norm=norm)
+
+
 def _methods(run: Mapping[str, Any], folder: Path, noise: np.ndarray, tasks: Sampler, words: Sampler) -> list[Method]:
     preset = WordsPreset(**run["recipe"])
-    network = partial(residual, width=preset.width, norm=run["norm"])
+    network = _network(preset, run["norm"])
     augment = augment_episode(word_augmentation(noise))
     training = {"augment": augment, "features": noise.shape[-1], "seed": run["seed"]}
     # Learners may ask for classifiers that were trained for longer.
     baseline_folder, updates = folder / f"baseline_{preset.baseline_updates}", preset.baseline_updates
-    decides = {"updates": updates, "width": preset.width}  # whatever the learner
+    decides = {"updates": updates, "network": preset.network, "width": preset.width}  # whatever the learner
     decides |= {name: run[name] for name in ("norm", "seed", "words", "data")}
     with stage("training the classifier"):
         classifier = supervised(network(run["words"]), cross_entropy)

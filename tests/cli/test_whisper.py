@@ -28,6 +28,8 @@ def test_options_that_do_not_apply_are_refused(whisper_folder, recogniser, sound
     assert "--bits cannot be used with" in fails(["transcribe", ours, sound, "--bits", "8"], capsys)
     assert "--words cannot be used with" in fails(["transcribe", ours, sound, "--words", "names.txt"], capsys)
     assert "--words, which is missing" in fails(["transcribe", whisper, sound, "--words-bonus", "3"], capsys)
+    assert "--prompt cannot be used with" in fails(["transcribe", ours, sound, "--prompt", "hello"], capsys)
+    assert "the text before is empty" in fails(["transcribe", whisper, sound, "--prompt", ""], capsys)
     assert "--base" in fails(["transcribe", ours, sound, "--base", whisper], capsys)
     said = fails(["adapt", ours, str(tmp_path), "--out", str(tmp_path / "out"), "--rank", "2"], capsys)
     assert "--rank cannot be used with" in said and not (tmp_path / "out").exists()
@@ -66,6 +68,8 @@ def test_whisper_transcribes_files_and_names_those_that_it_cannot_read(whisper_f
     (tmp_path / "names.txt").write_text("world\n")
     main(["transcribe", str(talking), sound, "--words", str(tmp_path / "names.txt"), "--words-bonus", "100"])
     assert "world" in capsys.readouterr().out
+    main(["transcribe", str(talking), sound, "--prompt", "hello world"])
+    assert capsys.readouterr().out.startswith(f"{sound}\t")
     # In stretches of at most the five seconds that this network sees.
     times = [(part["start"], part["end"]) for part in rows[0]["segments"]]
     assert all(end - start <= 5 for start, end in times) and times[0][0] == 0 and times[-1][1] == 12

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxmeta.cli.main import main
 from jaxmeta.data.audio import write_audio
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import write_manifest
@@ -60,3 +61,13 @@ def interrupted(make, at):
         return sample
 
     return make_interrupted
+
+
+def run_interrupted(arguments, out, monkeypatch, module, name, make_interrupted):
+    """Run a command that a sampler interrupts, whose factory of this name in a module is another; then run it again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, make_interrupted)
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+    assert stop.value.code == 143 and not (out / "card.json").exists()
+    main(arguments)

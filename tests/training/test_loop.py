@@ -101,9 +101,11 @@ def test_signal_that_was_ignored_stays_ignored(tmp_path):
     assert int(train.step) == 5
 
 
-def test_signal_in_the_last_step_does_not_spoil_a_complete_run(tmp_path):
-    train = train_loop(_update, _start(), _sampler, 5, tmp_path, on_step=_raise_at(5, signal.SIGTERM))
-    assert train.params.tolist() == [10.0, 10.0]
+def test_signal_in_the_last_step_ends_the_command_and_the_complete_run_is_loaded(tmp_path, capsys):
+    with pytest.raises(Interrupted) as stop:
+        train_loop(_update, _start(), _sampler, 5, tmp_path, on_step=_raise_at(5, signal.SIGTERM))
+    assert stop.value.code == 143 and "SIGTERM: saved step 5/5" in capsys.readouterr().err
+    assert train_loop(None, _start(), None, 5, tmp_path).params.tolist() == [10.0, 10.0]
 
 
 def test_complete_run_is_loaded_and_nothing_is_touched(tmp_path):

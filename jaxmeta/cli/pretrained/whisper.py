@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxmeta.cli.transcripts import Part
 
@@ -26,6 +26,28 @@ _UPDATE = 4.5e-9
 """Seconds of processor time for each weight of a Whisper, in an update."""
 Bits = Literal[8, 16]
 """Of the weights of a public network in memory."""
+
+
+class Hints(NamedTuple):
+    """What a user says of the recordings; None: nothing."""
+
+    words: Path | None = None
+    """File of words to favour."""
+    words_bonus: float | None = None
+    prompt: str | None = None
+    """Text that came before."""
+
+    def given_to(self, recogniser: WhisperRecogniser) -> WhisperRecogniser:
+        """The recogniser that heeds them."""
+        from jaxmeta.recognition.pretrained.favoured_words import BONUS, favouring, read_words
+        from jaxmeta.recognition.pretrained.previous_text import after_text
+
+        if self.words is None and self.words_bonus is not None:
+            raise ValueError(f"--words-bonus {self.words_bonus:g} is that of --words, which is missing; give it, too.")
+        if self.words is not None:
+            bonus = BONUS if self.words_bonus is None else self.words_bonus
+            recogniser = favouring(recogniser, read_words(self.words), bonus)
+        return recogniser if self.prompt is None else after_text(recogniser, self.prompt)
 
 
 def is_pretrained(folder: Path) -> bool:
@@ -63,20 +85,14 @@ def parts_of_files(
     voice_activity: Path | None,
     longest: float | None,
     bits: Bits | None,
-    words: tuple[Path, float | None] | None = None,
+    hints: Hints,
 ) -> Iterator[Part]:
-    """The stretches of each file in turn with their texts.
-
-    `files` are names and waveforms at 16 kHz, and `words` a file of words to favour and the bonus, if one was given.
-    """
-    from jaxmeta.recognition.pretrained.favoured_words import BONUS, favouring, read_words
+    """The stretches of each file in turn with their texts; `files` are names and waveforms at 16 kHz."""
     from jaxmeta.recognition.pretrained.transcription import transcribe_segments, window
     from jaxmeta.recognition.segments.stretches import RATE, load_detector
 
     recogniser, card = _load(folder, base, bits)
-    if words is not None:
-        file, bonus = words
-        recogniser = favouring(recogniser, read_words(file), BONUS if bonus is None else bonus)
+    recogniser = hints.given_to(recogniser)
     spoken = language or (card.language if card else "en")
     recogniser.tokenizer.whisper_prompt(spoken)  # Refuses an unknown language before the first file is read.
     detect = None if voice_activity is None else load_detector(voice_activity)

@@ -17,10 +17,12 @@ class Contestant(NamedTuple):
     """A learner in the comparison."""
 
     name: str
-    validate: Callable[[Settings, int], float]
-    """(settings, updates) -> accuracy in percent on validation words and speakers."""
+    validate: Callable[[Settings, int], np.ndarray]
+    """(settings, updates) -> accuracy in percent of each episode of validation words and speakers."""
     test: Callable[[Settings, int, int], Mapping[str, Any]]
     """(settings, updates, seed) -> name of a test -> accuracy in percent of each episode."""
+    adapts: bool = True
+    """Whether it takes steps, so that inner rate and steps concern it."""
 
 
 class Budget(NamedTuple):
@@ -90,19 +92,24 @@ def _outcome(
         advance(updates)
         return result["value"]
 
-    def score(settings: Settings, updates: int) -> float:
-        return cached(["validate", *settings, updates], lambda: contestant.validate(settings, updates), updates)
+    def score(settings: Settings, updates: int) -> list[float]:
+        key = ["validate", *settings, updates]
+        return cached(key, lambda: _rounded(contestant.validate(settings, updates)), updates)
 
-    history = successive_halving(budget.rungs, budget.ranges, seed, score)
+    history = successive_halving(budget.rungs, budget.ranges, seed, score, contestant.adapts)
     settings, scores = history[-1].settings, []
     for number in range(seed, seed + budget.seeds):
         key = ["test", *settings, budget.updates, number]
-        scores.append(cached(key, partial(_rounded, contestant, settings, budget, number), budget.updates))
+        scores.append(cached(key, partial(_tested, contestant, settings, budget, number), budget.updates))
     together = {name: np.array([each[name] for each in scores]) for name in scores[0]}
     spent = updates_of(budget.rungs) + budget.seeds * budget.updates
     return Outcome(contestant.name, history[-1], budget.rungs[0].trials, spent, seconds, together)
 
 
-def _rounded(contestant: Contestant, settings: Settings, budget: Budget, seed: int) -> dict[str, list[float]]:
+def _tested(contestant: Contestant, settings: Settings, budget: Budget, seed: int) -> dict[str, list[float]]:
     tested = contestant.test(settings, budget.updates, seed)
-    return {name: [round(float(each), 3) for each in values] for name, values in tested.items()}
+    return {name: _rounded(values) for name, values in tested.items()}
+
+
+def _rounded(values: Sequence[float] | np.ndarray) -> list[float]:
+    return [round(float(each), 3) for each in values]

@@ -56,7 +56,8 @@ def budget_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "inner rate": f"{each.chosen.settings.inner_rate:.2g}", "steps": each.chosen.settings.steps,
             "outer rate": f"{each.chosen.settings.outer_rate:.2g}",
             "annealing": "cosine" if each.chosen.settings.annealing else "none",
-            "validation": f"{each.chosen.score:.1f}",
+            "strength": f"{each.chosen.settings.strength:.2g}",
+            "validation": f"{each.chosen.score:.2f} ± {each.chosen.error:.2f}",
         }
         for each in outcomes
     ]  # fmt: skip

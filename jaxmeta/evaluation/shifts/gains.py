@@ -56,7 +56,7 @@ def gain_rows(methods: Sequence[ChosenMethod], protocol: ShiftProtocol, shots: S
                 row |= _change(transcribe(first, protocol.own, number), after, count).columns("against")
                 if 2 * number in shots:
                     row |= _change(transcribe(first, protocol.own, 2 * number), after, count).columns("half")
-            rows.append(row | harmed(protocol.own, before, after, count))
+            rows.append(row | harmed(protocol.own.groups, before, after, count))
     return rows
 
 
@@ -69,9 +69,15 @@ def error_over(protocols: Sequence[ShiftProtocol], method: ChosenMethod, shots: 
     return error_rate(Edits(*(np.concatenate(counts) for counts in zip(*edits, strict=True))))
 
 
-def harmed(protocol: AdaptationProtocol, before: Transcripts, after: Transcripts, count: Count) -> dict[str, int]:
-    """Columns `harmed`, how many groups have more errors after adaptation than before, and `groups`, of how many."""
-    groups = np.array(protocol.groups)
+def harmed(of: Sequence[str], before: Transcripts, after: Transcripts, count: Count) -> dict[str, int]:
+    """Columns `harmed`, how many groups have more errors after adaptation than before, and `groups`, of how many.
+
+    Args:
+      of: the group of each utterance.
+      before, after: what was recognised.
+      count: the edits that errors are.
+    """
+    groups = np.array(of)
     errors = [count(texts.references, texts.hypotheses).errors for texts in (before, after)]
     worse = [bool(errors[1][groups == name].sum() > errors[0][groups == name].sum()) for name in np.unique(groups)]
     return {"harmed": sum(worse), "groups": len(worse)}

@@ -15,6 +15,7 @@ from jaxmeta.compress.quantize import quantise, quantise_params
 from jaxmeta.compress.variants import restored
 from jaxmeta.data.features import FeatureConfig, extract, whisper_features
 from jaxmeta.data.pretrained.tokenizer import Task, Tokenizer, load_tokenizer
+from jaxmeta.decoding.repeats import once
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.blocks import widened
 from jaxmeta.models.pretrained.whisper import Whisper, WhisperConfig, read_whisper, whisper
@@ -82,6 +83,8 @@ class WhisperRecogniser:
     """Those of public weights, or of what was trained from them."""
     words: Favoured | None = None
     """That it writes more readily."""
+    before: tuple[int, ...] = ()
+    """Tokens that stand before the prompt: the text that came before."""
     network: Whisper = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,7 +120,7 @@ class WhisperRecogniser:
     def tokens(
         self, memory: Ragged, language: str = "en", length: int = 200, task: Task = "transcribe"
     ) -> list[list[int]]:
-        """Greedy transcripts as tokens.
+        """Greedy transcripts as tokens; what is repeated without end is there once.
 
         Args:
           memory: that `encode` gives.
@@ -125,11 +128,12 @@ class WhisperRecogniser:
           length: most tokens of a transcript.
           task: "translate" writes English.
         """
-        prompt = tuple(self.tokenizer.whisper_prompt(language, task))
+        prompt = (*self.before, *self.tokenizer.whisper_prompt(language, task))
         suppressed = (self.suppress, self.suppress_first)
         decode = _decode(self.network, self.bits is None, prompt, self.tokenizer.end, length, suppressed)
         values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory, self.words))
-        return [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
+        rows = [row[:count].tolist() for row, count in zip(values, lengths, strict=True)]
+        return [once(row) if len(row) == length else row for row in rows]
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of a transcript."""

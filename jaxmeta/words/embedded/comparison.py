@@ -28,14 +28,14 @@ _AT_ONCE = 100
 
 def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contestant:
     """A learner that is validated on one stage and tested on the other."""
-    programs_of = functools.cache(functools.partial(programs, recipe))
+    programs_of = functools.cache(lambda *values: programs(recipe, dict(zip(recipe.fixed, values, strict=True))))
     search, test = alike(search, test)
     words_of_training = 1 + int(max(search.words.max(), test.words.max()))
 
     def scores(stage: Stage, settings: Settings, updates: int, seed: int) -> dict[str, np.ndarray]:
         if recipe.ways not in stage.tasks:
             raise ValueError(f"{name} trains on tasks of {recipe.ways} words, and there are fewer; give more words.")
-        compiled = programs_of(settings.steps if recipe.fixed_steps else None)
+        compiled = programs_of(*(getattr(settings, name) for name in recipe.fixed))
         dynamic: Any = jax.tree.map(lambda value: jnp.asarray(float(value)), settings)
         vectors, words = jnp.asarray(stage.vectors), jnp.asarray(stage.words)
         state = compiled.begin(dynamic, vectors, words_of_training, seed)
@@ -49,10 +49,10 @@ def contestant(name: str, recipe: Recipe, search: Stage, test: Stage) -> Contest
             for title, each in stage.episodes.items()
         }  # fmt: skip
 
-    def validate(settings: Settings, updates: int) -> float:
-        return float(np.mean([each.mean() for each in scores(search, settings, updates, 0).values()]))
+    def validate(settings: Settings, updates: int) -> np.ndarray:
+        return np.concatenate(list(scores(search, settings, updates, 0).values()))
 
-    return Contestant(name, validate, lambda *arguments: scores(test, *arguments))
+    return Contestant(name, validate, lambda *arguments: scores(test, *arguments), not recipe.closed_form)
 
 
 def without_training(embeddings: Sequence[Embedding], words: Sequence[Words], test: Stage) -> dict[str, dict]:

@@ -1,11 +1,11 @@
 """Compiled programs of a recipe: training on tasks that were drawn before, and accuracies of episodes.
 
-Settings are arguments of the programs, so that a search compiles nothing anew, but for the number of steps of learners
-whose recipe fixes it. Vectors and tasks are arguments, too.
+Settings are arguments of the programs, so that a search compiles nothing anew, but for those that a recipe fixes.
+Vectors and tasks are arguments, too.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -41,16 +41,16 @@ class Programs(NamedTuple):
     """(train state, settings, vectors, support rows [E, N], query rows [E, M], shots) -> accuracies [E]."""
 
 
-def programs(recipe: Recipe, steps: int | None = None) -> Programs:
+def programs(recipe: Recipe, fixed: Mapping[str, Any]) -> Programs:
     """Programs of a recipe; nothing is compiled before they are called.
 
     Args:
       recipe: of a learner.
-      steps: of adaptation, whatever the settings say; a recipe with `fixed_steps` needs it.
+      fixed: name and value of each setting that the recipe fixes, whatever the settings say that are arguments.
     """
 
     def build(settings: Settings, ways: int) -> MetaLearner:
-        return recipe.build(settings if steps is None else settings._replace(steps=steps), ways)
+        return recipe.build(settings._replace(**fixed), ways)
 
     def begin(settings: Settings, vectors: Array, words: int, seed: int) -> TrainState:
         learner = build(settings, words if recipe.words else recipe.ways)

@@ -35,21 +35,28 @@ BASELINE = "fine-tuned head"
 STEPS = 5
 """Inner steps that programs hold; a smaller number leaves the last ones without effect."""
 _BOIL_HEAD = 1.0
-_STRENGTH, _IMAML_STEPS = 0.1, 4 * STEPS
+_IMAML = 4
+"""Steps of iMAML for each one of the settings, for its meta-gradient is right only where the descent has converged."""
 
 
 class Recipe(NamedTuple):
     """How a learner is built, and what it trains on."""
 
     build: Callable[[Settings, int], MetaLearner]
-    """(settings, ways) -> the learner; settings may be traced, so that a program serves all of them, but for steps of
-    a recipe with `fixed_steps`."""
-    ways: int = 5
-    """Classes of a training task; the fewer tasks, the more of them, so that an update has 200 recordings."""
+    """(settings, ways) -> the learner; settings may be traced, so that a program serves all of them, but for those
+    that are `fixed`."""
+    closed_form: bool = False
+    """Takes no steps."""
     words: bool = False
     """Trained as a classifier of all training words, and no meta-learner."""
-    fixed_steps: bool = False
-    """The number of steps is part of the program, for a rate of zero cannot leave the last ones without effect."""
+    fixed: tuple[str, ...] = ()
+    """Names of settings that are part of the program: the number of steps where a rate of zero cannot leave the last
+    ones without effect."""
+
+    @property
+    def ways(self) -> int:
+        """Classes of a training task; the fewer tasks, the more of them, so that an update has 200 recordings."""
+        return 20 if self.closed_form else 5
 
 
 def descent(settings: Settings) -> optax.GradientTransformation:
@@ -66,11 +73,12 @@ def recipes() -> dict[str, Recipe]:
 
     def rates(factory: Callable, **options: Any) -> Recipe:
         return Recipe(
-            lambda s, ways: factory(projection(ways), cross_entropy, s.inner_rate, s.steps, **options), fixed_steps=True
+            lambda s, ways: factory(projection(ways), cross_entropy, s.inner_rate, s.steps, **options),
+            fixed=("steps",),
         )
 
     def closed(factory: Callable) -> Recipe:
-        return Recipe(lambda s, ways: factory(projection(), cross_entropy, ways), ways=20)
+        return Recipe(lambda s, ways: factory(projection(), cross_entropy, ways), closed_form=True)
 
     return {
         "protonet": closed(protonet),
@@ -94,9 +102,10 @@ def recipes() -> dict[str, Recipe]:
         "bootstrapped": inner(bootstrapped, extra=2, rate=0.1, **exact),
         "imaml": Recipe(
             lambda s, ways: imaml(
-                projection(ways), cross_entropy, optax.sgd(s.inner_rate), _IMAML_STEPS, _STRENGTH,
+                projection(ways), cross_entropy, optax.sgd(s.inner_rate), _IMAML * s.steps, s.strength,
                 implicit(conjugate_gradients(10)),
-            )
+            ),
+            fixed=("steps", "strength"),
         ),
         "cavia": Recipe(
             lambda s, ways: cavia(

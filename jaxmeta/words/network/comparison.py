@@ -102,11 +102,13 @@ def contestant(
             for each in shots
         }
 
-    def validate(settings: Settings, updates: int) -> float:
-        means = [each.mean() for each in scores(search, settings, updates, min(search.starts), validation).values()]
-        return float(sum(means) / len(means))
+    def validate(settings: Settings, updates: int) -> np.ndarray:
+        return np.concatenate(list(scores(search, settings, updates, min(search.starts), validation).values()))
 
-    return Contestant(name, validate, lambda settings, updates, seed: scores(test, settings, updates, seed, episodes))
+    def tested(settings: Settings, updates: int, seed: int) -> dict[str, np.ndarray]:
+        return scores(test, settings, updates, seed, episodes)
+
+    return Contestant(name, validate, tested, not recipes()[name].closed_form)
 
 
 def starts_alone(stage: Stage, network: Network, shots: Sequence[int], episodes: int, seed: int) -> dict[str, list]:

@@ -18,7 +18,7 @@ class Learner:
 
     def validate(self, settings, updates):
         self.validated.append((settings, updates))
-        return -settings.inner_rate
+        return np.array([-settings.inner_rate])
 
     def test(self, settings, updates, seed):
         self.tested.append((settings, updates, seed))

@@ -75,8 +75,8 @@ def test_groups_with_more_errors_are_counted(protocol):
     said, groups = protocol.references, np.array(protocol.groups)
     worse = [text[:3] if group == "ben" else text for text, group in zip(said, groups, strict=True)]
     before, after = (Transcripts(said, texts, protocol.speakers) for texts in (said, worse))
-    assert harmed(protocol, before, after, character_edits) == {"harmed": 1, "groups": 3}
-    assert harmed(protocol, after, before, character_edits)["harmed"] == 0
+    assert harmed(protocol.groups, before, after, character_edits) == {"harmed": 1, "groups": 3}
+    assert harmed(protocol.groups, after, before, character_edits)["harmed"] == 0
 
 
 def test_a_word_is_missed_where_it_is_not_recognised_as_a_whole():

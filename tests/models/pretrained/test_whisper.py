@@ -8,6 +8,7 @@ import pytest
 
 from jaxmeta import Ragged
 from jaxmeta.models.pretrained.whisper import whisper, whisper_encoder
+from jaxmeta.models.pretrained.whispers.favoured import favoured
 from jaxmeta.models.seq2seq import Spoken
 from tests.models.pretrained.checkpoints import WHISPER, log_mels, random_whisper, whisper_config
 from tests.programs import compiled, jitted
@@ -48,6 +49,19 @@ def test_decoding_with_a_cache_writes_the_likeliest_token_after_the_whole_prefix
         expected = [token for token in prefix[2:] if token != 2]
         assert labels.values[row, : labels.lengths[row]].tolist() == expected
     assert set(np.asarray(labels.values[0, labels.lengths[0] :])) <= {2}
+
+
+def test_a_favoured_word_that_cannot_be_completed_changes_nothing():
+    network = whisper(CONFIG)
+
+    def greedy(params, words):
+        return network.greedy(params, network.encode(params, SPEECH), [3, 4], 2, 6, (7,), words=words)
+
+    usual = compiled(greedy)(PARAMS, None)
+    # The bonus is taken back at each place, for 7 is never written.
+    actual = compiled(greedy)(PARAMS, favoured([[5, 6, 7]], 1e4))
+    assert usual.lengths[:2].min() > 0
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[:2], b[:2]), actual, usual)
 
 
 def test_two_parts_of_the_encoder_are_the_whole():

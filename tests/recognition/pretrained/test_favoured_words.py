@@ -61,5 +61,6 @@ def test_a_large_bonus_makes_it_write_the_word_and_none_changes_nothing(whisper_
     def said(words):
         return replace(recogniser, words=words).transcribe([waveform], length=4, seconds=1.0)[0].split()
 
-    assert set(said(favouring(recogniser, ["world"], 1e4).words)) == {"world"}
-    assert said(favouring(recogniser, ["world"], 0.0).words) == said(None)
+    usual = said(None)
+    assert "world" in said(favouring(recogniser, ["world"], 1e4).words) and "world" not in usual
+    assert said(favouring(recogniser, ["world"], 0.0).words) == usual

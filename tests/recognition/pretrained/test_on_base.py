@@ -32,7 +32,7 @@ from tests.models.pretrained.checkpoints import (
     wav2vec2_config,
 )
 from tests.programs import compiled
-from tests.recognition.conftest import interrupted, write_voice
+from tests.recognition.conftest import interrupted, run_interrupted, write_voice
 
 SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
 SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
@@ -159,12 +159,7 @@ def test_an_interrupted_training_resumes_in_its_stage(trained, bases, speech, tm
         calls.append(1)
         return (interrupted(make, 1) if len(calls) == 2 else make)(*arguments, **options)
 
-    monkeypatch.setattr(training, "batch_sampler", second_stage)
-    with pytest.raises(SystemExit) as stop:
-        main(command(speech, bases / "whisper", out))
-    assert stop.value.code == 143 and not (out / "card.json").exists()
-    monkeypatch.setattr(training, "batch_sampler", make)
-    main(command(speech, bases / "whisper", out))
+    run_interrupted(command(speech, bases / "whisper", out), out, monkeypatch, training, "batch_sampler", second_stage)
     resumed, whole = (named(load_on_base(folder)[0].params) for folder in (out, trained / "whisper"))
     for path, leaf in whole.items():
         np.testing.assert_array_equal(resumed[path], leaf)

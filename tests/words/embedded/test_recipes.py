@@ -64,6 +64,30 @@ def test_learned_rates_start_as_plain_descent_of_as_many_steps_as_the_settings_s
     np.testing.assert_allclose(*each, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_imaml_descends_four_times_as_many_steps_as_the_settings_say_with_their_pull():
+    rng = np.random.default_rng(0)
+    inputs, targets, key = rng.normal(size=(10, 6)).astype(np.float32), np.arange(10) % 5, jax.random.key(0)
+    learner = recipes()["imaml"].build(Settings(0.3, 2, 1e-3, 0.0, strength=0.5), 5)
+
+    def objective(weights, start):
+        pull = sum(jnp.sum((a - b) ** 2) for a, b in zip(*map(jax.tree.leaves, (weights, start)), strict=True))
+        return cross_entropy(projection(5).apply(weights, {}, inputs, key, True)[0], targets).mean() + 0.5 / 2 * pull
+
+    @compiled
+    def both():
+        start, state = learner.init(key, inputs)
+        fast, _ = learner.adapt(start, state, Batch(inputs, targets, np.ones(10, np.float32)), key)
+        weights = start
+        for _ in range(8):
+            slopes = jax.grad(objective)(weights, start)
+            weights = jax.tree.map(lambda weight, slope: weight - 0.3 * slope, weights, slopes)
+        return jax.tree.leaves(fast), jax.tree.leaves(weights)
+
+    for ours, expected in zip(*both(), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_stages_are_filled_up_to_the_longer_one_so_that_they_share_a_program(stages):
     search, test = stages
     first, second = alike(search, test)
@@ -101,7 +125,7 @@ def test_results_of_other_shots_are_not_taken_for_those_asked_for(clusters, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("name", recipes())
 def test_no_learner_starts_at_chance(stages, name):
-    compiled_for, stage = programs(recipes()[name], GOOD[name].steps), stages[1]
+    compiled_for, stage = programs(recipes()[name], GOOD[name]._asdict()), stages[1]
     episodes = stage.episodes["clusters, 5-shot"]
     state = compiled_for.begin(GOOD[name], stage.vectors, 40, 0)
     scores = compiled_for.score(state, GOOD[name], stage.vectors, *episodes)

@@ -1,41 +1,76 @@
-"""A prefix tree of words: which tokens get a bonus, and where a transcript stands in it."""
+"""A prefix tree of words: which tokens get a bonus, when it is taken back, and where a transcript stands in it."""
 
 import numpy as np
 
-from jaxmeta.models.pretrained.whispers.favoured import add_bonus, favoured, next_nodes
+from jaxmeta.models.pretrained.whispers.favoured import add_bonus, choose, favoured, new_track
+from tests.programs import compiled
 
+END, USUAL = 0, 8
 WORDS = favoured([[3, 4, 5], [3, 6], [7]], 2.0)
+chosen = compiled(choose, static_argnums=4)
 
 
-def after(*tokens):
-    nodes = np.zeros(1, np.int32)
-    for token in tokens:
-        nodes = next_nodes(WORDS, nodes, np.array([token]))
-    return nodes
+def bonus(node):
+    scores = add_bonus(WORDS, np.zeros((1, 9), np.float32), np.array([node]))[0]
+    return {token: value for token, value in enumerate(scores.tolist()) if value}
 
 
-def bonus(*tokens):
-    return {
-        token: value
-        for token, value in enumerate(add_bonus(WORDS, np.zeros((1, 9), np.float32), after(*tokens))[0])
-        if value
-    }
+def written(*rows):
+    """The tokens of each row, until all have ended, by scores {token: logit} of each place; -9 is that of others."""
+    scores = np.full((len(rows), len(rows[0]), 9), -9, np.float32)
+    for row, places in enumerate(rows):
+        for place, logits in enumerate(places):
+            scores[row, place, list(logits)] = list(logits.values())
+    tokens, track, place = np.zeros(scores.shape[:2], int), new_track(len(rows), scores.shape[1] + 1), 1
+    while place <= scores.shape[1]:
+        token, track, following = chosen(WORDS, track, scores[:, place - 1], np.int32(place), END)
+        tokens[:, place - 1], place = token, int(following)
+    return [row.tolist() for row in tokens]
 
 
 def test_what_starts_a_word_or_goes_on_with_it_gets_the_bonus():
-    assert bonus() == bonus(8) == {3: 2.0, 7: 2.0}
-    assert bonus(3) == {3: 2.0, 4: 2.0, 6: 2.0, 7: 2.0}
-    assert bonus(3, 4) == {3: 2.0, 5: 2.0, 7: 2.0}
+    assert bonus(0) == {3: 2.0, 7: 2.0}
+    # Not what starts the same word again: after 3, after 3 4 and after 3 6.
+    assert bonus(1) == {4: 2.0, 6: 2.0, 7: 2.0}
+    assert bonus(2) == {5: 2.0, 7: 2.0} and bonus(4) == {7: 2.0}
+    assert bonus(5) == {3: 2.0}
 
 
-def test_a_word_that_is_over_or_left_leads_back_and_another_may_start_there():
-    assert bonus(3, 4, 5) == bonus(3, 8) == bonus()
-    assert bonus(3, 4, 3) == bonus(3) and bonus(7, 3) == bonus(3)
-    assert bonus(4) == bonus()
-
-
-def test_words_that_share_a_beginning_share_its_edges_and_rows_have_nodes_of_their_own():
-    assert len(WORDS.tokens) == 5
+def test_words_that_share_a_beginning_share_its_edges():
+    assert len(WORDS.tokens) == 5 and WORDS.ends.tolist() == [False, False, False, True, True, True]
+    assert WORDS.heads.tolist() == [0, 1, 1, 1, 1, 5]
     assert len(favoured([[3, 4], [3, 4], []], 1.0).tokens) == 2
-    nodes = next_nodes(WORDS, np.zeros(2, np.int32), np.array([3, 7]))
-    assert np.asarray(add_bonus(WORDS, np.zeros((2, 9), np.float32), nodes))[:, 4].tolist() == [2.0, 0.0]
+
+
+def test_a_word_that_is_less_likely_by_less_than_the_bonus_is_written():
+    end = {END: 0.0}
+    assert written([{USUAL: 0.0, 7: -1.5}, end]) == [[7, END]]
+    assert written([{USUAL: 0.0, 7: -2.5}, end]) == [[USUAL, END]]
+    assert written([{USUAL: 0.0, 3: -1.5}, {USUAL: 0.0, 4: -1.5}, {USUAL: 0.0, 5: -1.5}, end]) == [[3, 4, 5, END]]
+
+
+def test_the_bonus_of_a_word_that_is_not_completed_is_taken_back():
+    start, broken = {USUAL: 0.0, 3: -1.5}, {1: 0.0, 4: -3.0}
+    assert written([start, broken, {END: 0.0}]) == [[USUAL, 1, END]]
+    # Two tokens are taken back here; and nothing where the word was begun without the bonus.
+    assert written([start, {4: 0.0}, broken, {END: 0.0}]) == [[USUAL, 4, 1, END]]
+    assert written([{3: 0.0}, broken, {END: 0.0}]) == [[3, 1, END]]
+    assert written([{3: 0.0}, {USUAL: 0.0, 4: -1.5}, broken, {END: 0.0}]) == [[3, USUAL, 1, END]]
+
+
+def test_rows_that_are_on_their_way_write_what_they_write_alone():
+    end = {END: 0.0}
+    rows = (
+        [{USUAL: 0.0, 3: -1.5}, {1: 0.0, 4: -3.0}, {1: 0.0, 7: -1.5}, end],
+        [{USUAL: 0.0, 3: -1.5}, {1: 0.0, 4: -1.5}, {1: 0.0, 5: -1.5}, end],
+        [{7: 0.0}, {USUAL: 0.0, 3: -1.5}, {1: 0.0, 6: -3.0}, end],
+        [{USUAL: 0.0}, end, end, end],
+    )
+    assert written(*rows) == [*(written(row)[0] for row in rows)]
+    assert written(*rows)[:3] == [[USUAL, 1, 7, END], [3, 4, 5, END], [7, USUAL, 1, END]]
+
+
+def test_the_bonus_puts_off_no_end_and_starts_no_word_again_right_after_it():
+    assert written([{END: 0.0, 7: -1.5}]) == [[END]]
+    again = {USUAL: 0.0, 7: -1.5}
+    assert written([again, again, again, {END: 0.0}]) == [[7, USUAL, 7, END]]

@@ -13,7 +13,6 @@ from jaxmeta.cli.main import main
 from jaxmeta.models.pretrained.whisper import teacher_forced
 from jaxmeta.models.pretrained.whispers.taught import taught_whisper
 from jaxmeta.padding import pad_rows
-from jaxmeta.recognition.presets import MetaTraining
 from jaxmeta.recognition.pretrained import meta_training, presets
 from jaxmeta.recognition.pretrained.adaptation import AdaptationOptions, learn
 from jaxmeta.recognition.pretrained.adapter import AdapterCard, is_adapted, read_adapted, with_whisper_adapters
@@ -24,19 +23,8 @@ from jaxmeta.tree import named
 from tests.cli.test_cli import fails
 from tests.models.pretrained import checkpoints
 from tests.programs import compiled
-from tests.recognition.conftest import interrupted
-from tests.recognition.pretrained.decoder.test_training import SMALL, base, command, planned, quick, speech
-
-__all__ = ["base", "speech"]  # fixtures
-
-# Three calls of eight updates, so that training can be interrupted once the program is compiled.
-META = MetaTraining(24, 1e-2, tasks=1, support=1, query=1, steps=2, inner_rate=0.02, longest=150)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch, tmp_path):
-    quick(monkeypatch, tmp_path / "cache")
-    monkeypatch.setitem(presets.DECODER_PRESETS, "quick", SMALL._replace(meta=META))
+from tests.recognition.conftest import interrupted, run_interrupted
+from tests.recognition.pretrained.decoder.conftest import META, SMALL, command, planned, quick
 
 
 def started(speech, base, out, learner="layer_rates", *more):
@@ -44,11 +32,13 @@ def started(speech, base, out, learner="layer_rates", *more):
 
 
 @pytest.fixture(scope="module")
-def trained(base, speech, tmp_path_factory):
+def start(trained, base, speech, tmp_path_factory):
+    """A folder with a start for voices."""
     with pytest.MonkeyPatch.context() as patch:
         quick(patch, tmp_path_factory.mktemp("cache"))
-        patch.setitem(presets.DECODER_PRESETS, "quick", SMALL._replace(meta=META))
         folder = tmp_path_factory.mktemp("started") / "recogniser"
+        # Both stages are done, and only loaded.
+        shutil.copytree(trained / "training", folder / "training")
         main(started(speech, base, folder))
     return folder
 
@@ -76,18 +66,18 @@ def test_mixed_mode_is_exact_through_the_cross_entropy_of_what_is_taught_and_onl
 
 
 @pytest.mark.slow
-def test_the_folder_has_a_start_from_which_adapt_goes_on_at_its_rates(trained, base, speech, tmp_path, capsys):
-    read = read_adapted(trained)
+def test_the_folder_has_a_start_from_which_adapt_goes_on_at_its_rates(start, trained, base, speech, tmp_path, capsys):
+    read = read_adapted(start)
     assert read.card.start == LearnedStart("layer_rates", 2, 0.02)
     rates = named(read.adapters["rate"])
     # Four matrices of the decoder's one layer, two factors each.
     assert len(rates) == 8 and all(leaf.shape == () and leaf != 0.02 for leaf in rates.values())
-    before = read_adapted_stage(trained, base, speech, tmp_path)
+    before = read_adapted(trained).adapters
     moved = {path for path in before if np.any(before[path]["up"] != read.adapters[path]["up"])}
     assert moved == {path for path in before if path.startswith("decoder/")}
-    main(["transcribe", str(trained), str(speech / "audio" / "0.wav")])
+    main(["transcribe", str(start), str(speech / "audio" / "0.wav")])
     mine = tmp_path / "mine"
-    main(["adapt", str(trained), str(speech), "--out", str(mine), "--folds", "2", "--always"])
+    main(["adapt", str(start), str(speech), "--out", str(mine), "--folds", "2", "--always"])
     after = read_adapted(mine)
     assert after.card.start == read.card.start
     jax.tree.map(np.testing.assert_array_equal, after.adapters["rate"], read.adapters["rate"])
@@ -96,22 +86,14 @@ def test_the_folder_has_a_start_from_which_adapt_goes_on_at_its_rates(trained, b
     voice = read_whisper_voice(whisper, speech)
     expected = learn(read.recogniser, voice, np.arange(6), options, read.adapters)
     jax.tree.map(np.testing.assert_array_equal, after.adapters, expected)
-    refused = ["adapt", str(trained), str(speech), "--out", str(tmp_path / "other"), "--rate", "0.1"]
+    refused = ["adapt", str(start), str(speech), "--out", str(tmp_path / "other"), "--rate", "0.1"]
     assert "cannot be used with meta-learned rates" in fails(refused, capsys)
     # What is planned: two updates and three, 24 of the start; and of adaptation what adapts.
     assert planned(started(speech, base, tmp_path / "out"), capsys)["updates"] == 2 + 3 + 24
-    adaptation = planned(["adapt", trained, speech, "--out", tmp_path / "out"], capsys)
+    adaptation = planned(["adapt", start, speech, "--out", tmp_path / "out"], capsys)
     assert (adaptation["updates"], adaptation["weights"]) == (2 * 6, 4 * 2 * 2 * checkpoints.WHISPER["d_model"])
-    main(["export", str(trained), "--to", "huggingface", "--out", str(tmp_path / "merged"), "--bits", "32"])
+    main(["export", str(start), "--to", "huggingface", "--out", str(tmp_path / "merged"), "--bits", "32"])
     assert "16 matrices adapted" in capsys.readouterr().out
-
-
-def read_adapted_stage(trained, base, speech, tmp_path):
-    """The adapters before the start, from the checkpoints of the stages."""
-    out = tmp_path / "before"
-    shutil.copytree(trained / "training", out / "training", ignore=shutil.ignore_patterns("layer_rates"))
-    main(command(speech, base, out))
-    return read_adapted(out).adapters
 
 
 def without_encoder(adapters):
@@ -119,8 +101,8 @@ def without_encoder(adapters):
 
 
 @pytest.mark.slow
-def test_steps_of_adaptation_are_those_of_the_learner(trained, speech):
-    read = read_adapted(trained)
+def test_steps_of_adaptation_are_those_of_the_learner(start, speech):
+    read = read_adapted(start)
     recogniser = with_whisper_adapters(read.recogniser, {p: a for p, a in read.adapters.items() if p[0] == "e"})
     voice = read_whisper_voice(recogniser, speech)
     prompt = recogniser.tokenizer.whisper_prompt("en")
@@ -139,19 +121,11 @@ def test_steps_of_adaptation_are_those_of_the_learner(trained, speech):
 
 
 @pytest.mark.slow
-def test_an_interrupted_start_is_resumed_exactly(trained, base, speech, tmp_path, monkeypatch, capsys):
-    make, out = meta_training.utterance_sampler, tmp_path / "out"
-    shutil.copytree(trained / "training", out / "training", ignore=shutil.ignore_patterns("layer_rates"))
-    monkeypatch.setattr(meta_training, "utterance_sampler", interrupted(make, 8))
-    with pytest.raises(SystemExit) as stop:
-        main(started(speech, base, out))
-    assert stop.value.code == 143 and not (out / "card.json").exists()
-    monkeypatch.setattr(meta_training, "utterance_sampler", make)
-    main(started(speech, base, out))
-    resumed, whole = (named(read_adapted(folder).adapters) for folder in (out, trained))
-    assert resumed.keys() == whole.keys()
-    for path, leaf in whole.items():
-        np.testing.assert_array_equal(resumed[path], leaf)
+def test_an_interrupted_start_is_resumed_exactly(start, trained, base, speech, tmp_path, monkeypatch, capsys):
+    out, sampler = tmp_path / "out", interrupted(meta_training.utterance_sampler, 8)
+    shutil.copytree(trained / "training", out / "training")
+    run_interrupted(started(speech, base, out), out, monkeypatch, meta_training, "utterance_sampler", sampler)
+    jax.tree.map(np.testing.assert_array_equal, read_adapted(out).adapters, read_adapted(start).adapters)
 
 
 def test_too_few_recordings_of_each_speaker_are_refused_before_training(base, speech, tmp_path, capsys, monkeypatch):

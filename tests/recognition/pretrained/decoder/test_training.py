@@ -9,69 +9,16 @@ import pytest
 
 from jaxmeta.bundle import BundleError
 from jaxmeta.cli.main import main
-from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.pretrained import presets
 from jaxmeta.recognition.pretrained.adapter import is_adapted, load_adapted, read_adapted
 from jaxmeta.recognition.pretrained.decoder import training
-from jaxmeta.recognition.pretrained.presets import DecoderPreset, Stage
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.training.checkpoint import checkpoints
 from jaxmeta.tree import named
 from tests.cli.test_cli import fails
-from tests.data.pretrained.small_tokenizer import write as write_tokenizer
-from tests.models.pretrained.checkpoints import WHISPER, random_whisper
-from tests.recognition.conftest import interrupted, write_voice
-
-# All of one length, for which one program is compiled.
-SAID = ["HELLO WORLD", "WORLD HELLO", "HELLO HELLO", "WORLD WORLD", "HELLO WORLD", "WORLD HELLO"]
-SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
-SMALL = DecoderPreset(Stage(2, 1e-2), Stage(3, 1e-2), 2, 1, 400, 2.5, silence=0.5)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    for name in ("tokenizers", "safetensors"):
-        pytest.importorskip(name, reason='needs the extra "pretrained"')
-    folder = tmp_path_factory.mktemp("base") / "whisper"
-    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16, "decoder_layers": 1}
-    write_whisper(folder, config, random_whisper(config))
-    write_tokenizer(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def speech(tmp_path_factory):
-    names = [f"audio/{index}.wav" for index in range(len(SAID))]
-    folder = tmp_path_factory.mktemp("speech") / "said"
-    sounds = [f"{'a' * count}{'b' * (11 - count)}" for count in range(len(SAID))]
-    return write_voice(folder, sounds, file_name=names, transcription=SAID, speaker=SPEAKERS)
-
-
-@pytest.fixture(scope="module")
-def trained(base, speech, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        quick(patch, tmp_path_factory.mktemp("cache"))
-        folder = tmp_path_factory.mktemp("trained") / "recogniser"
-        main(command(speech, base, folder))
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch, tmp_path):
-    quick(monkeypatch, tmp_path / "cache")
-
-
-def quick(patch, cache):
-    """Few updates, a cache of the test's own, and a process whose settings stay."""
-    patch.setitem(presets.DECODER_PRESETS, "quick", SMALL)
-    patch.setenv("JAXMETA_HOME", str(cache))
-    patch.setattr("jaxmeta.training.runtime.prepare", lambda **options: None)
-
-
-def command(speech, base, out, *more):
-    return [
-        "train", "recogniser", str(speech), "--base", str(base), "--out", str(out), "--head", "decoder", *more
-    ]  # fmt: skip
+from tests.models.pretrained.checkpoints import WHISPER
+from tests.recognition.conftest import interrupted, run_interrupted
+from tests.recognition.pretrained.decoder.conftest import command, planned
 
 
 @pytest.mark.slow
@@ -105,15 +52,8 @@ def test_an_interrupted_training_resumes_in_its_stage(trained, base, speech, tmp
         calls.append(1)
         return (interrupted(make, 1) if len(calls) == 2 else make)(*arguments, **options)
 
-    monkeypatch.setattr(training, "token_batches", second_stage)
-    with pytest.raises(SystemExit) as stop:
-        main(command(speech, base, out))
-    assert stop.value.code == 143 and not (out / "card.json").exists()
-    monkeypatch.setattr(training, "token_batches", make)
-    main(command(speech, base, out))
-    resumed, whole = (named(read_adapted(folder).adapters) for folder in (out, trained))
-    for path, leaf in whole.items():
-        np.testing.assert_array_equal(resumed[path], leaf)
+    run_interrupted(command(speech, base, out), out, monkeypatch, training, "token_batches", second_stage)
+    jax.tree.map(np.testing.assert_array_equal, read_adapted(out).adapters, read_adapted(trained).adapters)
 
 
 @pytest.mark.slow
@@ -152,11 +92,6 @@ def test_a_folder_belongs_to_one_base_and_damage_is_noticed(trained, base, tmp_p
     (mine / "weights.npz").write_bytes(content)
     with pytest.raises(BundleError, match="damaged"):
         load_adapted(mine)
-
-
-def planned(arguments, capsys):
-    main([*map(str, arguments), "--dry-run", "--json"])
-    return json.loads(capsys.readouterr().out)["trains"]
 
 
 @pytest.mark.slow
