@@ -37,7 +37,7 @@ from jaxmeta.recognition.presets import LanguageTraining, MetaTraining, replaced
 
 if TYPE_CHECKING:
     from experiments.languages.data import Languages
-    from jaxmeta.types import MetaLearner
+    from jaxmeta.types import MetaLearner, PyTree
 
 Part = Literal["few-shot", "sequence"]
 Target = Literal["transcription", "translation"]
@@ -168,19 +168,59 @@ def main(config: Config) -> dict:
 
 def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Path) -> list[dict]:
     """Rows of the trained and the meta-trained weights, adapted to languages never heard."""
-    from jaxmeta import first_order, forward_only, mixed_mode
+    from jaxmeta import forward_only
     from jaxmeta.data.sampling.by_language import language_episodes
     from jaxmeta.data.synthesis.phrases import cached_phrases
     from jaxmeta.decoding.error_rates import error_rate
     from jaxmeta.evaluation.adaptation import AdaptationProtocol, supports_of_others
     from jaxmeta.evaluation.choosing import choose
     from jaxmeta.evaluation.languages import language_table
-    from jaxmeta.recognition.languages.training import meta_train_on_languages, train_on_languages
     from jaxmeta.recognition.languages.untrained import nearest_utterance, whisper_rows
+
+    (learner, decode), count = learner_and_decoder(config, preset, data), count_edits(data)
+    longest = [preset.each.max_frames]
+    params = starts(config, preset, data, folder, learner)
+
+    def build(rate: float, steps: int) -> MetaLearner:
+        return learner(rate, steps, forward_only())
+
+    def protocol(split: str, languages: tuple[str, ...]) -> AdaptationProtocol:
+        episodes = language_episodes(
+            data.corpus, data.vocabulary, languages, split, supports=SHOTS, draws=preset.draws, query=preset.queries,
+            max_frames=longest[0], seed=config.seed,
+        )  # fmt: skip
+        return AdaptationProtocol(episodes, data.vocabulary, folder / split, longest, sizes=SHOTS[:1], decode=decode)
+
+    def error(name: str, rate: float, steps: int) -> float:
+        texts = val.transcribe(name, build, params[name], CHOSEN_SHOTS, rate, steps)
+        return error_rate(count(texts.references, texts.hypotheses))
+
+    val, test = protocol("val", (data.validation,)), protocol("test", data.unseen)
+    methods = [
+        choose(name, build, weights, partial(error, name), preset.rates, preset.steps)
+        for name, weights in params.items()
+    ]
+    control = methods[0]._replace(name=f"{methods[0].name}, another language")
+    others = AdaptationProtocol(
+        supports_of_others(test.episodes, preset.draws), data.vocabulary, folder / "others", longest, decode=decode
+    )
+    if config.base is not None:
+        methods.append(nearest_utterance(data.corpus.select(language=data.pretraining, split="train")))
+    rows = language_table(methods, test, (0, *SHOTS), count) + language_table([control], others, SHOTS[-1:], count)
+    if config.base is None:
+        return rows
+    return rows + whisper_rows(config.base, cached_phrases(preset.voices, config.seed), test.episodes, count)
+
+
+def starts(
+    config: Config, preset: LanguagePreset, data: Languages, folder: Path, learner: Callable
+) -> dict[str, PyTree]:
+    """What each method starts from: the weights that are trained on languages at once, and meta-trained ones."""
+    from jaxmeta import first_order, mixed_mode
+    from jaxmeta.recognition.languages.training import meta_train_on_languages, train_on_languages
     from jaxmeta.recognition.pretrained.training import activation_masks
 
-    (learner, decode), count, meta = learner_and_decoder(config, preset, data), count_edits(data), preset.meta
-    speech = (data.corpus, data.vocabulary, data.pretraining)
+    speech, meta = (data.corpus, data.vocabulary, data.pretraining), preset.meta
     decides = {"width": preset.width, "dropout": preset.dropout, "data": data.fingerprints}
     training = preset.each._replace(updates=preset.updates, stored=0, replayed=0)
     augment = None if config.base is None else activation_masks(data.corpus.frames.shape[1])
@@ -196,41 +236,7 @@ def few_shot(config: Config, preset: LanguagePreset, data: Languages, folder: Pa
             config=decides | {"method": name, "pretraining": training._asdict()}, augment=augment,
             shuffled=name == "maml_shuffled",
         )  # fmt: skip
-
-    def build(rate: float, steps: int) -> MetaLearner:
-        return learner(rate, steps, forward_only())
-
-    def protocol(split: str, languages: tuple[str, ...]) -> AdaptationProtocol:
-        episodes = language_episodes(
-            data.corpus, data.vocabulary, languages, split, supports=SHOTS, draws=preset.draws, query=preset.queries,
-            max_frames=preset.each.max_frames, seed=config.seed,
-        )  # fmt: skip
-        return AdaptationProtocol(
-            episodes, data.vocabulary, folder / split, [preset.each.max_frames], sizes=SHOTS[:1], decode=decode
-        )
-
-    def error(name: str, rate: float, steps: int) -> float:
-        texts = val.transcribe(name, build, params[name], CHOSEN_SHOTS, rate, steps)
-        return error_rate(count(texts.references, texts.hypotheses))
-
-    val = protocol("val", (data.validation,))
-    methods = [
-        choose(name, build, weights, partial(error, name), preset.rates, preset.steps)
-        for name, weights in params.items()
-    ]
-    test = protocol("test", data.unseen)
-    if config.base is not None:
-        methods.append(nearest_utterance(data.corpus.select(language=data.pretraining, split="train")))
-    rows = language_table(methods, test, (0, *SHOTS), count)
-    others = AdaptationProtocol(
-        supports_of_others(test.episodes, preset.draws), data.vocabulary, folder / "others", [preset.each.max_frames],
-        decode=decode,
-    )  # fmt: skip
-    control = [method._replace(name=f"{method.name}, another language") for method in methods[:1]]
-    rows += language_table(control, others, SHOTS[-1:], count)
-    if config.base is not None:
-        rows += whisper_rows(config.base, cached_phrases(preset.voices, config.seed), test.episodes, count)
-    return rows
+    return params
 
 
 def sequence(config: Config, preset: LanguagePreset, data: Languages, folder: Path) -> tuple[list[dict], list[dict]]:
