@@ -1,11 +1,39 @@
 """Rows of different lengths as one Ragged, written once: features, labels, whatever is padded on the host."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jax import numpy as jnp
 
-from jaxmeta.types import Ragged
+from jaxmeta.types import Array, Ragged
+
+
+class Clips(NamedTuple):
+    """Stretches of one long array of frames, by their places in it."""
+
+    start: Array
+    """[..., N] int32, the first frame of each."""
+    lengths: Array
+    """[..., N] int32, its frames."""
+    offsets: Array
+    """[T] int32, 0 to T - 1, where T is the length that all are padded to."""
+
+
+def look_up(frames: Array, clips: Clips) -> Ragged:
+    """The clips as a Ragged with values [..., N, T, F], zero beyond each clip's end; within jit, too.
+
+    Args:
+      frames: [total, F].
+      clips: places that lie within it.
+
+    >>> look_up(jnp.arange(8.0)[:, None], Clips(jnp.array([5, 1]), jnp.array([2, 3]), jnp.arange(3))).values[..., 0]
+    Array([[5., 6., 0.],
+           [1., 2., 3.]], dtype=float32)
+    """
+    inside = clips.offsets < clips.lengths[..., None]
+    places = jnp.where(inside, clips.start[..., None] + clips.offsets, 0)
+    return Ragged(jnp.where(inside[..., None], frames[places], 0), clips.lengths)
 
 
 def pad_rows(rows: Sequence[np.ndarray], length: int | None = None) -> Ragged:

@@ -27,8 +27,8 @@ from jaxmeta.recognition.presets import MetaTraining, RecogniserPreset
 from jaxmeta.recognition.recogniser import Recogniser, RecogniserCard, load_recogniser
 from jaxmeta.recognition.transcription import transcribe_rows
 from jaxmeta.training import TrainState
+from jaxmeta.training.checkpoint import Validation
 from jaxmeta.training.fit import fit, supervised
-from jaxmeta.training.loop import Validation
 from jaxmeta.types import MetaLearner, Model, PyTree, Ragged
 
 _ROWS = 20

@@ -18,7 +18,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,15 @@ _log = logging.getLogger("jaxmeta")
 
 class CheckpointError(ValueError):
     """A checkpoint is damaged, or belongs to another model, learner or optimizer."""
+
+
+class Validation(NamedTuple):
+    """How to find the best state of a run."""
+
+    score: Callable[[TrainState], float]
+    """Higher is better. It must depend on the state alone, so that a resumed run judges alike."""
+    every: int
+    """Steps between two scores, 1 or more."""
 
 
 def save(directory: str | Path, train: TrainState, *, keep: int = 3) -> Path:

@@ -12,8 +12,10 @@ import optax
 
 from jaxmeta import Episode, MetaLearner, Model, Ragged, maml, tree
 from jaxmeta.training import TrainState, init_state, make_update
+from jaxmeta.training.checkpoint import Validation
 from jaxmeta.training.diagnosis import why_left_out
-from jaxmeta.training.loop import Validation, train_loop
+from jaxmeta.training.loop import train_loop
+from jaxmeta.training.on_device import Placed, frames_fit, looked_up, with_frames
 from jaxmeta.training.processes import together
 from jaxmeta.training.runlog import Log
 from jaxmeta.training.sharing import all_devices
@@ -37,6 +39,7 @@ def fit(
     validation: Validation | None = None,
     update_transform: optax.GradientTransformation | None = None,
     log: Log | None = None,
+    frames_on_device: bool | None = None,
 ) -> TrainState:
     """Train with AdamW and a cosine schedule, or load what was trained before.
 
@@ -57,18 +60,26 @@ def fit(
       update_transform: what the optimizer's updates go through last, such as `compress.prune.hold`; None: nothing.
       log: takes the metrics of every tenth update and `step=`, besides the log in the directory; docs/logs.md has those
         of W&B, MLflow, trackio and TensorBoard.
+      frames_on_device: whether features lie on the device, and tasks are sent as places in them, which `task_sampler`
+        and `WordBatches` can give; the result is the same. None: where they fit, see `on_device.frames_fit`. Never
+        where processes share batches.
     """
     learner = augmented(learner, augment)
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
-    initial = initial_state(learner, optimizer, features, seed, params)
+    initial = partial(initial_state, learner, optimizer, features, seed, params)
     mesh = all_devices() if together() else None
+    placed = not mesh and (frames_fit(sampler) if frames_on_device is None else frames_on_device)
+    draw: Callable[[int], Any] = with_frames(sampler) if placed else sampler
+
+    def explain(state: TrainState, given: Episode | Placed) -> str:
+        return why_left_out(learner, state, looked_up(given))
 
     def train(microbatch: int | None) -> TrainState:
+        update = make_update(learner, optimizer, microbatch=microbatch, mesh=mesh)
         return train_loop(
-            make_update(learner, optimizer, microbatch=microbatch, mesh=mesh), initial, sampler, updates, directory,
-            config=config, validation=validation, explain=partial(why_left_out, learner), mesh=mesh,
-            log=log,
+            lambda state, given, *real: update(state, looked_up(given), *real), initial, draw, updates, directory,
+            config=config, validation=validation, explain=explain, mesh=mesh, log=log, at_once=1 if placed else None,
         )  # fmt: skip
 
     return _in_memory(train, 1 if jax.default_backend() == "cpu" else None, sampler)

@@ -1,7 +1,7 @@
 """Whether a run still learns: tasks that count for nothing, and a loss that has run away."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxmeta import tree
 from jaxmeta.files.sealed import read_sealed, write_sealed
 from jaxmeta.training.checkpoint import save
-from jaxmeta.training.update import TrainState
+from jaxmeta.training.update import TrainState, Update
 from jaxmeta.types import Array, Episode
 
 finite = jax.jit(tree.all_finite)
@@ -107,9 +107,7 @@ def keep_best(directory: Path, train: TrainState, score: float) -> dict[str, flo
     return {"validation": score}
 
 
-def at_rate(
-    update: Callable[..., tuple[TrainState, dict[str, Array]]], rate: float
-) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+def at_rate(update: Update, rate: float) -> Update:
     """The update with steps of the params `rate` times as long, whatever the optimizer is."""
     if rate == 1.0:
         return update

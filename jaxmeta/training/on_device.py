@@ -1,6 +1,9 @@
-"""Many updates as one call of a compiled loop, on tasks that the host has drawn, or that the device draws."""
+"""What lies on the device: the frames that tasks are of, and loops of many updates as one call."""
 
+import functools
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta import tree
+from jaxmeta.padding import Clips, look_up
 from jaxmeta.training.runlog import RunLog, read_metrics
+from jaxmeta.training.sharing import copied
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode, Key, PyTree
 
@@ -48,8 +53,7 @@ def calls(
         computes them several times slower within a loop.
       ends: number of updates made -> whether something has to happen then, before the next update.
     """
-    small = sum(np.size(leaf) for leaf in jax.tree.leaves(train.params)) <= SMALL
-    if most == 1 or (most is None and not small):
+    if most == 1 or (most is None and not _is_small(train)):
         return update, sampler
     step = int(train.step)
     first = {step: sampler(step)}
@@ -57,6 +61,31 @@ def calls(
     if most == 1:
         return update, lambda step: first.pop(step) if step in first else sampler(step)
     return several(update), drawn(sampler, most, ends, first)
+
+
+def made_meanwhile(make: Callable[[], TrainState], update: Any, sampler: Callable[[int], Episode]) -> TrainState:
+    """The initial state, made while an update is compiled for it: one waits for the longer of both, not for their sum.
+
+    Args:
+      make: () -> the state.
+      update: jitted with the options that it will be called with. For a small network it is not compiled, since calls
+        make several updates then.
+      sampler: step -> batch of tasks.
+    """
+    form = jax.eval_shape(lambda: copied(make()))
+    if _is_small(form):
+        return make()
+    # Not in the thread: what is traced heeds settings of the thread that traces it.
+    lowered = update.lower(form, sampler(0))
+    with ThreadPoolExecutor(1) as pool:
+        compiling = pool.submit(lowered.compile)
+        train = make()
+    compiling.result()
+    return train
+
+
+def _is_small(train: TrainState) -> bool:
+    return sum(np.prod(np.shape(leaf), dtype=int) for leaf in jax.tree.leaves(train.params)) <= SMALL
 
 
 def _loops_well(update: Callable, train: TrainState, episodes: Episode) -> bool:
@@ -130,6 +159,55 @@ def rows_of(step: int, count: int | None, metrics: dict[str, Array]) -> Iterator
 
 def _form(batch: PyTree) -> Any:
     return jax.tree.structure(batch), [(np.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(batch)]
+
+
+class Placed(NamedTuple):
+    """Tasks as places in frames that lie on the device."""
+
+    frames: Array
+    """[total, F]."""
+    episodes: Episode
+    """Whose inputs are `Clips`."""
+
+
+def with_frames(sampler: Any) -> Callable[[int], Placed]:
+    """A sampler that sends places instead of frames, which it puts on the device with the first batch.
+
+    Args:
+      sampler: with the frames `sampler.corpus.frames`, and `sampler.clips`, index -> Episode of `Clips`.
+    Raises:
+      ValueError: it is another one.
+    """
+    if not hasattr(sampler, "clips"):
+        raise ValueError(f"{type(sampler).__name__} does not say where its frames are; leave frames_on_device=None.")
+    frames = functools.cache(lambda: jnp.asarray(sampler.corpus.frames))
+    return lambda index: Placed(frames(), sampler.clips(index))
+
+
+def looked_up(placed: Placed | Episode) -> Episode:
+    """The tasks with their frames, as the sampler gives them by itself; within jit."""
+    if not isinstance(placed, Placed):
+        return placed
+    episodes = jax.tree.map(
+        lambda leaf: look_up(placed.frames, leaf) if isinstance(leaf, Clips) else leaf,
+        placed.episodes, is_leaf=lambda leaf: isinstance(leaf, Clips),
+    )  # fmt: skip
+    # What follows is compiled as if it were given them, so that results are the same bit for bit.
+    return jax.lax.optimization_barrier(episodes)
+
+
+def frames_fit(sampler: Any) -> bool:
+    """Whether frames are to lie on the device: where it has memory of its own, and they take a quarter of it at most.
+
+    A line says so. On a CPU nothing would be gained (benchmarks/README.md), for its memory is that of the host.
+    """
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    if memory is None or not hasattr(sampler, "clips"):
+        return False
+    size, fits = sampler.corpus.frames.nbytes, 4 * sampler.corpus.frames.nbytes <= memory
+    where = "lie on the device, and tasks are sent as places in them" if fits else "stay on the host"
+    print(f"{size / 2**20:,.0f} MiB of features {where}: the device has {memory / 2**20:,.0f} MiB", file=sys.stderr)
+    return fits
 
 
 UpdateLoop = Callable[[TrainState, Key, int], tuple[TrainState, Array]]

@@ -10,10 +10,11 @@ import ctypes
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 
@@ -77,6 +78,13 @@ def joined(
 def together() -> bool:
     """Whether this process trains with others."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def stop(number: int, where: str) -> NoReturn:
+    """End this process after a signal of that number; the first one says what is saved."""
+    if is_first():
+        print(f"{signal.Signals(number).name}: saved {where}; the same command resumes.", file=sys.stderr, flush=True)
+    raise Interrupted(128 + number)
 
 
 def is_first() -> bool:

@@ -30,12 +30,18 @@ def prepare(*, devices: int | None = None, compiled: str | os.PathLike | None = 
         jax.config.update("jax_num_cpu_devices", devices)
     if compiled is not None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(Path(compiled).expanduser()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        # Small programs too: a command has dozens of them, and reading one is quicker than compiling it.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def begin() -> None:
     """Begin a command or an experiment: `prepare`, with compiled programs kept in the cache folder."""
     prepare(compiled=cache_home() / "compiled")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _keep_freed_memory() -> None:

@@ -13,6 +13,10 @@ from jaxmeta.keys import as_keys, as_numbers, typed
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
+_RUNS_ONCE = {"xla_backend_optimization_level": 1}
+"""Compiled in a third of the time, for slower code. Weights of all presets' word networks are the same bit for bit, and
+those of kernels with a dozen weights may differ in the last bit (docs/speed-and-scale.md)."""
+
 
 class TrainState(NamedTuple):
     """Everything that training changes; a checkpoint is the whole of it."""
@@ -24,6 +28,10 @@ class TrainState(NamedTuple):
     params: PyTree
     state: PyTree
     optimizer: PyTree
+
+
+Update = Callable[..., tuple[TrainState, dict[str, Array]]]
+"""(train, episodes) -> (train, metrics)."""
 
 
 def init_state(
@@ -43,9 +51,12 @@ def init_state(
       params: where training starts, such as trained weights; None: at the learner's initial ones.
     """
     init_key, train_key = jax.random.split(typed(key))
-    drawn, state = jax.jit(learner.init)(init_key, inputs)  # One compilation instead of one for each operation.
-    params = drawn if params is None else params
-    return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, optimizer.init(params))
+    if params is None:
+        options = None if isinstance(init_key, jax.core.Tracer) else _RUNS_ONCE  # A program within another has none.
+        params, state = jax.jit(learner.init, compiler_options=options)(init_key, inputs)
+    else:  # No weights are drawn.
+        state = jax.jit(lambda *given: learner.init(*given)[1])(init_key, inputs)
+    return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, jax.jit(optimizer.init)(params))
 
 
 def make_update(

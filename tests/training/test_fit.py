@@ -1,6 +1,7 @@
 """What `fit` adds to the training loop."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -8,8 +9,12 @@ from flax import linen as nn
 
 from jaxmeta import Batch, Episode, Ragged
 from jaxmeta.losses import cross_entropy
+from jaxmeta.models.clip_encoders import conv4
+from jaxmeta.models.layers import speech_form
 from jaxmeta.models.linen import from_linen
+from jaxmeta.models.perceptron import perceptron
 from jaxmeta.training import fit as module
+from jaxmeta.training import init_state
 from jaxmeta.training.fit import fit, supervised
 
 
@@ -49,3 +54,24 @@ def test_out_of_memory_halves_the_tasks_in_flight_once_and_says_so(tmp_path, mon
             train(tmp_path)
     assert tried == [None, 2]
     assert "out of memory with 4 tasks in flight: going on with 2" in capsys.readouterr().err
+
+
+def test_given_weights_are_where_training_starts_and_only_the_rest_is_made():
+    learner, inputs = supervised(perceptron((2,)), cross_entropy), jnp.zeros((1, 3))
+    params = jax.tree.map(jnp.ones_like, learner.init(jax.random.key(1), inputs)[0])
+    train = init_state(learner, optax.adam(0.1), jax.random.key(0), inputs, params)
+    assert train.params is params and not any(map(jnp.any, jax.tree.leaves(train.optimizer)))
+    assert np.array_equal(
+        jax.random.key_data(train.key), jax.random.key_data(jax.random.split(jax.random.key(0))[1])
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_initial_weights_of_a_network_of_usual_width_do_not_depend_on_how_their_program_is_compiled():
+    model = conv4(5, width=64)  # Of kernels of a dozen weights, the last bit of one may differ.
+    learner, inputs = supervised(model, cross_entropy), jax.tree.map(jnp.ones_like, speech_form(1, 8, 12))
+    train = init_state(learner, optax.adam(0.1), jax.random.key(5), inputs)
+    expected, _ = jax.jit(model.init)(jax.random.split(jax.random.key(5))[0], inputs)
+    jax.tree.map(np.testing.assert_array_equal, train.params, expected)
+    form = jax.eval_shape(lambda: init_state(learner, optax.adam(0.1), jax.random.key(5), inputs))
+    assert jax.tree.structure(form) == jax.tree.structure(train)

@@ -14,10 +14,10 @@ from jaxmeta.interrupts import Interrupted
 from jaxmeta.losses import cross_entropy
 from jaxmeta.models.linen import from_linen
 from jaxmeta.training import init_state, make_update
-from jaxmeta.training.checkpoint import checkpoints, restore
+from jaxmeta.training.checkpoint import Validation, checkpoints, restore
 from jaxmeta.training.diagnosis import why_left_out
 from jaxmeta.training.health import PATIENCE, WINDOW, DivergedError, Health, read_health
-from jaxmeta.training.loop import Validation, train_loop
+from jaxmeta.training.loop import train_loop
 from jaxmeta.training.runlog import read_metrics
 from jaxmeta.training.update import TrainState
 

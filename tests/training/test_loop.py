@@ -9,9 +9,9 @@ import pytest
 from jaxmeta.files.durable import lock
 from jaxmeta.files.sealed import read_sealed
 from jaxmeta.interrupts import Interrupted
-from jaxmeta.training.checkpoint import checkpoints, restore
+from jaxmeta.training.checkpoint import Validation, checkpoints, restore
 from jaxmeta.training.health import read_health
-from jaxmeta.training.loop import Validation, train_loop
+from jaxmeta.training.loop import train_loop
 from jaxmeta.training.runlog import read_metrics
 from jaxmeta.training.sharing import all_devices
 from jaxmeta.training.update import TrainState

@@ -7,14 +7,15 @@ the same episodes come back for any caller, in any order, in batches of any size
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxmeta.data.sampling.groups import ClassRecordings, Columns, Group, find_groups, largest_feasible
-from jaxmeta.data.sampling.padding import check_buckets, check_ranges, cropped, gather, lengths_of_batches
+from jaxmeta.data.sampling.padding import check_buckets, check_ranges, cropped, gather, lengths_of_batches, places
 from jaxmeta.types import Batch, Episode
 
 if TYPE_CHECKING:
@@ -62,13 +63,18 @@ class EpisodeSampler:
         """Tasks in a batch."""
         return self.tasks
 
-    def part(self, index: int, first: int, last: int) -> Episode:
-        """Tasks first to last - 1 of batch `index`, padded as the whole of it is."""
+    def clips(self, index: int) -> Episode:
+        """Batch `index` with `Clips` of the frames of the corpus in the place of its inputs."""
+        return self.part(index, 0, self.tasks, places)
+
+    def part(self, index: int, first: int, last: int, inputs: Callable[..., Any] = gather) -> Episode:
+        """Tasks first to last - 1 of batch `index`, padded as the whole of it is; inputs by `gather` or `places`."""
         support, query = self.rows(index)
         longest = max(int(cropped(self.corpus, rows, self.max_frames).max()) for rows in (support, query))
         padded = next(length for length in self.lengths if length >= longest)
         support, query = support[first:last], query[first:last]
-        return Episode(self._batch(support, self.shots, padded), self._batch(query, self.queries, padded))
+        of = partial(inputs, self.corpus, padded=padded, max_frames=self.max_frames)
+        return Episode(self._batch(support, self.shots, of), self._batch(query, self.queries, of))
 
     def rows(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the corpus in batch `index`: support [tasks, ways * shots] and query [tasks, ways * queries]."""
@@ -86,11 +92,10 @@ class EpisodeSampler:
         drawn = [_draw(rng, source.classes[c], self.shots, self.queries, support_side) for c in classes]
         return np.concatenate([support for support, _ in drawn]), np.concatenate([query for _, query in drawn])
 
-    def _batch(self, rows: np.ndarray, each: int, padded: int) -> Batch:
-        inputs = gather(self.corpus, rows, padded, self.max_frames)
+    def _batch(self, rows: np.ndarray, each: int, inputs: Callable[[np.ndarray], Any]) -> Batch:
         targets: Any = np.tile(np.repeat(np.arange(self.ways, dtype=np.int32), each), (len(rows), 1))
         weight: Any = np.ones(rows.shape, np.float32)
-        return Batch(inputs, targets, weight)
+        return Batch(inputs(rows), targets, weight)
 
 
 def episode_sampler(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmeta.padding import Clips
 from jaxmeta.types import Ragged
 
 if TYPE_CHECKING:
@@ -38,13 +39,23 @@ def gather(corpus: Corpus, rows: np.ndarray, padded: int, max_frames: int | None
       padded: at least as long as the longest of them.
       max_frames: crops longer clips to their middle; None: clips are whole.
     """
-    frames, lengths = corpus.frames, cropped(corpus, rows, max_frames)
-    # A crop keeps the middle: the ends of a clip are silence before they are speech.
-    start = corpus.start[rows] + (corpus.length[rows] - lengths) // 2
+    frames, (start, lengths) = corpus.frames, _places(corpus, rows, max_frames)
     values: Any = np.zeros((rows.size, padded, frames.shape[1]), np.float32)
     for clip, first, length in zip(values, start.flat, lengths.flat, strict=True):
         clip[:length] = frames[first : first + length]
     return Ragged(values.reshape(*rows.shape, padded, frames.shape[1]), lengths)  # type: ignore[arg-type]
+
+
+def places(corpus: Corpus, rows: np.ndarray, padded: int, max_frames: int | None = None) -> Clips:
+    """Where in the frames of a corpus its rows are, for `look_up`, which then gives what `gather` does."""
+    start, lengths = _places(corpus, rows, max_frames)
+    return Clips(start.astype(np.int32), lengths, np.arange(padded, dtype=np.int32))  # type: ignore[arg-type]
+
+
+def _places(corpus: Corpus, rows: np.ndarray, max_frames: int | None) -> tuple[np.ndarray, np.ndarray]:
+    lengths = cropped(corpus, rows, max_frames)
+    # A crop keeps the middle: the ends of a clip are silence before they are speech.
+    return corpus.start[rows] + (corpus.length[rows] - lengths) // 2, lengths
 
 
 def lengths_of_batches(frames: np.ndarray, clips: int, buckets: int) -> tuple[int, ...]:

@@ -6,14 +6,15 @@ recorded speech counts as much as all others together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxmeta.data.sampling.episodes import EpisodeSampler, episode_sampler
-from jaxmeta.types import Batch, Episode, Ragged
+from jaxmeta.data.sampling.padding import gather, places
+from jaxmeta.types import Batch, Episode
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
@@ -34,6 +35,16 @@ class TaskSampler:
     def __call__(self, index: int) -> Episode:
         """Batch `index`, as `EpisodeSampler` gives it."""
         return self.part(index, 0, self.size(index))
+
+    @property
+    def corpus(self) -> Corpus:
+        """That tasks are drawn from."""
+        return self.samplers[0].corpus
+
+    def clips(self, index: int) -> Episode:
+        """Batch `index` with `Clips` of the frames of the corpus in the place of its inputs."""
+        turn, which = divmod(index, len(self.samplers))
+        return self.samplers[which].clips(turn)
 
     def size(self, index: int) -> int:
         """Tasks in batch `index`."""
@@ -93,13 +104,16 @@ class WordBatches:
 
     def __call__(self, index: int) -> Episode:
         """The batch `index` [1, size], as support and query alike."""
+        return self._batch(index, gather)
+
+    def clips(self, index: int) -> Episode:
+        """Batch `index` with `Clips` of the frames of the corpus in the place of its inputs."""
+        return self._batch(index, places)
+
+    def _batch(self, index: int, inputs: Callable[..., Any]) -> Episode:
         rng = np.random.default_rng([self.seed, index])
-        chosen = rng.choice(len(self.corpus), self.size, p=self.probability)
-        values: Any = np.zeros((self.size, self.frames, self.corpus.frames.shape[1]), np.float32)
-        for clip, start, length in zip(values, self.corpus.start[chosen], self.corpus.length[chosen], strict=True):
-            clip[:length] = self.corpus.frames[start : start + length]
-        lengths: Any = self.corpus.length[chosen][None]
-        targets: Any = self.classes[chosen].astype(np.int32)[None]
+        chosen = rng.choice(len(self.corpus), self.size, p=self.probability)[None]
+        targets: Any = self.classes[chosen].astype(np.int32)
         weight: Any = np.ones((1, self.size), np.float32)
-        batch = Batch(Ragged(values[None], lengths), targets, weight)
+        batch = Batch(inputs(self.corpus, chosen, self.frames), targets, weight)
         return Episode(batch, batch)

@@ -34,8 +34,8 @@ from jaxmeta.recognition.pretrained.transcription import write, write_features
 from jaxmeta.recognition.pretrained.whisper import Habits, WhisperRecogniser
 from jaxmeta.sequence_losses import smoothed_cross_entropy
 from jaxmeta.training import TrainState
+from jaxmeta.training.checkpoint import Validation
 from jaxmeta.training.fit import fit, supervised
-from jaxmeta.training.loop import Validation
 from jaxmeta.types import Batch, Episode, Key, PyTree
 
 _ROWS, _EVALUATIONS = 20, 5

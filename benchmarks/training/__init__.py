@@ -1,0 +1,1 @@
+"""What a training run spends outside of its updates."""
