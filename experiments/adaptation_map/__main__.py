@@ -95,7 +95,8 @@ GATE_COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "error with the gate": ("gated", "", ".1f"), "harmed": "d",
 }  # fmt: skip
 CHANNEL_COLUMNS = {name: spec for name, spec in COLUMNS.items() if name not in ("against", "half")} | {
-    "avoided, %": ("avoided", "", ".1f")
+    "part": "",
+    "avoided, %": ("avoided", "", ".1f"),
 }
 FLOOR_COLUMNS = {name: COLUMNS[name] for name in ("shift", "method", "error")}
 
@@ -113,6 +114,8 @@ def main(config: Config) -> dict[str, Any]:
 
     if config.recogniser is not None:
         return _channels_of(config.recogniser, config)
+    if config.zero_shot:
+        return _as_it_is(config)
     if config.preset == "full" and config.base is None:
         print("skipped: the full preset needs --base FOLDER of a public encoder, such as Whisper tiny.en")
         return {}
@@ -126,8 +129,6 @@ def main(config: Config) -> dict[str, Any]:
     )  # fmt: skip
     base = config.base if config.preset == "full" else None
     encoder = frozen_encoder(base, config.workdir, config.seed, config.unused_layers)
-    if config.zero_shot:
-        return _as_it_is(encoder, preset, config)
     rows: list[dict[str, Any]] = []
     gates: list[dict[str, Any]] = []
     fingerprints: dict[str, str] = {"encoder": encoder.sha256}
@@ -164,16 +165,17 @@ def _channels_of(folder: Path, config: Config) -> dict[str, Any]:
     return result
 
 
-def _as_it_is(encoder: Encoder, preset: ShiftTraining, config: Config) -> dict[str, Any]:
+def _as_it_is(config: Config) -> dict[str, Any]:
     """What a public Whisper makes of the words without any adaptation."""
-    from experiments.adaptation_map.data import recorded_words, spellings
+    from experiments.adaptation_map.data import frozen_encoder, recorded_words, spellings
     from jaxmeta.recognition.pretrained.whisper import load_whisper
     from jaxmeta.recognition.shifts.zero_shot import zero_shot_row
     from jaxmeta.training.report import interval_table, stamp, write_tables
 
-    if config.base is None or config.preset != "full":
-        raise ValueError(f"zero_shot={config.zero_shot} needs --preset full and --base FOLDER of a Whisper.")
-    others = recorded_words(encoder.features, encoder.frames_out, preset.words).others
+    if config.base is None:
+        raise ValueError(f"zero_shot={config.zero_shot} needs --base FOLDER of a Whisper.")
+    encoder = frozen_encoder(config.base, config.workdir, config.seed)
+    others = recorded_words(encoder.features, encoder.frames_out, PRESETS["full"].words).others
     whisper = load_whisper(config.base)
     rows = [
         zero_shot_row(whisper, others, name, code, spellings(name), config.zero_shot)

@@ -1,21 +1,28 @@
 """Speech of several languages, and which of them are trained on, chosen on, adapted to, and learnt in turn."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.ctc_feasible import drop_infeasible
 from jaxmeta.data.synthesis.joined_words import join_words
+from jaxmeta.data.synthesis.numerals import numeral
 from jaxmeta.data.synthesis.phrases import cached_phrases
 from jaxmeta.data.vocabulary import Level, Vocabulary, build_vocabulary
 from jaxmeta.files.folders import data_folders
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.corpora import FEATURES
+from jaxmeta.recognition.pretrained.encoder import read_encoder
+from jaxmeta.recognition.pretrained.training import activations, frames_out
 
 ENGLISH = "en-us"
 PRETRAINING = (ENGLISH, "es", "de", "fr", "ru", "ar")
+FOREIGN = PRETRAINING[1:]
+"""Whose translation is trained on: that of English would be a copy."""
 VALIDATION = "id"
 UNSEEN = ("it", "tr", "cmn")
 SEQUENCE = ("es", "it", "cmn")
@@ -52,11 +59,30 @@ def spoken_phrases(voices: int, seed: int, translated: bool) -> Languages:
     corpus = corpus.with_column("transcription", [written(text, translated) for text in texts])
     pretraining = PRETRAINING
     if translated:
-        pretraining = tuple(language for language in PRETRAINING if language != ENGLISH)
+        pretraining = FOREIGN
         corpus = corpus.select(corpus.columns["language"] != ENGLISH)
     level: Level = "word" if translated else "character"
     fingerprints = {"phrases": corpus.fingerprint}
     return Languages(*_alignable(corpus, level), pretraining, VALIDATION, UNSEEN, SEQUENCE, fingerprints)
+
+
+def spoken_numbers(base: Path, voices: int, seed: int) -> Languages:
+    """Synthesised numbers below 100 in nine languages as activations of a frozen encoder; their English is written.
+
+    Args:
+      base: folder of the public encoder.
+      voices: speakers of each number, 1 to 6.
+      seed: of the voices.
+    """
+    encoder = read_encoder(base)
+    corpus = load_corpus(cached_phrases(voices, seed), encoder.features)
+    meaning, numbers = corpus.columns["translation"], [numeral(number, ENGLISH) for number in range(100)]
+    corpus = corpus.select(np.isin(meaning, numbers) & (corpus.columns["language"] != ENGLISH))
+    texts = [written(text, True) for text in corpus.columns["translation"].tolist()]
+    corpus, vocabulary = _alignable(corpus.with_column("transcription", texts), "word", frames_out(encoder))
+    fingerprints = {"phrases": corpus.fingerprint, "base": encoder.sha256}
+    corpus = activations(encoder, corpus, 0)
+    return Languages(corpus, vocabulary, FOREIGN, VALIDATION, UNSEEN, SEQUENCE, fingerprints)
 
 
 def recorded_words(seed: int) -> Languages:
@@ -98,7 +124,9 @@ def arabic_groups(corpus: Corpus) -> np.ndarray:
     )
 
 
-def _alignable(corpus: Corpus, level: Level) -> tuple[Corpus, Vocabulary]:
+def _alignable(
+    corpus: Corpus, level: Level, frames_out: Callable[[Any], Any] = output_lengths
+) -> tuple[Corpus, Vocabulary]:
     """What CTC can align of a corpus, and the vocabulary of all of it."""
     vocabulary = build_vocabulary(corpus.columns["transcription"], level=level)
-    return drop_infeasible(corpus, vocabulary, output_lengths), vocabulary
+    return drop_infeasible(corpus, vocabulary, frames_out), vocabulary

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxmeta.decoding.error_rates import Edits
     from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser
 
-BONUSES, STEPS = (2.0, 4.0, 6.0, 8.0), (10, 30)
+BONUSES, STEPS = (2.0, 3.0, 4.0, 6.0), (10, 30)
 """Nats, and updates of the adapters, that are chosen among on validation words."""
 HARM = 0.5
 """Points of errors elsewhere that a choice may cost on validation words."""
@@ -100,10 +100,11 @@ def rows(base: Base, val: Parts, test: Parts, seed: int) -> Iterator[dict[str, A
     yield from bonuses.values()
     bonus = best(bonuses)
     yield rows_on(test, f"named, bonus {bonus:g}", favouring(base.recogniser, test.words, bonus))
-    for parts in (val, test):
-        yield rows_on(parts, "words as previous text", told(base.recogniser, parts.words))
-    both = favouring(told(base.recogniser, test.words), test.words, bonus)
-    yield rows_on(test, f"words as previous text, and named, bonus {bonus:g}", both)
+    if base.adapters is None:
+        for parts in (val, test):
+            yield rows_on(parts, "words as previous text", told(base.recogniser, parts.words))
+        both = favouring(told(base.recogniser, test.words), test.words, bonus)
+        yield rows_on(test, f"words as previous text, and named, bonus {bonus:g}", both)
     teaches = partial(taught, base, seed=seed)
     lessons = {
         steps: rows_on(val, f"taught, {steps} steps", teaches(val.taught.with_others(val.other), steps))

@@ -28,9 +28,9 @@ Name = Literal[
     "bootstrapped", "evolved", "averaging", "progressive", "r2d2",
 ]  # fmt: skip
 """Every learner that can regress; `fomaml` is `maml` with first-order gradients."""
-INNER_STEPS: dict[str, int] = {"reptile": 10, "maml_plus_plus": 5, "imaml": 20, "r2d2": 0}
+INNER_STEPS: dict[str, int] = {"reptile": 10, "maml_plus_plus": 5, "imaml": 100, "r2d2": 0}
 """Inner steps in training of learners that need more than 1, or none."""
-TESTED_STEPS = (0, 1, 5, 10)
+TESTED_STEPS = (0, 1, 5, 10)  # besides those of training
 DIVERGED = 100.0  # mean squared error; predicting 0 has at most 12.5 on any task
 PRESETS = {"full": (70_000, 5, 10_000), "quick": (300, 2, 200)}
 """Iterations, seeds and test tasks."""
@@ -54,9 +54,9 @@ class Config:
     """Inner gradient steps in training. None: 1, or what the learner needs more of."""
     inner_rate: float | None = None
     """None: 0.01, or the learner's own."""
-    strength: float = 10.0
+    strength: float = 30.0
     """Pull to the initial weights, of iMAML."""
-    solves: int = 5
+    solves: int = 20
     """Iterations of conjugate gradients in an update of iMAML."""
     meta_rate: float = 1e-3
     """Of Adam."""
@@ -170,7 +170,7 @@ def make_learner(config: Config, steps: int | None = None) -> MetaLearner:
     }  # fmt: skip
     chosen = estimators[config.estimator]() if config.estimator else None
     exact = chosen or jm.unrolled()
-    own_rate = 1.0 if config.learner == "cavia" else 0.01
+    own_rate = {"cavia": 1.0, "imaml": 0.001}.get(config.learner, 0.01)
     rate = own_rate if config.inner_rate is None else config.inner_rate
     task = (perceptron(), squared_error)
     loop, learned_rates = (*task, optax.sgd(rate), steps), (*task, rate, steps)
@@ -214,7 +214,8 @@ def make_evaluations(config: Config) -> dict[int, Callable]:
     from jaxmeta.training import make_evaluate
 
     return {
-        steps: jax.jit(make_evaluate(make_learner(config, steps), {"mse": squared_error})) for steps in TESTED_STEPS
+        steps: jax.jit(make_evaluate(make_learner(config, steps), {"mse": squared_error}))
+        for steps in sorted({*TESTED_STEPS, training_steps(config)})
     }
 
 
@@ -245,7 +246,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     import numpy as np
 
     summary = []
-    for steps in TESTED_STEPS:
+    for steps in sorted({row["steps"] for row in rows}):
         own = [row for row in rows if row["steps"] == steps]
         mse, ci95, diverged, seconds = (
             np.nan_to_num([row[name] for row in own], nan=np.inf, posinf=np.inf)

@@ -80,7 +80,7 @@ def run_published(config: Config) -> dict[str, Any]:
         rows += scores
         table.append(row_of(setting, iterations, training_steps(own), summarise(scores)))
         remarks.add(remark_on_steps(setting.learner, training_steps(own), (1, 5, 10)))
-    text = report.markdown_table(table, list(table[0]))
+    text = report.markdown_table(table, list({name: "" for row in table for name in row}))
     (folder / "published.md").write_text(text, encoding="utf-8")
     run = report.stamp(config.seed, sys.argv, {})
     report.write_results(folder, rows, run)

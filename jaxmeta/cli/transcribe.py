@@ -68,10 +68,10 @@ def transcribe(
             longest stretch is left out.
         bits: Of the weights of a Whisper in memory: 16, or 8 for integers; each layer is restored when it is used.
         words: File of words or phrases, one in each line, such as names, that a Whisper is to write more readily.
-        words_bonus: Nats added to the logits of each token of such a word; 2 without it. More finds more of the words,
+        words_bonus: Nats added to the logits of each token of such a word; 4 without it. More finds more of the words,
             and writes more of them that nobody said.
-        prompt: Text that a Whisper takes for what was said right before each stretch: names, or words in the style that
-            is wanted.
+        prompt: Text that a public Whisper takes for what was said before each stretch: names, or words in the style
+            that is wanted.
     """
     from jaxmeta.cli.endings import PartlyDoneError
     from jaxmeta.cli.pretrained.whisper import Hints, is_pretrained, refuse

@@ -99,9 +99,13 @@ def adapt_and_recognise(build: Build, decode: Decode = greedy) -> Callable[[PyTr
     return jax.jit(run)
 
 
-def supports_of_others(episodes: AdaptationEpisodes) -> AdaptationEpisodes:
-    """The same queries, each group's with the support set of the next one: a control, for this is not the voice."""
-    others = np.roll(np.arange(len(episodes.groups)), -1)
+def supports_of_others(episodes: AdaptationEpisodes, by: int = 1) -> AdaptationEpisodes:
+    """The same queries, each group's with the support set of the next one: a control, for this is not the voice.
+
+    Args:
+      by: places up to the next one, such as the number of draws where so many groups are of one language.
+    """
+    others = np.roll(np.arange(len(episodes.groups)), -by)
     groups = (
         group._replace(support=episodes.groups[other].support)
         for group, other in zip(episodes.groups, others, strict=True)

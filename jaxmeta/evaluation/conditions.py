@@ -1,6 +1,6 @@
 """Recognition of the same utterances in several conditions, such as noise, before and after adaptation in each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,7 @@ def condition_protocols(
     shots: int = 5,
     query: int = 10,
     seed: int,
+    encode: Callable[[Corpus], Corpus] | None = None,
 ) -> list[ConditionProtocol]:
     """Some speakers in every condition, always with the same utterances.
 
@@ -57,10 +58,12 @@ def condition_protocols(
       shots: transcribed utterances of a support set.
       query: utterances of a speaker to recognise.
       seed: of the draw of speakers and utterances.
+      encode: features -> what is recognised, such as activations of a frozen encoder; None: the features.
     """
     drawn, protocols = _drawn_utterances(corpus, vocabulary, speakers, shots, query, seed), []
     for condition in conditions:
         noisy = in_condition(drawn, folder, condition.transform)
+        noisy = noisy if encode is None else encode(noisy)
         episodes = adaptation_episodes(noisy, vocabulary, supports=(0, shots), query=query, seed=seed)
         own = directory / condition.name.replace(" ", "_")
         protocols.append(
@@ -89,18 +92,20 @@ def condition_table(
       methods: to compare.
       protocols: a condition each.
     Returns:
-      Error rates in percent with intervals over speakers, and `change`, the character error rate less that without
-      adaptation, in points.
+      Error rates in percent with intervals over speakers, and of the character error rate in points `change`, what it
+      is less that without adaptation, and `against`, less that of the first method.
     """
     rows = []
     for protocol in protocols:
         before = transcribe(unadapted, protocol.supervised, 0)
         rows.append(_named(protocol, unadapted.name, 0) | before.rates() | before.change_from(before).columns("change"))
+        first = protocol.transcribe(methods[0])
         for method in methods:
             adapted = protocol.transcribe(method)
             shots = max(protocol.supervised.episodes.supports) if method.labels else 0
-            named = _named(protocol, method.name, shots) | {"rate": method.rate, "steps": method.steps}
-            rows.append(named | adapted.rates() | adapted.change_from(before).columns("change"))
+            row = _named(protocol, method.name, shots) | {"rate": method.rate, "steps": method.steps}
+            row |= adapted.rates() | adapted.change_from(before).columns("change")
+            rows.append(row if method is methods[0] else row | adapted.change_from(first).columns("against"))
     return rows
 
 

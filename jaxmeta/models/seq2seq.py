@@ -14,6 +14,7 @@ from jaxmeta.models.acoustic import Encoder, FrontEnd, Size, acoustic_encoder
 from jaxmeta.models.attention import DecoderBlock
 from jaxmeta.models.layers import frame_mask
 from jaxmeta.models.linen import from_linen
+from jaxmeta.models.pretrained.head_parts import Narrowing
 from jaxmeta.types import Array, Batch, Episode, Loss, MetaLearner, Model, PyTree, Ragged
 
 
@@ -21,7 +22,7 @@ class Spoken(NamedTuple):
     """Inputs of the encoder-decoder in training: what was said, and what is written so far at each position."""
 
     speech: Ragged
-    """Log-mels [N, T, F]."""
+    """Log-mels [N, T, F], or activations of a frozen encoder."""
     prefix: Array
     """[N, L + 1] int32: 0, then the labels; position l predicts label l, or the end."""
 
@@ -30,7 +31,7 @@ class Written(NamedTuple):
     """Outputs of the encoder-decoder."""
 
     ctc: Ragged
-    """Logits [N, ceil(T / 4), C]."""
+    """Logits [N, ceil(T / 4), C]; of activations [N, ceil(T / 2), C]."""
     attention: Array
     """Logits [N, L + 1, C] of the next label, class 0 being the end."""
 
@@ -54,6 +55,7 @@ def seq2seq(
     decoder_layers: int = 2,
     heads: int = 4,
     dropout: float = 0.0,
+    activations: bool = False,
 ) -> Seq2Seq:
     """An encoder as in `recogniser` and a Transformer decoder of the same width.
 
@@ -62,11 +64,13 @@ def seq2seq(
       encoder, size, dropout: as in `recogniser`.
       decoder_layers: of self-attention, attention to the encoder and feed-forward.
       heads: of the decoder's attention; twice their number must divide the encoder's width.
+      activations: whether it takes those of a frozen encoder, whose frame rate it halves once, and not log-mels.
     Raises:
       ValueError: an unknown encoder or size.
     Source: Karita et al. 2019 (arXiv 1909.06317), the joint model of section 2.
     """
-    module: Any = _Seq2Seq(classes, acoustic_encoder(encoder, size, dropout), decoder_layers, heads, dropout)
+    layers = acoustic_encoder(encoder, size, dropout)
+    module: Any = _Seq2Seq(classes, layers, decoder_layers, heads, dropout, activations)
 
     def encode(params: PyTree, speech: Ragged) -> tuple[Array, Ragged]:
         return module.apply({"params": params}, speech, False, method="encode")
@@ -130,10 +134,11 @@ class _Seq2Seq(nn.Module):
     layers: int
     heads: int
     dropout: float
+    activations: bool
 
     def setup(self) -> None:
         width = self.encoder.size.width  # type: ignore[attr-defined]
-        self.front = FrontEnd(width)
+        self.front = Narrowing(width) if self.activations else FrontEnd(width)
         self.head = nn.Dense(self.classes)
         self.embed = nn.Embed(self.classes, width)
         block: Any = partial(DecoderBlock, self.heads, dropout=self.dropout)

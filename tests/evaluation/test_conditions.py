@@ -75,3 +75,4 @@ def test_the_table_tells_what_needed_transcripts_and_what_is_not_adapted():
     ]  # fmt: skip
     assert [row["change"] for row in rows] == pytest.approx([0, 100 * (3 - 8) / 18, 0])
     assert "rate" not in rows[0] and rows[1]["rate"] == 0.1
+    assert "against" not in rows[1] and rows[2]["against"] == pytest.approx(100 * (8 - 3) / 18)

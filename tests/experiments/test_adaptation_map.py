@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from experiments.adaptation_map.__main__ import PRESETS, Config, _finalists, main
-from experiments.adaptation_map.data import synthesised_sentences, synthesised_words
+from experiments.adaptation_map.data import spellings, synthesised_sentences, synthesised_words
 from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.corpora import FEATURES
+from jaxmeta.recognition.shifts.zero_shot import folded
 
 
 def test_the_full_preset_is_skipped_without_a_base_and_says_why(capsys, tmp_path):
@@ -20,6 +21,20 @@ def test_the_full_preset_is_skipped_without_a_base_and_says_why(capsys, tmp_path
 def test_one_speaker_is_refused(tmp_path):
     with pytest.raises(ValueError, match="speakers=1 must be 2 or more"):
         main(Config(speakers=1, workdir=tmp_path))
+
+
+def test_the_floor_needs_a_whisper(tmp_path):
+    with pytest.raises(ValueError, match="zero_shot=5 needs --base FOLDER of a Whisper"):
+        main(Config(zero_shot=5, workdir=tmp_path))
+
+
+def test_spellings_name_the_slots_of_words_in_order():
+    zh = spellings("zh")
+    assert [zh[word] for word in sorted(zh)] == [f"w{slot:02d}" for slot in range(12)]
+    # Slots are those of the glosses: disable, eight, four, left, move ...
+    arabic = spellings("ar-test")
+    assert arabic["تعطيل"] == "w00" and arabic["8"] == arabic["ثمانيه"] == "w01" and arabic["تصغير"] == "w09"
+    assert all(folded(text) == text for text in [*zh, *arabic])
 
 
 def test_the_gate_judges_fine_tuning_and_the_best_start_if_there_is_one():

@@ -30,6 +30,11 @@ def test_arabic_words_are_grouped_by_word_and_split():
     assert found == ["ar-0", "ar-1", "ar-val", "ar-2", "ar-test", "ar-0"]
 
 
+def test_the_full_preset_of_translation_needs_a_base(tmp_path):
+    with pytest.raises(ValueError, match="base=None: the full preset of translation needs one"):
+        main(Config(preset="full", target="translation", workdir=tmp_path))
+
+
 def test_every_target_has_both_presets():
     assert set(PRESETS) == set(itertools.product(get_args(Target), ("quick", "full")))
 

@@ -98,6 +98,11 @@ def test_a_config_that_cannot_run_is_an_error(change, message, tmp_path):
         sinusoid.main(Config(workdir=tmp_path, **change))
 
 
+def test_a_learner_is_tested_with_its_steps_in_training_too():
+    assert [*sinusoid.make_evaluations(Config(learner="imaml", steps=30))] == [0, 1, 5, 10, 30]
+    assert [*sinusoid.make_evaluations(Config())] == [0, 1, 5, 10]
+
+
 def test_every_learner_can_be_asked_for():
     for name in get_args(sinusoid.Name):
         assert sinusoid.make_learner(Config(learner=name)).adapt

@@ -49,6 +49,15 @@ def test_the_prefix_is_the_start_and_then_the_labels():
     np.testing.assert_array_equal(batch().inputs.prefix, [[0, 1, 2, 2], [0, 4, 0, 0]])
 
 
+def test_activations_are_halved_once_and_log_mels_twice():
+    for activations, frames in ((True, 8), (False, 4)):
+        model = seq2seq(5, "dnn", Size(8, 1), decoder_layers=1, heads=2, activations=activations).model
+        written = jax.eval_shape(
+            lambda model=model: model.apply(model.init(KEY, batch().inputs)[0], {}, batch().inputs, KEY, False)
+        )[0]
+        assert written.ctc.values.shape == (2, frames, 5) and written.attention.shape == (2, 4, 5)
+
+
 def test_padding_of_speech_and_labels_is_inert():
     with jax.enable_x64(True):
         loss = joint_loss(ctc, sequence_cross_entropy)

@@ -4,10 +4,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+Task = Literal["transcribe", "translate"]
+"""What Whisper writes: what is said, or its English."""
 _ENGLISH_END = 50256
 """<|endoftext|> of networks that know English only; those of many languages have it at 50257."""
 
@@ -43,17 +45,19 @@ class Tokenizer:
         """The token after the last of a transcript."""
         return self.special("<|endoftext|>")
 
-    def whisper_prompt(self, language: str = "en") -> list[int]:
+    def whisper_prompt(self, language: str = "en", task: Task = "transcribe") -> list[int]:
         """What Whisper's transcripts start with: of a language (ISO 639-1 code), without time stamps.
 
         Raises:
-          ValueError: a language that the network does not know.
+          ValueError: a language or a task that the network does not know.
         """
         if self.end == _ENGLISH_END:
-            if language != "en":
-                raise ValueError(f"this Whisper knows English only, got language={language!r}; read one without .en.")
+            if language != "en" or task != "transcribe":
+                raise ValueError(
+                    f"this Whisper knows English only, got language={language!r}, task={task!r}; read one without .en."
+                )
             return [self.special("<|startoftranscript|>"), self.special("<|notimestamps|>")]
-        names = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
+        names = ("<|startoftranscript|>", f"<|{language}|>", f"<|{task}|>", "<|notimestamps|>")
         return [self.special(name) for name in names]
 
 

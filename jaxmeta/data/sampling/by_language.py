@@ -48,6 +48,8 @@ class LanguageTasks:
     query: int
     padded: int
     seed: int
+    shuffled: int = 0
+    """Classes that change places from task to task, but for class 0; 0: none do."""
 
     def __call__(self, index: int) -> Episode:
         """Batch `index`, with leaves [tasks, support or query, ...]; frames are padded to `padded`."""
@@ -58,7 +60,13 @@ class LanguageTasks:
             [rng.choice(self.rows[chosen], self.support + self.query, replace=False) for chosen in order[: self.tasks]]
         )
         parts = drawn[:, : self.support], drawn[:, self.support :]
-        return Episode(*(batch_of(self.corpus, self.labels, rows, self.padded) for rows in parts))
+        episode = Episode(*(batch_of(self.corpus, self.labels, rows, self.padded) for rows in parts))
+        if self.shuffled:
+            for task, _ in enumerate(drawn):
+                places = np.concatenate([[0], 1 + rng.permutation(self.shuffled - 1)])
+                for part in episode:
+                    part.targets.values[task] = places[part.targets.values[task]]
+        return episode
 
 
 def language_tasks(
@@ -71,6 +79,7 @@ def language_tasks(
     query: int,
     max_frames: int,
     seed: int,
+    shuffled: bool = False,
 ) -> LanguageTasks:
     """Batches of tasks that are languages, which differ within a batch as far as there are enough of them.
 
@@ -82,11 +91,23 @@ def language_tasks(
       support, query: utterances of a task, by any of the language's speakers.
       max_frames: longer utterances are left out, and all others padded to that; a multiple of 8.
       seed: of the draws.
+      shuffled: whether units of the vocabulary change places from task to task. Without that a network that knows the
+        languages has nothing to learn from a task (Yin et al. 2020, "Meta-learning without memorization").
     Raises:
       ValueError: a language has no utterance.
     """
     rows = tuple(rows_of_language(corpus, language, "train", max_frames) for language in languages)
-    return LanguageTasks(corpus, encode_column(corpus, vocabulary), rows, tasks, support, query, max_frames, seed)
+    return LanguageTasks(
+        corpus,
+        encode_column(corpus, vocabulary),
+        rows,
+        tasks,
+        support,
+        query,
+        max_frames,
+        seed,
+        vocabulary.size if shuffled else 0,
+    )
 
 
 def language_episodes(

@@ -17,7 +17,7 @@ from jaxmeta.types import Model, PyTree, Ragged
 
 def narrowing(width: int) -> Model:
     """Activations [N, T, D] of an encoder -> Ragged [N, ceil(T / 2), width], by a convolution."""
-    return from_linen(_Narrowing(width))
+    return from_linen(Narrowing(width))
 
 
 def frames_to_logits(classes: int, kind: Encoder, size: Size, dropout: float = 0.0) -> Model:
@@ -57,7 +57,9 @@ def on_frozen(lower: Model, params: PyTree, upper: Model) -> Model:
     )
 
 
-class _Narrowing(nn.Module):
+class Narrowing(nn.Module):
+    """See `narrowing`."""
+
     width: int
 
     @nn.compact

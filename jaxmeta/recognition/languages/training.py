@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmeta.data.augmentation.rows import Transform
 from jaxmeta.data.augmentation.transforms import augment_episode
 from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.sampling.by_language import language_tasks, rows_of_language
@@ -27,6 +28,7 @@ def train_on_languages(
     *,
     seed: int,
     config: Mapping[str, Any],
+    augment: Transform | None = None,
 ) -> PyTree:
     """Weights trained on the training utterances of several languages at once.
 
@@ -39,6 +41,7 @@ def train_on_languages(
       directory: of the checkpoints and the log.
       seed: of the initial weights, the order of utterances and the augmentation.
       config: what decides the result besides `training` and the seed.
+      augment: what each utterance goes through; None: `augmentation()`.
     Raises:
       Interrupted: a signal came; the same call resumes.
       ValueError: a language has no utterance; the directory holds a run of another config.
@@ -48,7 +51,7 @@ def train_on_languages(
     batches = batches_of_rows(corpus, vocabulary, rows, size=training.batch_size, padded=longest, seed=seed)
     return fit(
         learner, batches, training.updates, training.rate, directory,
-        augment=augment_episode(augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
+        augment=augment_episode(augment or augmentation(), on="query"), features=corpus.frames.shape[1], seed=seed,
         config=training._asdict() | {"seed": seed} | dict(config),
     ).params  # fmt: skip
 
@@ -64,6 +67,8 @@ def meta_train_on_languages(
     params: PyTree,
     seed: int,
     config: Mapping[str, Any],
+    augment: Transform | None = None,
+    shuffled: bool = False,
 ) -> PyTree:
     """Weights meta-trained with languages as tasks.
 
@@ -74,14 +79,16 @@ def meta_train_on_languages(
       params: where meta-training starts.
       seed: of the tasks and the augmentation.
       config: what decides the result, `params` among it, besides `meta` and the seed.
+      augment: as in `train_on_languages`.
+      shuffled: as in `language_tasks`; belongs to `config`.
     Raises: as `train_on_languages`.
     """
     tasks = language_tasks(
         corpus, vocabulary, languages, tasks=meta.tasks, support=meta.support, query=meta.query,
-        max_frames=meta.longest, seed=seed,
+        max_frames=meta.longest, seed=seed, shuffled=shuffled,
     )  # fmt: skip
     return fit(
-        learner, tasks, meta.updates, meta.rate, directory, augment=augment_episode(augmentation()),
+        learner, tasks, meta.updates, meta.rate, directory, augment=augment_episode(augment or augmentation()),
         features=corpus.frames.shape[1], seed=seed, config=meta.decides() | {"seed": seed} | dict(config),
         params=params,
     ).params  # fmt: skip

@@ -7,8 +7,8 @@ from pathlib import Path
 from jaxmeta.models.pretrained.whispers.favoured import favoured
 from jaxmeta.recognition.pretrained.whisper import WhisperRecogniser, spelled
 
-BONUS = 2.0
-"""In nats: a token of a word is written where the likeliest one is at most seven times as likely."""
+BONUS = 4.0
+"""In nats: a token of a word is written where the likeliest one is at most 55 times as likely."""
 
 
 def favouring(recogniser: WhisperRecogniser, words: Sequence[str], bonus: float = BONUS) -> WhisperRecogniser:
@@ -18,7 +18,7 @@ def favouring(recogniser: WhisperRecogniser, words: Sequence[str], bonus: float 
       recogniser: stays as it is.
       words: one or more, none of them empty.
       bonus: in nats, for each token, 0 or more. A token of a word is written if it is at most that much less likely
-        than the likeliest one.
+        than the likeliest one, and taken back if the word is not completed.
     Raises:
       ValueError: no words, or a bonus out of range.
     """

@@ -14,7 +14,7 @@ import numpy as np
 from jaxmeta.compress.quantize import quantise, quantise_params
 from jaxmeta.compress.variants import restored
 from jaxmeta.data.features import FeatureConfig, extract, whisper_features
-from jaxmeta.data.pretrained.tokenizer import Tokenizer, load_tokenizer
+from jaxmeta.data.pretrained.tokenizer import Task, Tokenizer, load_tokenizer
 from jaxmeta.decoding.repeats import once
 from jaxmeta.models.layers import speech_form
 from jaxmeta.models.pretrained.blocks import widened
@@ -117,15 +117,18 @@ class WhisperRecogniser:
         """What the decoder looks at: frames [N, ceil(T / 2), D] of log-mels [N, T, M]."""
         return _encode(self.network, self.silence)(self.params, speech)
 
-    def tokens(self, memory: Ragged, language: str = "en", length: int = 200) -> list[list[int]]:
+    def tokens(
+        self, memory: Ragged, language: str = "en", length: int = 200, task: Task = "transcribe"
+    ) -> list[list[int]]:
         """Greedy transcripts as tokens; what is repeated without end is there once.
 
         Args:
           memory: that `encode` gives.
           language: ISO 639-1 code.
           length: most tokens of a transcript.
+          task: "translate" writes English.
         """
-        prompt = (*self.before, *self.tokenizer.whisper_prompt(language))
+        prompt = (*self.before, *self.tokenizer.whisper_prompt(language, task))
         suppressed = (self.suppress, self.suppress_first)
         decode = _decode(self.network, self.bits is None, prompt, self.tokenizer.end, length, suppressed)
         values, lengths = jax.device_get(decode({"decoder": self.params["decoder"]}, memory, self.words))
@@ -137,7 +140,12 @@ class WhisperRecogniser:
         return fold(self.tokenizer.decode(tokens).strip(), self.habits.case)
 
     def transcribe(
-        self, waveforms: Sequence[np.ndarray], language: str = "en", length: int = 200, seconds: float | None = None
+        self,
+        waveforms: Sequence[np.ndarray],
+        language: str = "en",
+        length: int = 200,
+        seconds: float | None = None,
+        task: Task = "transcribe",
     ) -> list[str]:
         """The text of each recording, a waveform [S] at 16 kHz, all in one batch.
 
@@ -148,13 +156,14 @@ class WhisperRecogniser:
           seconds: that a shorter recording is padded to with silence; None: what its habits say. Whisper was trained on
             30. Fewer take less time, but a decoder that has not been trained on short recordings then writes the same
             words again and again for some of them, and for half of them without padding.
+          task: "translate" writes English.
         """
         usual = 30.0 if self.habits.silence is None else 0.0
         least = int((usual if seconds is None else seconds) * self.features.sample_rate)
         full = [np.pad(waveform, (0, max(0, least - len(waveform)))) for waveform in waveforms]
         frames = [extract(waveform, self.features) for waveform in full]
         speech = padded(frames, 2 * self.config.max_source_positions - self.silence)
-        return [self.text(row) for row in self.tokens(self.encode(speech), language, length)]
+        return [self.text(row) for row in self.tokens(self.encode(speech), language, length, task)]
 
 
 def padded(frames: Sequence[np.ndarray], most: int) -> Ragged:

@@ -37,7 +37,7 @@ from jaxmeta.sequence_losses import smoothed_cross_entropy
 from jaxmeta.types import Batch, PyTree
 
 METHOD = "fine-tune adapters"
-PARTS, RATES, STEPS = ("encoder", "encoder and decoder"), (3e-5, 1e-4, 3e-4), (10, 30)
+PARTS, RATES, STEPS = ("encoder", "encoder and decoder"), (3e-5, 1e-4), (10, 20)
 """Whose adapters learn, the rate of Adam and its steps, to choose among."""
 SMOOTHING = 0.1
 """Of the targets, as in training, so that learning does not begin by making the recogniser surer."""
@@ -47,7 +47,7 @@ DRAWS, LONGEST = 2, 500
 """Draws of these utterances, each for an equal share of the test speakers; frames of the longest."""
 
 
-class Lesson(NamedTuple):
+class Settings(NamedTuple):
     """How adapters learn, and whose."""
 
     part: str
@@ -78,7 +78,7 @@ class Taught:
         self.whisper, self.start = whisper, without_rates(trained.adapters)
         self.tokens = Tokens(whisper.tokenizer, whisper.habits.case, whisper.longest)
 
-    def learnt(self, utterances: Utterances, lesson: Lesson) -> PyTree:
+    def learnt(self, utterances: Utterances, settings: Settings) -> PyTree:
         """The adapters after some steps of Adam on the cross-entropy of the transcripts."""
         whisper, prompt = self.whisper, tuple(self.whisper.tokenizer.whisper_prompt(self.card.language))
         # Tokens of the whole corpus, so that all draws have one width.
@@ -86,8 +86,8 @@ class Taught:
             utterances.corpus, encode_column(utterances.corpus, self.tokens), utterances.rows, LONGEST
         )  # fmt: skip
         inputs, targets = teacher_forced(batch.inputs, batch.targets, prompt, whisper.tokenizer.end)
-        adapt = _adapting(whisper.config, self.card.rank, whisper.silence, len(prompt), lesson.part)
-        return adapt(whisper.params, self.start, Batch(inputs, targets, batch.weight), lesson.rate, lesson.steps)
+        adapt = _adapting(whisper.config, self.card.rank, whisper.silence, len(prompt), settings.part)
+        return adapt(whisper.params, self.start, Batch(inputs, targets, batch.weight), settings.rate, settings.steps)
 
     def recognised(self, adapters: PyTree, corpus: Corpus) -> Transcripts:
         """What is written for each row, without case and punctuation."""
@@ -138,39 +138,39 @@ def channel_rows(
         raise ValueError(
             f"channels are taught by {MANY} validation speakers; the corpus has fewer with short recordings."
         )
-    lesson = _chosen(taught, sentences, val, seed)
+    settings = _chosen(taught, sentences, val, seed)
     draws = [_one_of_each(val, np.random.default_rng([seed, draw]))[:MANY] for draw in range(DRAWS)]
     names = np.unique(test.columns["speaker"])
-    heard = some_speakers(test, len(names), queries, 0)
-    clean = [taught.learnt(Utterances(val, rows[:FEW]), lesson) for rows in draws]
+    tested = some_speakers(test, len(names), queries, 0)
+    clean = [taught.learnt(Utterances(val, rows[:FEW]), settings) for rows in draws]
     for name, transform in sentences.unseen.items():
-        there, teaching = sentences.through(heard, transform), sentences.through(val, transform)
+        there, teaching = sentences.through(tested, transform), sentences.through(val, transform)
         parts = [there.select(np.isin(there.columns["speaker"], names[draw::DRAWS])) for draw in range(DRAWS)]
-        yield _channel(name, taught, lesson, teaching, draws, parts, clean)
+        yield _channel(name, taught, settings, teaching, draws, parts, clean)
 
 
-def _chosen(taught: Taught, sentences: Sentences, val: Corpus, seed: int) -> Lesson:
+def _chosen(taught: Taught, sentences: Sentences, val: Corpus, seed: int) -> Settings:
     """What is best with the fewest steps, and the best number of steps then."""
     names = np.unique(val.columns["speaker"])
     first = np.isin(val.columns["speaker"], names[::2])
     rows = np.flatnonzero(first)[_one_of_each(val.select(first), np.random.default_rng(seed))[:FEW]]
-    heard = some_speakers(val.select(~first), len(names), 3, 0)
-    places = [(sentences.through(val, each), sentences.through(heard, each)) for each in sentences.seen.values()]
+    tested = some_speakers(val.select(~first), len(names), 3, 0)
+    places = [(sentences.through(val, each), sentences.through(tested, each)) for each in sentences.seen.values()]
 
     @cache
-    def error(lesson: Lesson) -> float:
-        texts = [taught.recognised(taught.learnt(Utterances(own, rows), lesson), there) for own, there in places]
+    def error(settings: Settings) -> float:
+        texts = [taught.recognised(taught.learnt(Utterances(own, rows), settings), there) for own, there in places]
         value = error_rate(_joined(texts).characters)
-        print(f"{METHOD}: {', '.join(map(str, lesson))}: {value:.1f} % in channels of validation", file=sys.stderr)
+        print(f"{METHOD}: {', '.join(map(str, settings))}: {value:.1f} % in channels of validation", file=sys.stderr)
         return value
 
-    error(Lesson(PARTS[0], 0.0, 0))  # To be printed beside the others.
-    few = min((Lesson(part, rate, STEPS[0]) for part in PARTS for rate in RATES), key=error)
+    error(Settings(PARTS[0], 0.0, 0))  # To be printed beside the others.
+    few = min((Settings(part, rate, STEPS[0]) for part in PARTS for rate in RATES), key=error)
     return min((few._replace(steps=steps) for steps in STEPS), key=error)
 
 
 def _channel(
-    name: str, taught: Taught, lesson: Lesson, teaching: Corpus, draws: Sequence[np.ndarray],
+    name: str, taught: Taught, settings: Settings, teaching: Corpus, draws: Sequence[np.ndarray],
     parts: Sequence[Corpus], clean: Sequence[PyTree],
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
     def recognised(adapters: Sequence[PyTree]) -> list[Transcripts]:
@@ -178,14 +178,16 @@ def _channel(
 
     before = recognised([taught.start] * DRAWS)
     rows = [{"shift": name, "method": "none", "utterances": 0} | _error(_joined(before))]
-    few, many = ([taught.learnt(Utterances(teaching, draw[:count]), lesson) for draw in draws] for count in (FEW, MANY))
+    few, many = (
+        [taught.learnt(Utterances(teaching, draw[:count]), settings) for draw in draws] for count in (FEW, MANY)
+    )
     after = {count: recognised(adapters) for count, adapters in ((FEW, few), (MANY, many))}
     for count, texts in after.items():
-        row = {"shift": name, "method": METHOD, "utterances": count, **lesson._asdict()}
+        row = {"shift": name, "method": METHOD, "utterances": count, **settings._asdict()}
         rows.append(row | _gain(_joined(before), _joined(texts)))
     rows[1] |= _joined(after[FEW]).change_from(_joined(recognised(clean))).columns("own")
     adopted = [
-        _certain(taught, teaching, draw, (own, taught.learnt(Utterances(teaching, draw[FEW:]), lesson)))
+        _certain(taught, teaching, draw, (own, taught.learnt(Utterances(teaching, draw[FEW:]), settings)))
         for draw, own in zip(draws, few, strict=True)
     ]
     gated = [texts[yes] for texts, yes in zip(zip(before, after[MANY], strict=True), adopted, strict=True)]

@@ -5,6 +5,7 @@ import json
 SPECIAL = [
     "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|notimestamps|>",
     "<|startofprev|>",
+    "<|translate|>",
 ]  # fmt: skip
 
 

@@ -13,19 +13,21 @@ def test_text_becomes_tokens_and_text_again_without_those_that_are_special(tmp_p
     write(tmp_path)
     tokenizer = load_tokenizer(tmp_path)
     tokens = tokenizer.encode("hello world")
-    assert tokens.dtype == np.int32 and tokens.tolist() == [1, 30] and tokenizer.size == 9
+    assert tokens.dtype == np.int32 and tokens.tolist() == [1, 30] and tokenizer.size == 11
     assert tokenizer.decode([3, *tokens, 2]) == "hello world" and tokenizer.end == 2
 
 
 def test_prompts_name_the_language_where_the_network_knows_many(tmp_path):
     write(tmp_path)
     assert load_tokenizer(tmp_path).whisper_prompt("de") == [3, 5, 6, 7]
+    assert load_tokenizer(tmp_path).whisper_prompt("de", "translate") == [3, 5, 9, 7]
     with pytest.raises(ValueError, match=r"no token '<\|xx\|>'; is the folder"):
         load_tokenizer(tmp_path).whisper_prompt("xx")
     write(tmp_path, end=50256)
     assert load_tokenizer(tmp_path).whisper_prompt() == [50257, 50261]
-    with pytest.raises(ValueError, match="knows English only, got language='de'"):
-        load_tokenizer(tmp_path).whisper_prompt("de")
+    for language, task in (("de", "transcribe"), ("en", "translate")):
+        with pytest.raises(ValueError, match=f"knows English only, got language='{language}', task='{task}'"):
+            load_tokenizer(tmp_path).whisper_prompt(language, task)
 
 
 def test_what_is_no_tokenizer_is_refused(tmp_path):

@@ -24,6 +24,22 @@ def test_tasks_are_languages_that_differ_within_a_batch():
         assert episode.support.inputs.values.shape == (2, 3, LONGEST, 2)
 
 
+def test_shuffled_units_have_one_new_place_each_in_a_task():
+    options = {"tasks": 2, "support": 3, "query": 4, "max_frames": LONGEST, "seed": 0}
+    usual, shuffled = (
+        language_tasks(CORPUS, VOCABULARY, NAMES[:2], **options, shuffled=each)(0) for each in (False, True)
+    )
+    maps = []
+    for task in range(2):
+        before, after = (
+            np.concatenate([part.targets.values[task].ravel() for part in episode]) for episode in (usual, shuffled)
+        )
+        places = set(zip(before.tolist(), after.tolist(), strict=True))
+        assert len({old for old, _ in places}) == len({new for _, new in places}) == len(places) and (0, 0) in places
+        maps.append(places)
+    assert maps[0] != maps[1]
+
+
 def test_queries_are_by_other_speakers_and_the_same_for_every_draw_and_size():
     episodes = language_episodes(
         CORPUS, VOCABULARY, ("cc", "aa"), "test", supports=(2, 4), draws=2, query=5, max_frames=LONGEST, seed=0

@@ -12,7 +12,7 @@ from jaxmeta.models.pretrained.whispers.taught import taught_adapters
 from jaxmeta.recognition.pretrained.adapter import AdapterCard, ReadAdapters
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.recognition.shifts import taught_channels
-from jaxmeta.recognition.shifts.taught_channels import Lesson, Taught, Utterances, channel_rows
+from jaxmeta.recognition.shifts.taught_channels import Settings, Taught, Utterances, channel_rows
 from tests.data.pretrained.small_tokenizer import write as write_tokenizer
 from tests.models.pretrained.checkpoints import WHISPER, random_whisper
 from tests.recognition.shifts.test_shift import Changed, Named, corpus_of
@@ -51,7 +51,7 @@ def small(monkeypatch):
 def test_all_adapters_learn_what_is_said_by_the_rows_that_teach_alone(trained, corpus):
     taught = Taught(trained)
     once = corpus.with_column("transcription", np.array([TEXTS[0]] * 5 + [TEXTS[1]] * 43))
-    adapters = taught.learnt(Utterances(once, np.arange(5)), Lesson("encoder and decoder", 0.03, 60))
+    adapters = taught.learnt(Utterances(once, np.arange(5)), Settings("encoder and decoder", 0.03, 60))
     moved = {path for path in adapters if np.any(adapters[path]["up"])}
     assert moved == set(trained.adapters) and any(path.startswith("encoder/layers_0") for path in moved)
     written = taught.recognised(adapters, once.select(np.arange(48) < 5))

@@ -14,6 +14,9 @@ from jax import numpy as jnp
 
 from jaxmeta.types import Array
 
+APART = 10
+"""Tokens after the first one of a word for which the bonus does not start it again, so that it is not repeated."""
+
 
 class Favoured(NamedTuple):
     """A prefix tree of token sequences by its E edges, which lead from node to node; node 0 is the root."""
@@ -89,7 +92,7 @@ def choose(words: Favoured, track: Track, scores: Array, place: Array, end: int)
       end: token that ends a transcript; where it is the likeliest there is no bonus.
     """
     node, begun = track.nodes[:, place - 1], track.begun[:, place - 1]
-    usual, biased = jnp.argmax(scores, axis=-1), jnp.argmax(add_bonus(words, scores, node), axis=-1)
+    usual, biased = jnp.argmax(scores, axis=-1), jnp.argmax(add_bonus(words, track, scores, place), axis=-1)
     token = jnp.where(track.barred[:, place] | (usual == end), usual, biased)
     further, fresh = (_reached(words, from_, token) for from_ in (node, jnp.zeros_like(node)))
     reached = jnp.where(further > 0, further, fresh)
@@ -101,10 +104,14 @@ def choose(words: Favoured, track: Track, scores: Array, place: Array, end: int)
     return token, track, jnp.min(jnp.where(left, begun, place + 1))
 
 
-def add_bonus(words: Favoured, scores: Array, nodes: Array) -> Array:
-    """Scores [N, C] with the bonus on what goes on with a word from the nodes [N], or starts another one."""
-    another = (words.parents == 0) & (words.children != words.heads[nodes][:, None])
-    more = jnp.where(_from(words, nodes) | another, words.bonus, 0).astype(scores.dtype)
+def add_bonus(words: Favoured, track: Track, scores: Array, place: Array) -> Array:
+    """Scores [N, C] with the bonus on what goes on with a word, or starts one that was not begun a short while ago."""
+    rows, places = jnp.arange(len(scores))[:, None], jnp.arange(track.nodes.shape[1])
+    near = (places < place) & (places >= place - APART)
+    recent = jnp.zeros((len(scores), len(words.heads)), bool).at[rows, words.heads[track.nodes]].max(near)
+    on = _from(words, track.nodes[:, place - 1])
+    allowed = jnp.where(words.parents == 0, ~recent[:, words.children], on)
+    more = jnp.where(allowed, words.bonus, 0).astype(scores.dtype)
     return scores + jnp.zeros_like(scores).at[:, words.tokens].max(more)
 
 

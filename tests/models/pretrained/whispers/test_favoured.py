@@ -1,8 +1,9 @@
 """A prefix tree of words: which tokens get a bonus, when it is taken back, and where a transcript stands in it."""
 
 import numpy as np
+from jax import numpy as jnp
 
-from jaxmeta.models.pretrained.whispers.favoured import add_bonus, choose, favoured, new_track
+from jaxmeta.models.pretrained.whispers.favoured import APART, add_bonus, choose, favoured, new_track
 from tests.programs import compiled
 
 END, USUAL = 0, 8
@@ -10,8 +11,11 @@ WORDS = favoured([[3, 4, 5], [3, 6], [7]], 2.0)
 chosen = compiled(choose, static_argnums=4)
 
 
-def bonus(node):
-    scores = add_bonus(WORDS, np.zeros((1, 9), np.float32), np.array([node]))[0]
+def bonus(*nodes):
+    """Of each token that has one, after these nodes."""
+    track = new_track(1, len(nodes) + 2)
+    track = track._replace(nodes=track.nodes.at[0, 1:-1].set(jnp.array(nodes, int)))
+    scores = add_bonus(WORDS, track, np.zeros((1, 9), np.float32), len(nodes) + 1)[0]
     return {token: value for token, value in enumerate(scores.tolist()) if value}
 
 
@@ -29,11 +33,12 @@ def written(*rows):
 
 
 def test_what_starts_a_word_or_goes_on_with_it_gets_the_bonus():
-    assert bonus(0) == {3: 2.0, 7: 2.0}
-    # Not what starts the same word again: after 3, after 3 4 and after 3 6.
+    assert bonus() == bonus(0) == {3: 2.0, 7: 2.0}
+    # Not what starts a word again soon: here after 3, after 3 4, after 3 6 and after 7.
     assert bonus(1) == {4: 2.0, 6: 2.0, 7: 2.0}
-    assert bonus(2) == {5: 2.0, 7: 2.0} and bonus(4) == {7: 2.0}
-    assert bonus(5) == {3: 2.0}
+    assert bonus(1, 2) == {5: 2.0, 7: 2.0} and bonus(1, 4) == {7: 2.0}
+    assert bonus(5) == bonus(5, *[0] * (APART - 1)) == {3: 2.0}
+    assert bonus(5, *[0] * APART) == bonus()
 
 
 def test_words_that_share_a_beginning_share_its_edges():
@@ -70,7 +75,8 @@ def test_rows_that_are_on_their_way_write_what_they_write_alone():
     assert written(*rows)[:3] == [[USUAL, 1, 7, END], [3, 4, 5, END], [7, USUAL, 1, END]]
 
 
-def test_the_bonus_puts_off_no_end_and_starts_no_word_again_right_after_it():
+def test_the_bonus_puts_off_no_end_and_starts_no_word_again_soon():
     assert written([{END: 0.0, 7: -1.5}]) == [[END]]
     again = {USUAL: 0.0, 7: -1.5}
-    assert written([again, again, again, {END: 0.0}]) == [[7, USUAL, 7, END]]
+    assert written([again, again, again, {END: 0.0}]) == [[7, USUAL, USUAL, END]]
+    assert written([again, {7: 0.0}, {END: 0.0}]) == [[7, 7, END]]

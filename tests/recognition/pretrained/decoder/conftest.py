@@ -47,7 +47,7 @@ def compiled_once(tmp_path_factory):
     """Programs that several commands run are compiled for the first of them."""
     options = {
         "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
     }
     before = {name: getattr(jax.config, name) for name in options}
     for name, value in options.items():
