@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def fit(
     learner = augmented(learner, augment)
     optimizer = make_optimizer(updates, rate)
     optimizer = optimizer if update_transform is None else optax.chain(optimizer, update_transform)
-    initial = partial(initial_state, learner, optimizer, features, seed, params)
+    initial = initial_state(learner, optimizer, features, seed, params)
     mesh = all_devices() if together() else None
     placed = not mesh and (frames_fit(sampler) if frames_on_device is None else frames_on_device)
     draw: Callable[[int], Any] = with_frames(sampler) if placed else sampler

@@ -106,7 +106,7 @@ def train_loop(
         start = _step(first)
         if start > steps:
             raise ValueError(f"{directory} holds a run of {start} steps, beyond steps={steps}; use another folder.")
-        if start == steps:
+        if start == steps and not callable(first):
             return first
         end, health, problem = run.train(first, train, health)
         if problem and health.updates and health.rate == 1.0:

@@ -13,10 +13,6 @@ from jaxmeta.keys import as_keys, as_numbers, typed
 from jaxmeta.losses import weighted_mean
 from jaxmeta.types import Array, Episode, Key, MetaLearner, PyTree
 
-_RUNS_ONCE = {"xla_backend_optimization_level": 1}
-"""Compiled in a third of the time, for slower code. Weights of all presets' word networks are the same bit for bit, and
-those of kernels with a dozen weights may differ in the last bit (docs/speed-and-scale.md)."""
-
 
 class TrainState(NamedTuple):
     """Everything that training changes; a checkpoint is the whole of it."""
@@ -52,8 +48,7 @@ def init_state(
     """
     init_key, train_key = jax.random.split(typed(key))
     if params is None:
-        options = None if isinstance(init_key, jax.core.Tracer) else _RUNS_ONCE  # A program within another has none.
-        params, state = jax.jit(learner.init, compiler_options=options)(init_key, inputs)
+        params, state = jax.jit(learner.init)(init_key, inputs)  # One compilation, not one for each operation.
     else:  # No weights are drawn.
         state = jax.jit(lambda *given: learner.init(*given)[1])(init_key, inputs)
     return TrainState(jnp.zeros((), jnp.int32), train_key, params, state, jax.jit(optimizer.init)(params))

@@ -5,11 +5,11 @@ from benchmarks.training import inside
 
 def test_shares_and_ratios_are_medians_over_turns_of_what_belongs_together():
     # (processor, wall) seconds an update, of the loop and of the update alone, in three turns.
-    host = [((0.4, 0.5), (0.2, 0.5)), ((0.2, 0.4), (0.15, 0.2)), ((0.5, 1.0), (0.5, 0.5))]
-    there = [((0.2, 0.5), (0.2, 0.25)), ((0.2, 0.5), (0.2, 0.5)), ((0.2, 0.5), (0.1, 0.5))]
+    host = [((0.5, 0.5), (0.25, 0.5)), ((0.25, 0.5), (0.1875, 0.25)), ((0.5, 1.0), (0.5, 0.5))]
+    there = [((0.25, 0.5), (0.25, 0.25)), ((0.25, 0.5), (0.25, 0.5)), ((0.25, 0.5), (0.125, 0.5))]
     first, second = inside.rows({"by the host": host, "on the device": there})
-    assert (first["milliseconds an update"], first["lowest"], first["highest"]) == (400, 200, 500)
-    assert (first["the update alone"], first["inside"], first["inside, wall"], first["speed"]) == (200, 0.75, 0.5, 1)
+    assert (first["milliseconds an update"], first["lowest"], first["highest"]) == (500, 250, 500)
+    assert (first["the update alone"], first["inside"], first["inside, wall"], first["speed"]) == (250, 0.75, 0.5, 1)
     assert (second["inside"], second["inside, wall"], second["speed"]) == (1, 1, 2)
 
 

@@ -9,8 +9,6 @@ from flax import linen as nn
 
 from jaxmeta import Batch, Episode, Ragged
 from jaxmeta.losses import cross_entropy
-from jaxmeta.models.clip_encoders import conv4
-from jaxmeta.models.layers import speech_form
 from jaxmeta.models.linen import from_linen
 from jaxmeta.models.perceptron import perceptron
 from jaxmeta.training import fit as module
@@ -64,14 +62,3 @@ def test_given_weights_are_where_training_starts_and_only_the_rest_is_made():
     assert np.array_equal(
         jax.random.key_data(train.key), jax.random.key_data(jax.random.split(jax.random.key(0))[1])
     )  # fmt: skip
-
-
-@pytest.mark.slow
-def test_initial_weights_of_a_network_of_usual_width_do_not_depend_on_how_their_program_is_compiled():
-    model = conv4(5, width=64)  # Of kernels of a dozen weights, the last bit of one may differ.
-    learner, inputs = supervised(model, cross_entropy), jax.tree.map(jnp.ones_like, speech_form(1, 8, 12))
-    train = init_state(learner, optax.adam(0.1), jax.random.key(5), inputs)
-    expected, _ = jax.jit(model.init)(jax.random.split(jax.random.key(5))[0], inputs)
-    jax.tree.map(np.testing.assert_array_equal, train.params, expected)
-    form = jax.eval_shape(lambda: init_state(learner, optax.adam(0.1), jax.random.key(5), inputs))
-    assert jax.tree.structure(form) == jax.tree.structure(train)
