@@ -4,12 +4,10 @@
     python -m benchmarks.compiling --workloads words
 
 Each workload runs in processes of its own. A cold one compiles, with an empty folder for compiled programs; a warm one
-finds its programs there. "In turn" makes the initial state and then compiles the update, so that each part has a time
-of its own; "at once" does both at the same time, as `train_loop` does for `fit`. Seconds are of processor time, but for
-the columns of wall time, which gain by "at once" only where there are two cores. `words` is an update of MAML with the
-network for spoken words (width 64, 4 tasks, 5 inner steps), `gru` and `conformer` are updates of MAML through CTC with
-the recognisers of size "small" (4 tasks of 400 frames, 3 inner steps), all in mixed mode and one task in flight;
-"supervised" is an update on a batch of 16 utterances, without inner steps.
+finds its programs there. Seconds are of processor time, but for the column of wall time. `words` is an update of MAML
+with the network for spoken words (width 64, 4 tasks, 5 inner steps), `gru` and `conformer` are updates of MAML through
+CTC with the recognisers of size "small" (4 tasks of 400 frames, 3 inner steps), all in mixed mode and one task in
+flight; "supervised" is an update on a batch of 16 utterances, without inner steps.
 """
 
 from __future__ import annotations
@@ -51,41 +49,35 @@ def main(config: Config) -> dict[str, Any]:
     stamp = report.stamp(config.seed, sys.argv, {}) | {"config": vars(config)}
     with console.progress() as step:
         for name in config.workloads:
-            for way in ("in turn", "at once"):
-                with tempfile.TemporaryDirectory() as folder:
-                    for cache in ("cold", "warm"):
-                        step(f"{name}, {way}, {cache}")
-                        about = {"workload": name, "way": way, "cache": cache}
-                        rows.append(about | _in_own_process(name, config, way, folder))
-                        results = console.keep(config.json, rows, stamp)
+            with tempfile.TemporaryDirectory() as folder:
+                for cache in ("cold", "warm"):
+                    step(f"{name}, {cache}")
+                    rows.append({"workload": name, "cache": cache} | _in_own_process(name, config, folder))
+                    results = console.keep(config.json, rows, stamp)
     print(render(rows))
     return results
 
 
-def measure(name: Workload, config: Config, way: str, folder: str) -> dict[str, Any]:
+def measure(name: Workload, config: Config, folder: str) -> dict[str, Any]:
     """What a workload took this process, which must be a fresh one."""
     import jax
 
-    from jaxmeta.training.on_device import made_meanwhile
     from jaxmeta.training.runtime import prepare
 
     prepare(compiled=folder)
     clock, started = [time.process_time()], time.perf_counter()
     update, make, episodes = problem(name, config.seed)
-    parts = dict.fromkeys(("initial state", "trace", "lower", "compile"))
-    if way == "at once":
-        train = jax.block_until_ready(made_meanwhile(make, update, lambda step: episodes))
-    else:
-        train = jax.block_until_ready(make())
-        clock.append(time.process_time())
-        traced = update.trace(train, episodes)
-        clock.append(time.process_time())
-        lowered = traced.lower()
-        clock.append(time.process_time())
-        lowered.compile()
-        clock.append(time.process_time())
-        parts = {part: after - before for part, before, after in zip(parts, clock, clock[1:], strict=False)}
-    taken = {**parts, "in all": time.process_time() - clock[0], "wall": time.perf_counter() - started}
+    train = jax.block_until_ready(make())
+    clock.append(time.process_time())
+    traced = update.trace(train, episodes)
+    clock.append(time.process_time())
+    lowered = traced.lower()
+    clock.append(time.process_time())
+    lowered.compile()
+    clock.append(time.process_time())
+    parts = ("initial state", "trace", "lower", "compile")
+    taken = {part: after - before for part, before, after in zip(parts, clock, clock[1:], strict=False)}
+    taken |= {"in all": clock[-1] - clock[0], "wall": time.perf_counter() - started}
     seconds = []
     for _ in range(config.turns + 1):
         start = time.process_time()

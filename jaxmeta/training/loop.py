@@ -17,22 +17,20 @@ from jaxmeta.files.durable import lock
 from jaxmeta.interrupts import WHILE_TRAINING, collected_signals, patience
 from jaxmeta.training.checkpoint import Validation, checkpoints, restore, save
 from jaxmeta.training.health import DivergedError, Health, at_rate, finite, keep_best, read_health, write_health
-from jaxmeta.training.on_device import calls, made_by, made_meanwhile, rows_of
+from jaxmeta.training.on_device import calls, made_by, rows_of
 from jaxmeta.training.processes import is_first, stop, together, wait_for_all
 from jaxmeta.training.runlog import Log, RunLog, Silent, check_config
-from jaxmeta.training.runtime import usable_cores
 from jaxmeta.training.sharing import copied, from_first, gathered, on_mesh, placed_like, shared_draw, shared_update
 from jaxmeta.training.update import TrainState, Update
 from jaxmeta.types import Array, Episode
 
-_Start = TrainState | Callable[[], TrainState]
 _AHEAD = 2
 """Calls that are under way while the metrics of the one before them are read."""
 
 
 def train_loop(
     update: Update,
-    train: _Start,
+    train: TrainState,
     sampler: Callable[[int], Episode],
     steps: int,
     directory: str | Path,
@@ -64,8 +62,7 @@ def train_loop(
 
     Args:
       update: pure (train, episodes) -> (train, metrics), as `make_update` gives; compiled here.
-      train: initial state, and the form that a checkpoint must have; or what makes it, which runs while `update` is
-        compiled for it where there are two cores, so that `sampler(0)` is called once more.
+      train: initial state, and the form that a checkpoint must have.
       sampler: step -> batch of tasks, a pure function.
       steps: updates in all, 0 or more.
       directory: folder of the run; created if missing.
@@ -100,19 +97,17 @@ def train_loop(
     if is_first():
         directory.mkdir(parents=True, exist_ok=True)
     with lock(directory) if is_first() else contextlib.nullcontext():
-        if callable(train) and (mesh or not steps or checkpoints(directory / "checkpoints")):
-            train = train()
         first, health = run.begin(train, config)
-        start = _step(first)
+        start = int(first.step)
         if start > steps:
             raise ValueError(f"{directory} holds a run of {start} steps, beyond steps={steps}; use another folder.")
-        if start == steps and not callable(first):
+        if start == steps:
             return first
         end, health, problem = run.train(first, train, health)
         if problem and health.updates and health.rate == 1.0:
-            first, health = run.begin(train() if callable(train) else train, config, back=health.at_half_rate())
+            first, health = run.begin(train, config, back=health.at_half_rate())
             if is_first():
-                print(f"{problem}: back to step {_step(first)}, at half of the rate", file=sys.stderr, flush=True)
+                print(f"{problem}: back to step {int(first.step)}, at half of the rate", file=sys.stderr, flush=True)
             end, health, problem = run.train(first, train, health)
         if problem:
             raise DivergedError(f"{directory}: {problem}. {health.advice}")
@@ -143,18 +138,13 @@ class _Run(NamedTuple):
         """That share a batch."""
         return 1 if self.mesh is None else self.mesh.size
 
-    def jitted(self, program: Callable, **options: Any) -> Any:
-        """Compiled; a state lends its memory to the next one, unless a callback may hold it."""
-        return jax.jit(program, donate_argnums=() if self.on_step else (0,), **options)
-
     def begin(
-        self, train: _Start, config: Mapping[str, Any] | None, back: Health | None = None
-    ) -> tuple[_Start, Health]:
+        self, train: TrainState, config: Mapping[str, Any] | None, back: Health | None = None
+    ) -> tuple[TrainState, Health]:
         """What training goes on from: the newest checkpoint, or with `back`, a health, the oldest; else `train`."""
-        first, health = train if callable(train) else gathered(train, self.mesh), Health()
+        first, health = gathered(train, self.mesh), Health()
         if is_first():
             check_config(self.directory / "run.json", config)
-        if is_first() and not callable(first):
             if back is not None:
                 for later in checkpoints(self.directory / "checkpoints")[1:]:
                     shutil.rmtree(later)
@@ -166,13 +156,10 @@ class _Run(NamedTuple):
                 print(f"{self.directory}: begun on {then}, goes on on {now}: the same to rounding", file=sys.stderr)
         return from_first((first, health._replace(devices=self.devices))) if together() else (first, health)
 
-    def train(self, first: _Start, like: _Start, health: Health) -> tuple[TrainState, Health, str | None]:
+    def train(self, first: TrainState, like: TrainState, health: Health) -> tuple[TrainState, Health, str | None]:
         """Train from a state on, whose arrays go where those of `like` are, until the last step or a problem."""
-        log = RunLog(self.directory, self.steps, start=_step(first), also=self.log) if is_first() else Silent()
+        log = RunLog(self.directory, self.steps, start=int(first.step), also=self.log) if is_first() else Silent()
         with log, collected_signals() as received:
-            if callable(first):  # On one core, both at once took up to 1 s longer than one after the other.
-                at_once = usable_cores() > 1
-                first = made_meanwhile(first, self.jitted(self.update), self.sampler) if at_once else first()
             training = _Training(self, first, like, health._replace(devices=self.devices), log, received)
             training.go_on()
         if (training.step < self.steps or (received and not together())) and not training.problem:
@@ -184,23 +171,24 @@ class _Training:
     """A run from some state on: updates are sent to the device, and their metrics read some updates later."""
 
     def __init__(
-        self, run: _Run, first: TrainState, like: _Start, health: Health, log: RunLog | Silent, received: list[int]
+        self, run: _Run, first: TrainState, like: TrainState, health: Health, log: RunLog | Silent, received: list[int]
     ):
         self.run, self.health, self.log, self.received = run, health, log, received
         self.step, self.last, self.save_at = int(first.step), run.steps, -1
         self.problem: str | None = None
         self.waiting: deque[tuple[int, int | None, dict[str, Array]]] = deque()
+        donated = (0,) if run.on_step is None else ()  # A callback may hold states for as long as it likes.
         if run.mesh is None:
             self.state = copied(first)
             most = run.at_once if run.on_step is None else 1
             program, draw = calls(at_rate(run.update, health.rate), run.sampler, first, most, self._ends)
-            self.update = run.jitted(program)
+            self.update = jax.jit(program, donate_argnums=donated)
             self.draw: Callable[..., Any] = lambda step, *_: draw(step)
         else:
             self.state = placed_like(first, on_mesh(like, run.mesh))
             where = jax.tree.map(lambda leaf: leaf.sharding, self.state)
             update: Update = at_rate(shared_update(run.update), health.rate)
-            self.update = run.jitted(update, out_shardings=(where, None))
+            self.update = jax.jit(update, donate_argnums=donated, out_shardings=(where, None))
             self.draw = shared_draw(run.sampler, run.mesh)
 
     def go_on(self) -> None:
@@ -286,10 +274,6 @@ class _Training:
         if self.run.explain is not None and is_first():
             reason = self.run.explain(state._replace(step=step), self.run.sampler(step)) or reason
         self.log.say(f"step {step + 1} leaves out {count} task{'s'[: count > 1]}: {reason}")
-
-
-def _step(start: _Start) -> int:
-    return 0 if callable(start) else int(start.step)
 
 
 def _check(*, steps: int, validation: Validation | None, **counts: int | None) -> None:

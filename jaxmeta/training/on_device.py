@@ -3,7 +3,6 @@
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,6 @@ import numpy as np
 from jaxmeta import tree
 from jaxmeta.padding import Clips, look_up
 from jaxmeta.training.runlog import RunLog, read_metrics
-from jaxmeta.training.sharing import copied
 from jaxmeta.training.update import TrainState
 from jaxmeta.types import Array, Episode, Key, PyTree
 
@@ -53,7 +51,8 @@ def calls(
         computes them several times slower within a loop.
       ends: number of updates made -> whether something has to happen then, before the next update.
     """
-    if most == 1 or (most is None and not _is_small(train)):
+    small = sum(np.size(leaf) for leaf in jax.tree.leaves(train.params)) <= SMALL
+    if most == 1 or (most is None and not small):
         return update, sampler
     step = int(train.step)
     first = {step: sampler(step)}
@@ -61,31 +60,6 @@ def calls(
     if most == 1:
         return update, lambda step: first.pop(step) if step in first else sampler(step)
     return several(update), drawn(sampler, most, ends, first)
-
-
-def made_meanwhile(make: Callable[[], TrainState], update: Any, sampler: Callable[[int], Episode]) -> TrainState:
-    """The initial state, made while an update is compiled for it: one waits for the longer of both, not for their sum.
-
-    Args:
-      make: () -> the state.
-      update: jitted with the options that it will be called with. For a small network it is not compiled, since calls
-        make several updates then.
-      sampler: step -> batch of tasks.
-    """
-    form = jax.eval_shape(lambda: copied(make()))
-    if _is_small(form):
-        return make()
-    # Not in the thread: what is traced heeds settings of the thread that traces it.
-    lowered = update.lower(form, sampler(0))
-    with ThreadPoolExecutor(1) as pool:
-        compiling = pool.submit(lowered.compile)
-        train = make()
-    compiling.result()
-    return train
-
-
-def _is_small(train: TrainState) -> bool:
-    return sum(np.prod(np.shape(leaf), dtype=int) for leaf in jax.tree.leaves(train.params)) <= SMALL
 
 
 def _loops_well(update: Callable, train: TrainState, episodes: Episode) -> bool:

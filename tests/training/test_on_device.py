@@ -13,7 +13,7 @@ from jaxmeta.data.sampling.sinusoids import sinusoid_tasks
 from jaxmeta.interrupts import Interrupted
 from jaxmeta.losses import squared_error
 from jaxmeta.models.perceptron import perceptron
-from jaxmeta.training import TrainState, init_state, loop, make_update
+from jaxmeta.training import TrainState, init_state, make_update
 from jaxmeta.training.checkpoint import Validation, checkpoints
 from jaxmeta.training.loop import train_loop
 from jaxmeta.training.on_device import AT_ONCE, SMALL, calls, make_update_loop
@@ -117,28 +117,3 @@ def test_networks_with_convolutions_of_xla_make_one_update_a_call():
     assert program is update
     assert [float(draw(step)) for step in (0, 1)] == [0.0, 1.0]
     assert drawn == [0, 1]  # The one that was looked at is not drawn again.
-
-
-@pytest.mark.parametrize(("weights", "cores", "drawn_first"), [(SMALL, 2, 1), (SMALL + 1, 1, 1), (SMALL + 1, 2, 2)])
-def test_a_state_that_is_made_while_its_update_is_compiled_trains_as_one_that_was_there(
-    tmp_path, monkeypatch, weights, cores, drawn_first
-):
-    monkeypatch.setattr(loop, "usable_cores", lambda: cores)
-    traced, drawn = [], []
-
-    def update(train, episodes):
-        traced.append(1)
-        return train._replace(step=train.step + 1, params=train.params + episodes), {"loss": train.params.sum()}
-
-    def sampler(step):
-        drawn.append(step)
-        return np.float32(step)
-
-    def start():
-        return _start(jnp.arange(weights, dtype=jnp.float32))
-
-    train = train_loop(update, start, sampler, 3, tmp_path, at_once=1)
-    assert np.array_equal(train.params, np.arange(weights) + 3)
-    assert len(traced) == 1  # So what was compiled for the form of the state is what is called.
-    assert drawn.count(0) == drawn_first and drawn[-2:] == [1, 2]
-    assert np.array_equal(train_loop(update, start, sampler, 3, tmp_path).params, train.params) and len(traced) == 1
