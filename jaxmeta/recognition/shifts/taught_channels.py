@@ -82,9 +82,8 @@ class Taught:
         """The adapters after some steps of Adam on the cross-entropy of the transcripts."""
         whisper, prompt = self.whisper, tuple(self.whisper.tokenizer.whisper_prompt(self.card.language))
         # Tokens of the whole corpus, so that all draws have one width.
-        batch = batch_of(
-            utterances.corpus, encode_column(utterances.corpus, self.tokens), utterances.rows, LONGEST
-        )  # fmt: skip
+        tokens = encode_column(utterances.corpus, self.tokens)
+        batch = batch_of(utterances.corpus, tokens, utterances.rows, LONGEST)
         inputs, targets = teacher_forced(batch.inputs, batch.targets, prompt, whisper.tokenizer.end)
         adapt = _adapting(whisper.config, self.card.rank, whisper.silence, len(prompt), settings.part)
         return adapt(whisper.params, self.start, Batch(inputs, targets, batch.weight), settings.rate, settings.steps)
@@ -102,11 +101,9 @@ def _adapting(config: WhisperConfig, rank: int, silence: int, prompt: int, part:
 
     @jax.jit
     def adapt(params: PyTree, adapters: PyTree, batch: Batch, rate: float, steps: int) -> PyTree:
-        model = taught_whisper(
-            config, jax.tree.map(widened, params), rank, config.encoder_layers, silence
-        ).model  # fmt: skip
+        taught = taught_whisper(config, jax.tree.map(widened, params), rank, config.encoder_layers, silence)
         adapts = tree.everything if part == PARTS[1] else lambda path: path.startswith("encoder/")
-        learner = maml(model, loss, optax.adam(rate), steps, forward_only(), adapts)
+        learner = maml(taught.model, loss, optax.adam(rate), steps, forward_only(), adapts)
         fast, _ = learner.adapt(adapters, {}, batch, jax.random.key(0))
         return tree.merge(fast, adapters)
 

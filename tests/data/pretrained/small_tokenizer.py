@@ -4,8 +4,7 @@ import json
 
 SPECIAL = [
     "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|notimestamps|>",
-    "<|startofprev|>",
-    "<|translate|>",
+    "<|startofprev|>", "<|translate|>",
 ]  # fmt: skip
 
 
