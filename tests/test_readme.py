@@ -120,7 +120,7 @@ def missing(quoted: str, page: Path) -> bool:
     """Whether this looks like a file, a folder, a module or a test of the repository, and is none."""
     if re.fullmatch(r"test_\w+", quoted):
         return quoted not in names_of_tests()
-    if module := re.search(r"-m ((?:experiments|benchmarks)\.\w+)", quoted):
+    if module := re.search(r"-m ((?:experiments|benchmarks)(?:\.\w+)+)", quoted):
         path = ROOT.joinpath(*module[1].split("."))
         return not (path.is_dir() or path.with_suffix(".py").exists() or path.name == "NAME")
     # Experiments write to runs/, which is no part of the repository.
