@@ -1,6 +1,7 @@
 """Settings of a process that computes for a while. None changes a result, and importing jaxmeta makes none."""
 
 import ctypes
+import logging
 import os
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def prepare(*, devices: int | None = None, compiled: str | os.PathLike | None = 
 
 def begin() -> None:
     """Begin a command or an experiment: `prepare`, with compiled programs kept in the cache folder."""
+    # Python shows warnings so without any handler. Importing orbax adds one that puts "WARNING:jaxmeta:" before them.
+    logging.basicConfig(format="%(message)s")
     prepare(compiled=cache_home() / "compiled")
 
 
