@@ -147,7 +147,7 @@ def test_export_to_onnx_takes_recordings_up_to_its_length(checkpoint, voice_fold
 
 FILES = ["audio/0.wav", "audio/1.wav"]
 BAD = {
-    "no transcripts": ({"file_name": FILES}, "row 1: no transcription column"),
+    "no transcripts": ({"transcription": None}, "row 1: no transcription column"),
     "unknown characters": ({"texts": ["ab", "aß"]}, "row 3: 'aß' has 'ß'"),
     "one recording": ({"texts": ["ab"]}, "one recording; adaptation needs two"),
     "another sample rate": ({"rate": 8_000}, "row 2: .*0.wav: is at 8000 Hz and the network at 16000 Hz"),
