@@ -50,8 +50,6 @@ class Config(Options):
     workloads: tuple[str, ...] = ("conv4", "words", "ctc")
     tasks: int | None = None
     """None: 4 on a CPU, 128 on a GPU."""
-    steps: int = 5
-    """Inner steps."""
     updates: int = 3
     """That the profiler sees."""
 
@@ -80,11 +78,12 @@ def measure(name: str, config: Config) -> list[dict[str, Any]]:
     import jax
 
     from benchmarks.systems import jaxmeta_system
-    from benchmarks.workloads import make
+    from benchmarks.workloads import CPU, make
 
     gpu = jax.default_backend() == "gpu"
     tasks = config.tasks or (128 if gpu else 4)
-    workload = make(name, tasks, config.steps, config.seed, precision="tf32" if gpu else "float32")
+    steps = next(steps for workload, _, steps in CPU if workload == name)
+    workload = make(name, tasks, steps, config.seed, precision="tf32" if gpu else "float32")
     update, train, episodes = jaxmeta_system.update_of(workload, order=2)
     program = jax.jit(update).lower(train, episodes).compile()
     jax.block_until_ready(program(train, episodes))

@@ -44,7 +44,7 @@ def test_shares_are_of_the_time_of_operations_and_other_programs_do_not_count():
 
 @pytest.mark.slow
 def test_a_profile_sees_the_operations_of_an_update(tmp_path):
-    config = profile.Config(tmp_path / "operations.json", workloads=("words",), tasks=1, steps=1, updates=1)
+    config = profile.Config(tmp_path / "operations.json", workloads=("words",), tasks=1, updates=1)
     rows = profile.main(config)["rows"]
     assert sum(row["%"] or 0 for row in rows) == pytest.approx(100)
     share = {row["kind"]: row["%"] for row in rows}
