@@ -208,6 +208,23 @@ def test_recomputing_steps_saves_memory(estimator):
     assert recomputed < stored / 3
 
 
+@pytest.mark.slow
+def test_mixed_mode_computes_no_second_gradient_of_a_step_whose_loss_nobody_reads():
+    """A layer [64, 64] of 256 examples: the gradient of its weights is a product of inputs and cotangents."""
+    inputs = jax.random.normal(jax.random.key(1), (256, 64))
+    model = Model(None, lambda params, state, inputs, key, train: (jnp.tanh(inputs @ params), state))
+    learner = maml(model, squared_error, optax.sgd(0.1), 3, mixed_mode())
+
+    def operations(read):
+        def loss(params):
+            fast, info = learner.adapt(params, {}, Batch(inputs, inputs, jnp.ones(256)), jax.random.key(0))
+            return jnp.vdot(fast, fast) + (info["loss"].sum() if read else 0)
+
+        return compiled(jax.grad(loss)).lower(jnp.eye(64)).compile().cost_analysis()["flops"]
+
+    assert operations(read=True) - operations(read=False) >= 2 * 256 * 64 * 64
+
+
 @pytest.mark.parametrize("estimator", [unrolled, mixed_mode])
 @pytest.mark.parametrize("remat", [0, -1])
 def test_recomputing_no_steps_is_an_error(estimator, remat):
