@@ -5,11 +5,13 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import librosa
 import numpy as np
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 VERSION = 2
 """Goes into the cache key: raise it whenever the same config and waveform would give other numbers."""
@@ -179,11 +181,13 @@ def cached_form(config: FeatureConfig) -> FeatureConfig:
 
 
 @functools.lru_cache(maxsize=16)
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> csr_array:
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> "csr_array":
     """Mel filterbank [M, 1 + n_fft // 2], made once for each setting; sparse, as 1 weight in 20 is not zero.
 
     Raises ValueError where a band is narrower than the spacing of the Fourier bins and would be constant.
     """
+    from scipy.sparse import csr_array  # Imported late, as librosa's parts are: features of the cache need neither.
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Empty filters detected")  # Raised as an error below.
         filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
