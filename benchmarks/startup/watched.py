@@ -38,6 +38,7 @@ class Watch:
     def __init__(self) -> None:
         self.seconds = {name: [0.0, 0.0] for name in (*STAGES, "rest")}
         self.first_update: dict[str, Any] | None = None
+        self.listens = False
         self._main, self._last, self._lock, self._over = threading.get_ident(), _clock(), threading.Lock(), False
         threading.Thread(target=self._look, daemon=True).start()
 
@@ -58,14 +59,13 @@ class Watch:
         self._over = True
 
     def _look(self) -> None:
-        listening = False
         while not self._over:
             time.sleep(_PAUSE)
             self._add(sys._current_frames().get(self._main))
             jax: Any = sys.modules.get("jax")  # Imported by the command, when it needs it.
-            if jax is not None and not listening and not jax.__spec__._initializing:
-                listening = True
+            if jax is not None and not self.listens and not jax.__spec__._initializing:
                 jax.monitoring.register_event_duration_secs_listener(self.on_event)
+                self.listens = True
 
     def _add(self, frame: FrameType | None) -> None:
         files = {each.f_code.co_filename.replace(os.sep, "/") for each in _frames(frame)}
