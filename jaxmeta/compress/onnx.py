@@ -46,8 +46,8 @@ def export_onnx(
         raise ValueError(f"bits must be 32 or 8 for ONNX, got {bits}.")
     if jax.__version_info__ >= _TOO_NEW:
         raise ImportError(
-            f"jax2onnx does not know jax {jax.__version__}, only versions below {'.'.join(map(str, _TOO_NEW))}; install "
-            'the extra, which asks for one: pip install "jaxmeta[onnx]"'
+            f"jax2onnx does not know jax {jax.__version__}, only versions below {'.'.join(map(str, _TOO_NEW))}; "
+            'install the extra, which asks for one: pip install "jaxmeta[onnx]"'
         )
     import onnx
     from jax2onnx import to_onnx
