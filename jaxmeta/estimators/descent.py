@@ -6,10 +6,12 @@ gradient, and so in what differentiating `solve` returns. `info["loss"]` [K] is 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.custom_derivatives import SymbolicZero, custom_vjp_primal_tree_values
 
 from jaxmeta import tree
 from jaxmeta.estimators.symmetry import asymmetric, noting_asymmetry, relying_on_symmetry
@@ -231,11 +233,13 @@ def _passing_on(loss: Callable, asymmetries: list[str]) -> Callable:
         return _exact(loss)(*arguments, *hidden)
 
     def forward(*given):
+        given = custom_vjp_primal_tree_values(given)
         return gradient(*given), given
 
     def backward(given, cotangents):
         (fast, constants, state, batch, key), hidden = given
         (loss_bar, _), direction = cotangents
+        direction = jax.tree.map(_instantiated, direction)
         everything = jax.grad(
             lambda fast, constants, batch, hidden: loss(fast, constants, state, batch, key, *hidden),
             argnums=(0, 1, 2, 3), has_aux=True, allow_int=True,
@@ -246,10 +250,16 @@ def _passing_on(loss: Callable, asymmetries: list[str]) -> Callable:
             first, second, _ = jax.jvp(
                 lambda fast: everything(fast, constants, batch, hidden), (fast,), (direction,), has_aux=True
             )
-        fast_bar, constants_bar, batch_bar, hidden_bar = jax.tree.map(
-            lambda d, h: h if h.dtype == jax.dtypes.float0 else h + loss_bar.astype(d.dtype) * d, first, second
-        )
+        if not isinstance(loss_bar, SymbolicZero):  # Else nobody reads the first gradient, and nothing computes it.
+            second = jax.tree.map(
+                lambda d, h: h if h.dtype == jax.dtypes.float0 else h + loss_bar.astype(d.dtype) * d, first, second
+            )
+        fast_bar, constants_bar, batch_bar, hidden_bar = second
         return (fast_bar, constants_bar, None, batch_bar, None), hidden_bar
 
-    gradient.defvjp(forward, backward)
+    gradient.defvjp(forward, backward, symbolic_zeros=True)
     return gradient
+
+
+def _instantiated(cotangent: Any) -> jax.Array:
+    return jnp.zeros(cotangent.shape, cotangent.dtype) if isinstance(cotangent, SymbolicZero) else cotangent

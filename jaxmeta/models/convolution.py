@@ -21,8 +21,9 @@ from jaxmeta.models.accelerated.convolution_programs import gpu_program
 from jaxmeta.types import Array
 
 _ORDER = ("NHWC", "HWIO", "NHWC")
-_CHUNK = 8
-"""Examples whose share of a kernel's gradient a CPU computes at once, so that they stay in its cache."""
+_CHUNKS = (8, 7, 6, 5)
+"""Examples whose share of a kernel's gradient a CPU computes at once, so that they stay in its cache; of these the one
+that leaves fewest places of the last chunk empty."""
 
 
 class _Geometry(NamedTuple):
@@ -125,7 +126,7 @@ def _inputs(kernel: Array, outputs: Array, geometry: _Geometry) -> Array:
 
 def _kernel(inputs: Array, outputs: Array, geometry: _Geometry) -> Array:
     """A convolution of the inputs with the outputs, spread by the strides, that sums over examples."""
-    if len(inputs) > _CHUNK:
+    if len(inputs) > _CHUNKS[0]:
         return _sum_of_chunks(partial(_kernel, geometry=geometry), inputs, outputs)
     kernel = lax.conv_general_dilated(
         inputs.transpose(3, 1, 2, 0), outputs.transpose(1, 2, 0, 3), (1, 1), geometry.padding,
@@ -135,10 +136,11 @@ def _kernel(inputs: Array, outputs: Array, geometry: _Geometry) -> Array:
 
 
 def _sum_of_chunks(function: Callable, *operands: Array) -> Array:
-    chunks = -(-len(operands[0]) // _CHUNK)
-    missing = chunks * _CHUNK - len(operands[0])
+    count = len(operands[0])
+    chunk = min(_CHUNKS, key=lambda size: -count % size)
+    chunks, missing = -(-count // chunk), -count % chunk
     padded = [jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1))) for x in operands]
-    split = [x.reshape(chunks, _CHUNK, *x.shape[1:]) for x in padded]
+    split = [x.reshape(chunks, chunk, *x.shape[1:]) for x in padded]
     start = function(*(x[0] for x in split))
     return lax.fori_loop(1, chunks, lambda i, total: total + function(*(x[i] for x in split)), start)
 
@@ -196,17 +198,17 @@ _AXES = ("gNHWC", "gHWCD", "gNHWD")
 
 def _primitive(role: int, on_cpu: Callable) -> Primitive:
     """What gives the array of one role from those of the two others, in their order."""
-    primitive = Primitive("convolution_" + ("inputs", "kernel", "outputs")[role])
-    run = _on_cpu(on_cpu)
+    name = "convolution_" + ("inputs", "kernel", "outputs")[role]
+    primitive, run = Primitive(name), _on_cpu(on_cpu)
 
     def shape(*avals, geometry):
         return avals[0].update(shape=jax.eval_shape(partial(run, geometry=geometry), *avals).shape)
 
     primitive.def_impl(jax.jit(primitive.bind, static_argnames="geometry"))
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(_elsewhere(role), multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False), platform="cpu")
-    mlir.register_lowering(primitive, mlir.lower_fun(_on_gpu(role), multiple_results=False), platform="cuda")
+    for platform, function in {None: _elsewhere(role), "cpu": run, "cuda": _on_gpu(role)}.items():
+        named = jax.named_scope(name)(function)  # So that a profile says which of the three an operation belongs to.
+        mlir.register_lowering(primitive, mlir.lower_fun(named, multiple_results=False), platform=platform)
     return primitive
 
 
