@@ -13,14 +13,9 @@ from tests.derivatives import slopes
 from tests.problem import STEPS, WAYS, episodes, network, one
 from tests.programs import compiled, fast_among
 
+pytestmark = pytest.mark.usefixtures("float64")
 EXACT = {"unrolled": unrolled(), "mixed_mode": mixed_mode(), "truncated to all steps": truncated(STEPS)}
 OPTIMIZERS = {"sgd": optax.sgd(0.2), "momentum": optax.sgd(0.2, momentum=0.9), "adam": optax.adam(0.1, eps_root=1e-3)}
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def meta_gradient(learner, params, episode):
