@@ -203,6 +203,14 @@ def test_recomputing_steps_saves_memory(estimator):
     assert recomputed < stored / 3
 
 
+@pytest.mark.parametrize("estimator", [unrolled(), mixed_mode(), first_order()], ids=["unrolled", "mixed", "first"])
+def test_a_single_step_is_no_loop(estimator):
+    params, episode = problem()
+    learner = maml(network(WAYS), cross_entropy, optax.sgd(0.1), 1, estimator)
+    gradient = jax.grad(lambda params: learner.meta_loss(params, {}, episode, jax.random.key(0))[0])
+    assert "scan" not in str(jax.make_jaxpr(gradient)(params))
+
+
 @pytest.mark.parametrize("estimator", [unrolled, mixed_mode])
 @pytest.mark.parametrize("remat", [0, -1])
 def test_recomputing_no_steps_is_an_error(estimator, remat):
