@@ -128,7 +128,7 @@ def _at_microphone(word: str, detector: Any, as_json: bool) -> None:
     try:
         import sounddevice
     except ImportError as error:
-        raise ImportError("a microphone needs sounddevice; install the extra: pip install jaxmeta[listen]") from error
+        raise ImportError("a microphone needs sounddevice; install the extra: pip install 'jaxmeta[listen]'") from error
     except OSError as error:
         raise ValueError(f"--microphone: {error}; install it, on Debian by: apt install libportaudio2.") from error
     from jaxmeta.words.wake.stream import RATE, STEP_SAMPLES, STEP_SECONDS

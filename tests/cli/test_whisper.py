@@ -43,7 +43,7 @@ def test_without_the_extra_the_command_says_what_to_install(sound, tmp_path, mon
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr("jaxmeta.cli.pretrained.whisper.find_spec", lambda name: None)
     said = fails(["transcribe", str(tmp_path), sound], capsys)
-    assert "needs safetensors and tokenizers; install the extra: pip install jaxmeta[pretrained]" in said
+    assert "needs safetensors and tokenizers; install the extra: pip install 'jaxmeta[pretrained]'" in said
 
 
 @pytest.mark.slow

@@ -13,13 +13,8 @@ from jaxmeta.models import convolution
 from jaxmeta.models.convolution import convolve
 from tests.programs import compiled, fast_among
 
+pytestmark = pytest.mark.usefixtures("float64")
 CASES = [((3, 3), (1, 1)), ((3, 3), (2, 2)), ((5, 3), (1, 2)), ((1, 1), (1, 1)), ((3, 1), (2, 1))]
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def operands(kernel, size=(7, 6), groups=(), features=4):

@@ -39,7 +39,7 @@ def demo(
         sure: Probability afterwards from which the voice is accepted; below 1 - sure it is rejected.
     """
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
-        raise ImportError(f"the page needs {' and '.join(missing)}; install the extra: pip install jaxmeta[demo]")
+        raise ImportError(f"the page needs {' and '.join(missing)}; install the extra: pip install 'jaxmeta[demo]'")
     import webbrowser
 
     from jaxmeta.cli.demo.recognisers import HOW_TO_GET_ONE, load

@@ -68,7 +68,9 @@ def is_pretrained(folder: Path) -> bool:
 def check_installed(folder: Path) -> None:
     """Raises ImportError where what reads public networks is not installed."""
     if missing := [name for name in ("safetensors", "tokenizers") if find_spec(name) is None]:
-        raise ImportError(f"{folder} needs {' and '.join(missing)}; install the extra: pip install jaxmeta[pretrained]")
+        raise ImportError(
+            f"{folder} needs {' and '.join(missing)}; install the extra: pip install 'jaxmeta[pretrained]'"
+        )
 
 
 def refuse(options: Mapping[str, object], folder: Path, reason: str) -> None:

@@ -71,7 +71,7 @@ def _onnx(layers: Sequence[Layer], about: dict[str, Any]) -> bytes:
         import onnx
         from onnx import helper, numpy_helper
     except ImportError as error:
-        raise ImportError(f"ONNX needs {error.name}; install the extra: pip install jaxmeta[onnx]") from error
+        raise ImportError(f"ONNX needs {error.name}; install the extra: pip install 'jaxmeta[onnx]'") from error
     nodes, weights, name = [helper.make_node("Flatten", ["embeddings"], ["flat"], axis=1)], [], "flat"
     for index, layer in enumerate(layers):
         for part, array in (("weight", layer.weight), ("bias", layer.bias)):
@@ -94,7 +94,7 @@ def _tflite(layers: Sequence[Layer], about: dict[str, Any]) -> bytes:
         import flatbuffers
         from ai_edge_litert import schema_py_generated as schema
     except ImportError as error:
-        raise ImportError(f"TFLite needs {error.name}; install the extra: pip install jaxmeta[tflite]") from error
+        raise ImportError(f"TFLite needs {error.name}; install the extra: pip install 'jaxmeta[tflite]'") from error
     buffers, tensors, operators = [schema.BufferT()], [], []
 
     def tensor(name: str, shape: Sequence[int], data: np.ndarray | None = None) -> int:
@@ -157,7 +157,7 @@ def _run_onnx(content: bytes, inputs: np.ndarray) -> np.ndarray:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError("ONNX needs onnxruntime; install the extra: pip install jaxmeta[onnx]") from error
+        raise ImportError("ONNX needs onnxruntime; install the extra: pip install 'jaxmeta[onnx]'") from error
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {"embeddings": each[None]})[0][0] for each in inputs])
 

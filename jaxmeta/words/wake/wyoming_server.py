@@ -35,7 +35,7 @@ def make_server(word: str, listener: Callable[[], Listener], host: str, port: in
         from wyoming.wake import Detection as Detected
         from wyoming.wake import NotDetected
     except ImportError as error:
-        raise ImportError("the server needs wyoming; install the extra: pip install jaxmeta[wyoming]") from error
+        raise ImportError("the server needs wyoming; install the extra: pip install 'jaxmeta[wyoming]'") from error
 
     number = versions()["jaxmeta"]
     made = {"attribution": Attribution("jaxmeta", ""), "installed": True, "version": number}

@@ -21,4 +21,6 @@ def test_without_a_recogniser_the_command_says_how_to_get_one(tmp_path, monkeypa
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(command, "find_spec", lambda name: None)
     said = fails(["demo", "none"], capsys)
-    assert said.strip() == "jaxmeta: the page needs starlette and uvicorn; install the extra: pip install jaxmeta[demo]"
+    assert (
+        said.strip() == "jaxmeta: the page needs starlette and uvicorn; install the extra: pip install 'jaxmeta[demo]'"
+    )
