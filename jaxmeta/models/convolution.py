@@ -2,7 +2,7 @@
 
 XLA differentiates a convolution into others with their axes in another order. Inside a loop, and an inner loop is one,
 a CPU runs those ten times as slowly as it could, and under vmap over kernels they become grouped convolutions, which
-are slower still (benchmarks/README.md). So convolution is here what it is on paper: a form that is linear in inputs,
+are slower still (benchmarks/TRIED.md). So convolution is here what it is on paper: a form that is linear in inputs,
 kernel and outputs. A primitive gives each of the three from the other two. Their derivatives are calls of the
 three again, always with the order of axes that XLA runs fast, and a leading axis of groups (tasks) makes room for vmap.
 """
