@@ -159,7 +159,8 @@ def _step(
         fast, slots, state = carry
         (loss, state), gradients = gradient(fast, constants, state, support, key)
         # A label that is no class makes the loss NaN, but has no gradient of its own to show it by.
-        gradients = jax.tree.map(lambda g: jnp.where(jnp.isnan(loss), jnp.nan, g), gradients)
+        unknown = jax.lax.stop_gradient(jnp.where(jnp.isnan(loss), loss, 0))
+        gradients = jax.tree.map(lambda g: g + unknown.astype(g.dtype), gradients)
         updates, slots = optimizer.update(gradients, slots, fast)
         return (optax.apply_updates(fast, updates), slots, jax.lax.stop_gradient(state)), loss
 
@@ -215,7 +216,7 @@ def _forward_over_reverse(loss: Callable) -> Callable:
         # constant of the backward pass, and has to be passed to it.
         with noting_asymmetry() as noted:
             converted, hidden = jax.closure_convert(lambda *each: loss(*each), *arguments)
-        return _passing_on(*((converted, noted) if hidden else (loss, [])))(arguments, hidden)
+        return _passing_on(converted, noted)(arguments, hidden)
 
     return gradient
 
