@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.models.attention import Attention, DecoderBlock, depthwise, rotate
+from jaxmeta.models.accelerated.depthwise import depthwise
+from jaxmeta.models.attention import Attention, DecoderBlock, rotate
 from tests.programs import compiled
 
 KEY = jax.random.key(0)
