@@ -14,20 +14,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.shared import console, timing
-from benchmarks.shared.results import Results, Write
+from benchmarks.shared.results import Options, Results, Write
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp."""
     quick: bool = False
     """A width of 16, three learners and three turns."""
     width: int = 128
@@ -38,7 +35,6 @@ class Config:
     """Recordings of each of five words."""
     turns: int = 21
     """Times that each learner adapts."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -32,10 +32,11 @@ from typing import Any
 from benchmarks.shared.host import usable_cores
 
 SECTIONS = (
-    "peers", "calls", "meta_gradient", "recognition", "adaptation", "scaling", "memory", "data", "rows", "processes"
+    "peers", "operations", "layers", "calls", "meta_gradient", "recognition", "adaptation", "scaling", "memory", "data",
+    "rows", "processes",
 )  # fmt: skip
 """Modules of this folder, the most telling first."""
-GPU_SECTIONS = ("peers", "calls", "meta_gradient", "recognition", "scaling", "memory")
+GPU_SECTIONS = ("peers", "operations", "layers", "calls", "meta_gradient", "recognition", "scaling", "memory")
 """What a GPU changes."""
 GPU_SECONDS = 480.0
 GPU_ARGUMENTS = {"recognition": ("--no-searches",), "meta_gradient": ("--microbatch", "None")}

@@ -25,6 +25,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.shared import console, timing
+from benchmarks.shared.results import Options
 
 if TYPE_CHECKING:  # JAX and librosa are imported where they are used, so that --help is quick
     from jaxmeta.data.corpus import Corpus
@@ -34,11 +35,9 @@ FRAMES = 80
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp."""
     quick: bool = False
     """10,000 clips of noise instead of corpora, three turns of eight batches, and an update of a narrow network."""
     corpora: tuple[str, ...] = ()
@@ -61,7 +60,6 @@ class Config:
     """Batches of episodes that are drawn in each turn."""
     turns: int = 7
     """Times that each thing runs; 5 or more for figures to report."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.shared import console
-from benchmarks.shared.results import Results, Write
+from benchmarks.shared.results import Options, Results, Write
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.estimators import Estimator
@@ -33,19 +33,16 @@ NETWORKS = ("words", "residual", "ctc")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp; the plots go beside it."""
     plot: Path | None = None
-    """FILE.png gives FILE-words.png and so on, instead of plots beside the JSON file."""
+    """FILE.png gives FILE-words.png and so on; None: plots go beside the JSON file."""
     quick: bool = False
     """4 and 16 inner steps only."""
     network: Literal["words", "residual", "ctc", "all"] = "all"
     steps: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     """Inner steps, two numbers or more that rise."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

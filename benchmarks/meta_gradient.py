@@ -14,22 +14,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.shared import console, timing
-from benchmarks.shared.results import Results, Write
+from benchmarks.shared.results import Options, Results, Write
 
 if TYPE_CHECKING:  # JAX is imported where it is used, so that --help is quick
     from jaxmeta.types import MetaLearner
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp."""
     quick: bool = False
     """A network of a quarter of the width, and three turns."""
     model: Literal["conv4", "residual"] = "conv4"
@@ -47,7 +44,6 @@ class Config:
     """Tasks in flight at once; None: all of them, which a GPU wants."""
     turns: int = 7
     """Times that each estimator runs; 5 or more for figures to report."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

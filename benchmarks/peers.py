@@ -25,13 +25,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.shared.console import progress
 from benchmarks.shared.host import HUGE_PAGES, usable_cores
 from benchmarks.shared.peer_rows import COLUMNS, Run, summarise
-from benchmarks.shared.results import Results
+from benchmarks.shared.results import Options, Results
 from benchmarks.systems import LOOPS, REQUIRES, SYSTEMS, library
 from benchmarks.systems.agreement import REFERENCE, check
 from benchmarks.systems.workers import Workers
@@ -42,11 +41,9 @@ NETWORKS = tuple(dict.fromkeys(name for name, _, _ in CPU))
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for rows and stamp; what it holds already is not measured again."""
     quick: bool = False
     """Few tasks and two turns."""
     budget: float | None = None
@@ -68,7 +65,6 @@ class Config:
     """Least duration of a turn, which is one meta-gradient at least."""
     compile_seconds: float = 90.0
     """After which torch.compile is given up."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

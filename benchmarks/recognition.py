@@ -18,23 +18,20 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.shared import console, timing
-from benchmarks.shared.results import Results
+from benchmarks.shared.results import Options, Results
 
 FRAME_RATE = 100
 """Frames of log-mels a second."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp."""
     quick: bool = False
     """A recurrent network of size "tiny", utterances of one second, one inner step and three turns."""
     networks: tuple[str, ...] = ("gru", "conformer")
@@ -57,7 +54,6 @@ class Config:
     """Hypotheses kept after each frame."""
     turns: int = 7
     """Times that each thing runs; 5 or more for figures to report."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

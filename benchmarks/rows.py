@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.shared import console
-from benchmarks.shared.results import Results, Write
+from benchmarks.shared.results import Options, Results, Write
 
 ROOT = Path(__file__).parent.parent
 PIECES = 1000
@@ -38,11 +38,9 @@ FRAMES = 16
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp."""
     quick: bool = False
     """A thousand and ten thousand rows, and few episodes."""
     rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
@@ -53,7 +51,6 @@ class Config:
     turns: int = 5
     workdir: Path | None = None
     """Folder on the disk for manifests and features; None: the system's for temporary files."""
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

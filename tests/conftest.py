@@ -48,6 +48,13 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     return folder
 
 
+@pytest.fixture
+def float64():
+    """Numbers of 64 bits, for files whose `pytestmark` asks for them."""
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def programs_of_a_module():
     """Let go of the programs of modules, once a process has held much: those of all of them take gigabytes."""

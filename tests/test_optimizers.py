@@ -13,14 +13,9 @@ from jaxmeta import optimizers as safe
 from jaxmeta.losses import squared_error
 from tests.programs import compiled, fast_among, ravel
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 RATE, EPS_ROOT = 0.1, 1e-3
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def network():

@@ -20,7 +20,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
 TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 RESULTS = sorted(ROOT.glob("experiments/**/*.md"))
-COSTS = ROOT / "benchmarks" / "README.md"
+COSTS = sorted(ROOT.glob("benchmarks/*.md"))
 
 
 def name(page: Path) -> str:
@@ -101,7 +101,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, COSTS], ids=name)
+@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, *COSTS], ids=name)
 def test_links_lead_somewhere(page):
     for link in links(page):
         path, _, anchor = link.partition("#")
@@ -120,7 +120,7 @@ def missing(quoted: str, page: Path) -> bool:
     """Whether this looks like a file, a folder, a module or a test of the repository, and is none."""
     if re.fullmatch(r"test_\w+", quoted):
         return quoted not in names_of_tests()
-    if module := re.search(r"-m ((?:experiments|benchmarks)\.\w+)", quoted):
+    if module := re.search(r"-m ((?:experiments|benchmarks)(?:\.\w+)+)", quoted):
         path = ROOT.joinpath(*module[1].split("."))
         return not (path.is_dir() or path.with_suffix(".py").exists() or path.name == "NAME")
     # Experiments write to runs/, which is no part of the repository.
@@ -131,7 +131,7 @@ def missing(quoted: str, page: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, COSTS], ids=name)
+@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, *COSTS], ids=name)
 def test_files_modules_and_tests_that_are_named_exist(page):
     assert [each for each in re.findall(r"`([^`\n]+)`", prose(page)) if missing(each, page)] == []
 
@@ -144,7 +144,7 @@ def test_what_is_not_there_is_noticed():
     assert not missing("models/clip_encoders.py", README) and not missing("runs/mine", README)
 
 
-@pytest.mark.parametrize("page", [*TEXTS, *RESULTS], ids=name)
+@pytest.mark.parametrize("page", [*TEXTS, *RESULTS, *COSTS], ids=name)
 def test_lines_end_before_140_characters(page):
     """Tables, code and addresses aside."""
     lines = [re.sub(r"https?://\S+", "", line) for line in prose(page).splitlines() if not line.startswith("|")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,16 @@ from typing import Any
 NO_SETTINGS = ("json", "plot", "budget", "workdir")
 """Of a configuration: they say where and how long, not what is measured."""
 Write = Callable[[list[dict[str, Any]]], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What benchmarks have in common."""
+
+    json: Path | None = None
+    """File for the rows and the stamp."""
+    seed: int = 0
+    """Of everything random."""
 
 
 class Results:

@@ -19,11 +19,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.shared import console
+from benchmarks.shared.results import Options
 
 if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
@@ -35,11 +35,9 @@ FIRST = 4
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """What is measured."""
 
-    json: Path | None = None
-    """File for the rows and the stamp."""
     quick: bool = False
     """Four updates in two turns."""
     width: int = 64
@@ -48,7 +46,6 @@ class Config:
     """Recordings of noise, of a hundred words."""
     updates: int = 10
     turns: int = 5
-    seed: int = 0
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
     python -m experiments.adaptation_map --preset quick                              # no data, no download
     JAXMETA_DATA=DIR python -m experiments.adaptation_map --preset full --base FOLDER  # such as Whisper tiny.en
-    JAXMETA_DATA=DIR python -m experiments.adaptation_map --recogniser FOLDER          # channels, all of it adapts
 
 The encoder stays frozen and runs once for each recording. On top of it a head for CTC is trained on all speakers, and
 its lowest layer is frozen too. The start of what is above is then meta-learned, with vocabularies, channels or speakers
@@ -17,9 +16,10 @@ Each gain stands beside that from somebody else's utterances: of another languag
 steps are chosen on validation data, with the same grid for every method. The quick preset trains a recogniser of its
 own on synthesised sentences, whose body is the frozen encoder.
 
-With `--recogniser` the adapters in all layers of a Whisper, as `jaxmeta train recogniser --base` trains them, go on
-learning from utterances of other people in the channel. Writes results.json and results.md, anew after each shift.
-All numbers: README.md in this folder.
+Two commands stand beside it: `experiments.adaptation_map.zero_shot`, a public Whisper without any adaptation, and
+`experiments.adaptation_map.taught_channels`, where all of a trained recogniser adapts.
+
+Writes results.json and results.md, anew after each shift. All numbers: README.md in this folder.
 """
 
 from __future__ import annotations
@@ -45,13 +45,9 @@ class Config:
     preset: Literal["quick", "full"] = "quick"
     """Which speech, and how long to train."""
     base: Path | None = None
-    """Folder of a public encoder, for the full preset; or of the recogniser's base, where that has moved."""
+    """Folder of a public encoder, for the full preset."""
     unused_layers: int = 0
     """Uppermost layers of it that are left out."""
-    recogniser: Path | None = None
-    """Folder of a Whisper with adapters in all layers, which adapts to channels in place of all else here."""
-    zero_shot: int = 0
-    """Utterances of each language for the whole of --base, a Whisper of many languages, in place of all else here."""
     shifts: tuple[Name, ...] = ("language", "channel", "vocabulary", "speaker")
     """Which ones."""
     methods: tuple[str, ...] = ()
@@ -83,8 +79,6 @@ PRESETS = {
     ),
 }  # fmt: skip
 RATES, STEPS, WORD_STEPS = (0.03, 0.1, 0.3, 1.0), (5, 20, 60), (20, 60, 150)
-QUERIES = 5
-"""Utterances of each test speaker that a trained Whisper recognises in a channel."""
 COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "shift": "", "method": "", "utterances": "d", "rate": "g", "steps": "d", "error": ("error", "", ".1f"),
     "change": ("change", "", "+.1f"), "own": ("own", "", "+.1f"), "against": ("against", "", "+.1f"),
@@ -94,11 +88,6 @@ GATE_COLUMNS: dict[str, str | tuple[str, str, str]] = {
     "shift": "", "method": "", "utterances": "d", "adopted": "d", "groups": "d",
     "error with the gate": ("gated", "", ".1f"), "harmed": "d",
 }  # fmt: skip
-CHANNEL_COLUMNS = {name: spec for name, spec in COLUMNS.items() if name not in ("against", "half")} | {
-    "part": "",
-    "avoided, %": ("avoided", "", ".1f"),
-}
-FLOOR_COLUMNS = {name: COLUMNS[name] for name in ("shift", "method", "error")}
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -112,10 +101,6 @@ def main(config: Config) -> dict[str, Any]:
     from jaxmeta.recognition.gate_evaluation import gate_row
     from jaxmeta.training.report import interval_table, stamp, write_tables
 
-    if config.recogniser is not None:
-        return _channels_of(config.recogniser, config)
-    if config.zero_shot:
-        return _as_it_is(config)
     if config.preset == "full" and config.base is None:
         print("skipped: the full preset needs --base FOLDER of a public encoder, such as Whisper tiny.en")
         return {}
@@ -143,47 +128,6 @@ def main(config: Config) -> dict[str, Any]:
             tables = f"{interval_table(rows, COLUMNS)}\n{interval_table(gates, GATE_COLUMNS)}"
             result = write_tables(config.workdir, tables, rows + gates, stamp(config.seed, sys.argv, fingerprints))
     return result
-
-
-def _channels_of(folder: Path, config: Config) -> dict[str, Any]:
-    """Adaptation of a trained Whisper to channels."""
-    from experiments.adaptation_map.data import recorded_sentences
-    from jaxmeta.recognition.pretrained.adapter import read_adapted
-    from jaxmeta.recognition.shifts.taught_channels import channel_rows
-    from jaxmeta.training.report import interval_table, stamp, write_tables
-
-    trained = read_adapted(folder, config.base)
-    sentences = recorded_sentences(trained.recogniser.features)
-    fingerprints = {"base": trained.card.base_sha256, "sentences": sentences.corpus.fingerprint}
-    rows: list[dict[str, Any]] = []
-    gates: list[dict[str, Any]] = []
-    result: dict[str, Any] = {}
-    for gains, gate in channel_rows(trained, sentences, queries=QUERIES, seed=config.seed):
-        rows, gates = rows + gains, [*gates, gate]
-        tables = f"{interval_table(rows, CHANNEL_COLUMNS)}\n{interval_table(gates, GATE_COLUMNS | {'draws': 'd'})}"
-        result = write_tables(config.workdir, tables, rows + gates, stamp(config.seed, sys.argv, fingerprints))
-    return result
-
-
-def _as_it_is(config: Config) -> dict[str, Any]:
-    """What a public Whisper makes of the words without any adaptation."""
-    from experiments.adaptation_map.data import frozen_encoder, recorded_words, spellings
-    from jaxmeta.recognition.pretrained.whisper import load_whisper
-    from jaxmeta.recognition.shifts.zero_shot import zero_shot_row
-    from jaxmeta.training.report import interval_table, stamp, write_tables
-
-    if config.base is None:
-        raise ValueError(f"zero_shot={config.zero_shot} needs --base FOLDER of a Whisper.")
-    encoder = frozen_encoder(config.base, config.workdir, config.seed)
-    others = recorded_words(encoder.features, encoder.frames_out, PRESETS["full"].words).others
-    whisper = load_whisper(config.base)
-    rows = [
-        zero_shot_row(whisper, others, name, code, spellings(name), config.zero_shot)
-        for name, code in (("zh", "zh"), ("ar-test", "ar"))
-    ]
-    fingerprints = {"encoder": encoder.sha256, "words": others.fingerprint}
-    stamped = stamp(config.seed, sys.argv, fingerprints)
-    return write_tables(config.workdir, interval_table(rows, FLOOR_COLUMNS), rows, stamped)
 
 
 def make_shift(name: Name, encoder: Encoder, preset: ShiftTraining, config: Config) -> Shift:

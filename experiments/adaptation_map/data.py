@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +47,22 @@ SPELLINGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """How the words of the tests are written, folded as `zero_shot.folded` does; the Arabic corpus has glosses alone."""
+LETTERS = {
+    "数": "数數", "饭": "饭飯", "复": "复復複", "识": "识識", "别": "别別", "语": "语語", "国": "国國", "总": "总總",
+    "ا": "اأإآ", "ه": "هة", "ي": "يى",
+}  # fmt: skip
+"""Other forms of letters of these words: traditional characters, and forms of alif, ta marbuta and alif maqsura."""
 
 
 def spellings(language: str) -> dict[str, str]:
-    """Spelling -> slot of the word, as `recorded_words` has them."""
+    """Spelling, in every form of its letters -> slot of the word, as `recorded_words` has them."""
     words = SPELLINGS[language]
-    return {text: f"w{slot:02d}" for slot, word in enumerate(sorted(words)) for text in words[word]}
+    return {
+        "".join(letters): f"w{slot:02d}"
+        for slot, word in enumerate(sorted(words))
+        for text in words[word]
+        for letters in product(*(LETTERS.get(letter, letter) for letter in text))
+    }
 
 
 def recorded_sentences(features: FeatureConfig) -> Sentences:

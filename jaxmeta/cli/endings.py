@@ -136,10 +136,9 @@ def stopped_first() -> Iterator[None]:
     """End by the signal, whatever error C code has put in the place of the end, as an import of an extension does."""
     try:
         yield
-    except Exception:
-        if _progress.raised is None:
-            raise
-        raise _Stopped(128 + _progress.raised) from None
+    finally:
+        if _progress.raised is not None:
+            raise _Stopped(128 + _progress.raised) from None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 """A model's predictions as ONNX, for runtimes without JAX. Needs the extra "onnx"."""
 
+import contextlib
+import logging
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -11,6 +13,9 @@ import numpy as np
 
 from jaxmeta.files.durable import write_bytes
 from jaxmeta.types import Model, PyTree
+
+_TOO_NEW = (0, 12)
+"""The version of jax that jax2onnx 0.17 does not know, nor later ones."""
 
 
 def export_onnx(
@@ -34,11 +39,16 @@ def export_onnx(
       bits: 32, or 8 for weights as integers and products in integers (dynamic quantisation by onnxruntime).
       about: for the file's metadata.
     Raises:
-      ImportError: jax2onnx or onnxruntime is missing.
+      ImportError: jax2onnx or onnxruntime is missing, or does not know this version of jax.
       ValueError: other bits.
     """
     if bits not in (32, 8):
         raise ValueError(f"bits must be 32 or 8 for ONNX, got {bits}.")
+    if jax.__version_info__ >= _TOO_NEW:
+        raise ImportError(
+            f"jax2onnx does not know jax {jax.__version__}, only versions below {'.'.join(map(str, _TOO_NEW))}; "
+            'install the extra, which asks for one: pip install "jaxmeta[onnx]"'
+        )
     import onnx
     from jax2onnx import to_onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -49,8 +59,7 @@ def export_onnx(
         return tuple(jax.tree.leaves(outputs))
 
     forms = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(inputs)]
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")  # Of types that the converter asks for and JAX narrows again.
+    with _without_remarks(), tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder, "whole.onnx"), Path(folder, "small.onnx")
         whole.write_bytes(to_onnx(predict, inputs=forms).SerializeToString())
         if bits == 8:
@@ -59,6 +68,20 @@ def export_onnx(
     onnx.helper.set_model_props(made, dict(about or {}))
     write_bytes(Path(path), made.SerializeToString())
     return Path(path)
+
+
+@contextlib.contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Say nothing of types that the converter asks for and JAX narrows again, nor of shapes that it leaves open."""
+    remarks = logging.getLogger("onnx_ir")
+    level = remarks.level
+    remarks.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        remarks.setLevel(level)
 
 
 class OnnxModel:

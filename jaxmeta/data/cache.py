@@ -5,11 +5,12 @@ everything is on the disk. Until then the chunks lie in `features/KEY.partial/`,
 """
 
 import hashlib
+import io
 import json
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from jaxmeta.data.audio import AudioError
 from jaxmeta.data.extraction import Chunk, WaveformTransform, extract_chunks, read_chunk
 from jaxmeta.data.features import VERSION, FeatureConfig, cached_form
 from jaxmeta.data.manifest import Manifest
-from jaxmeta.files.durable import DAMAGE, naming, sync
+from jaxmeta.files.durable import DAMAGE, naming, sync, write_bytes
 from jaxmeta.files.folders import cache_folder
 
 _ATTEMPTS = 3
@@ -92,6 +93,23 @@ def compute_part(manifest: Manifest, hashes: Sequence[str], config: FeatureConfi
     if open_entry(entry) is None:
         partial = entry.with_name(f"{entry.name}.partial")
         extract_chunks(partial, manifest, hashes, config, None, None, True, (index, count))
+
+
+def cached_array(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in a file (.npz) of the cache, or what is computed and put there: where it is missing or damaged.
+
+    Raises:
+      OSError: it could not be written.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as stored:  # The archive holds a checksum.
+            return stored["values"]
+    except DAMAGE:
+        values = compute()
+    content = io.BytesIO()
+    np.savez(content, values=values)
+    write_bytes(path, content.getvalue())
+    return values
 
 
 def feature_key(hashes: Iterable[str], config: FeatureConfig, transform: WaveformTransform | None = None) -> str:

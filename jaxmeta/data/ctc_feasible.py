@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxmeta.data.corpus import Corpus
     from jaxmeta.data.vocabulary import Vocabulary
 
-_LISTED = 5
+_LISTED = 3
 
 
 class Infeasible(NamedTuple):
@@ -72,10 +72,11 @@ def drop_infeasible(
     listed = "; ".join(utterance.message for utterance in failures[:_LISTED]) + (
         "; and others" if len(failures) > _LISTED else ""
     )
-    text = f"CTC can align none of {{}}: {listed}."
     if len(failures) == len(corpus):
-        raise ValueError(text.format(f"{len(failures):,} utterances") + " Use a network with more output frames.")
-    message = text.format(f"{len(failures):,} of {len(corpus):,} utterances, which are left out")
+        raise ValueError(
+            f"CTC can align none of {len(corpus):,} utterances: {listed}. Use a network with more output frames."
+        )
+    message = f"{len(failures):,} of {len(corpus):,} utterances are left out, for CTC cannot align them: {listed}."
     say_once(message, topic=message)
     keep = np.ones(len(corpus), bool)
     keep[[utterance.row for utterance in failures]] = False

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmeta.data.augmentation.banks import coloured_noise, noise_bank
+from jaxmeta.data.cache import cached_array, feature_key
 from jaxmeta.data.corpus import Corpus, concatenate, load_corpus
 from jaxmeta.data.features import FeatureConfig, extract
+from jaxmeta.data.file_hashes import content_hashes
+from jaxmeta.data.manifest import read_manifest
 from jaxmeta.data.synthesis.builtin_corpus import embedded_corpus
 from jaxmeta.data.synthesis.lexicon import letters
 from jaxmeta.files.folders import cache_folder, data_folders, has_data
@@ -151,6 +154,7 @@ def rows(corpus: Corpus, split: str) -> Corpus:
 def noise_features(folders: Sequence[Path] = (), *, features: FeatureConfig = FEATURES, seed: int = 0) -> np.ndarray:
     """Features of two-second stretches of noise [M, L, F]: recorded, or coloured noise where there are no folders.
 
+    They stay in the cache folder, under the content of the recordings.
     Args:
       folders: manifests of noise.
       features: silence is not trimmed, whatever they say.
@@ -158,8 +162,14 @@ def noise_features(folders: Sequence[Path] = (), *, features: FeatureConfig = FE
     Raises:
       ValueError: as `noise_bank`.
     """
-    stretches = np.concatenate([noise_bank(each, 2.0) for each in folders] or [coloured_noise(64, 2.0, seed=seed)])
-    return np.stack([extract(stretch, replace(features, trim_db=None)) for stretch in stretches])
+    config = replace(features, trim_db=None)
+
+    def compute() -> np.ndarray:
+        stretches = [noise_bank(each, 2.0) for each in folders] or [coloured_noise(64, 2.0, seed=seed)]
+        return np.stack([extract(stretch, config) for stretch in np.concatenate(stretches)])
+
+    hashes = [digest for each in folders for digest in content_hashes(read_manifest(each))] or [f"coloured {seed}"]
+    return cached_array(cache_folder("noise") / f"{feature_key(hashes, config)}.npz", compute)
 
 
 def _find(name: str) -> Path:

@@ -18,7 +18,9 @@ FINE_TUNING_RATE, FINE_TUNING_STEPS = 0.1, 5
 """On validation words, rates of 0.01 to 0.1 and 5 to 30 steps gave the same accuracy, and so did the head alone."""
 
 
-def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int, folder: Path) -> Method:
+def fine_tuned(
+    network: Network, params: PyTree, state: PyTree, ways: int, folder: Path, seconds: float = 0.0
+) -> Method:
     """The honest baseline: a trained classifier's body under a fresh head, all of it fine-tuned on the support set.
 
     Args:
@@ -26,6 +28,7 @@ def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int, folde
       params, state: of the classifier, with a "head".
       ways: classes of a test episode.
       folder: where its rows are kept.
+      seconds: that the classifier was trained for.
     """
 
     def build(ways: int, steps: int) -> MetaLearner:
@@ -33,7 +36,7 @@ def fine_tuned(network: Network, params: PyTree, state: PyTree, ways: int, folde
 
     # A head of zeros: its first step already is a classifier by class means, and no class is favoured before it.
     head = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], ways), leaf.dtype), params["head"])
-    return Method("fine-tuned classifier", build, params | {"head": head}, state, FINE_TUNING_STEPS, folder)
+    return Method("fine-tuned classifier", build, params | {"head": head}, state, FINE_TUNING_STEPS, folder, seconds)
 
 
 def floor(folder: Path) -> Method:

@@ -200,17 +200,17 @@ _AXES = ("gNHWC", "gHWCD", "gNHWD")
 
 def _primitive(role: int, on_cpu: Callable) -> Primitive:
     """What gives the array of one role from those of the two others, in their order."""
-    primitive = Primitive("convolution_" + ("inputs", "kernel", "outputs")[role])
-    run = _on_cpu(on_cpu)
+    name = "convolution_" + ("inputs", "kernel", "outputs")[role]
+    primitive, run = Primitive(name), _on_cpu(on_cpu)
 
     def shape(*avals, geometry):
         return avals[0].update(shape=jax.eval_shape(partial(run, geometry=geometry), *avals).shape)
 
     primitive.def_impl(jax.jit(primitive.bind, static_argnames="geometry"))
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(_elsewhere(role), multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False), platform="cpu")
-    mlir.register_lowering(primitive, mlir.lower_fun(_on_gpu(role), multiple_results=False), platform="cuda")
+    for platform, function in {None: _elsewhere(role), "cpu": run, "cuda": _on_gpu(role)}.items():
+        named = jax.named_scope(name)(function)  # So that a profile says which of the three an operation belongs to.
+        mlir.register_lowering(primitive, mlir.lower_fun(named, multiple_results=False), platform=platform)
     return primitive
 
 

@@ -18,15 +18,17 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
 from jaxmeta.files.durable import sync
 from jaxmeta.training.update import TrainState
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 _PAYLOAD, _LEAVES, _MANIFEST = "state", "leaves.json", "manifest.json"
 _log = logging.getLogger("jaxmeta")
@@ -207,8 +209,10 @@ def _payload(folder: Path) -> dict[str, np.ndarray]:
         return checkpointer.restore(folder / _PAYLOAD)
 
 
-def _checkpointer() -> ocp.Checkpointer:
+def _checkpointer() -> "ocp.Checkpointer":
     """Of this process alone: orbax would otherwise wait for the others."""
+    import orbax.checkpoint as ocp  # Imported late: training begins without it.
+
     if jax.process_count() == 1:
         return ocp.PyTreeCheckpointer()
     here = jax.process_index()

@@ -1,6 +1,7 @@
 """Settings of a process that computes for a while. None changes a result, and importing jaxmeta makes none."""
 
 import ctypes
+import logging
 import os
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def prepare(*, devices: int | None = None, compiled: str | os.PathLike | None = 
 
     Memory that JAX frees stays with the process. glibc otherwise hands large blocks back to the system at once, and
     each run of a program then pays for clearing its temporaries anew: up to two fifths of the time of a
-    convolutional meta-gradient (benchmarks/README.md). Without glibc this does nothing.
+    convolutional meta-gradient (benchmarks/TRIED.md). Without glibc this does nothing.
     Args:
       devices: number of devices that a CPU shows, as for `make_update(mesh=...)`; None: as it was, which is 1.
       compiled: folder in which compiled programs are kept for the next process; None: none are. Files that some other
@@ -36,6 +37,8 @@ def prepare(*, devices: int | None = None, compiled: str | os.PathLike | None = 
 
 def begin() -> None:
     """Begin a command or an experiment: `prepare`, with compiled programs kept in the cache folder."""
+    # Python shows warnings so without any handler. Importing orbax adds one that puts "WARNING:jaxmeta:" before them.
+    logging.basicConfig(format="%(message)s")
     prepare(compiled=cache_home() / "compiled")
 
 

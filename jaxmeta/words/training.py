@@ -130,7 +130,8 @@ def _methods(run: Mapping[str, Any], folder: Path, noise: np.ndarray, tasks: Sam
     start = warm(network, baseline.params) if preset.start == "classifier" else network
     with stage(f"training {run['learner']}"):
         method = _meta_trained(run, preset, start, folder / run["learner"], tasks, training)
-    tuned = fine_tuned(network, baseline.params, baseline.state, run["ways"], baseline_folder)
+    seconds = _seconds(baseline_folder, updates)
+    tuned = fine_tuned(network, baseline.params, baseline.state, run["ways"], baseline_folder, seconds)
     return [method, tuned, floor(folder)]
 
 
@@ -147,10 +148,15 @@ def _meta_trained(
     build = learners(network, estimators[run["estimator"]])[name]
     learner = build(run["training_ways"], run["steps"])
     trained = fit(learner, tasks, preset.updates, preset.rate, folder, **training, config=run)
-    seconds = read_metrics(folder)[-1]["seconds"] if preset.updates else 0.0
+    seconds = _seconds(folder, preset.updates)
     if name in METRIC:
         return closed_form(name, network, trained.params, trained.state, folder, seconds, run["norm"])
     return Method(name, build, trained.params, trained.state, run["steps"], folder, seconds)
+
+
+def _seconds(folder: Path, updates: int) -> float:
+    """Of the training of so many updates that a folder logs."""
+    return read_metrics(folder)[-1]["seconds"] if updates else 0.0
 
 
 def closed_form(

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -135,6 +136,8 @@ def test_weights_alone_are_exported_with_their_card(checkpoint, recogniser, tmp_
 
 def test_export_to_onnx_takes_recordings_up_to_its_length(checkpoint, voice_folder, tmp_path, capsys):  # noqa: F811
     pytest.importorskip("jax2onnx", reason='needs the extra "onnx"')
+    if jax.__version_info__ >= (0, 12):
+        pytest.skip("jax2onnx does not know this version of jax")
     clips = [str(voice_folder / "audio" / f"{index}.wav") for index in range(3)]
     command = ["export", checkpoint, "--to", "onnx", "--clips", *clips, "--out"]
     main([*command, str(tmp_path / "whole.onnx")])
@@ -145,9 +148,15 @@ def test_export_to_onnx_takes_recordings_up_to_its_length(checkpoint, voice_fold
     assert not (tmp_path / "x").exists()
 
 
+def test_a_version_of_jax_that_the_converter_does_not_know_is_said(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("jaxmeta.compress.onnx._TOO_NEW", (0, 10))
+    said = fails(["export", checkpoint, "--to", "onnx", "--out", str(tmp_path / "x.onnx")], capsys)
+    assert f"does not know jax {jax.__version__}" in said and not (tmp_path / "x.onnx").exists()
+
+
 FILES = ["audio/0.wav", "audio/1.wav"]
 BAD = {
-    "no transcripts": ({"file_name": FILES}, "row 1: no transcription column"),
+    "no transcripts": ({"transcription": None}, "row 1: no transcription column"),
     "unknown characters": ({"texts": ["ab", "aß"]}, "row 3: 'aß' has 'ß'"),
     "one recording": ({"texts": ["ab"]}, "one recording; adaptation needs two"),
     "another sample rate": ({"rate": 8_000}, "row 2: .*0.wav: is at 8000 Hz and the network at 16000 Hz"),

@@ -155,7 +155,8 @@ def test_links_out_of_the_folder_are_refused_and_links_within_are_not(folder, tm
 
 
 def test_missing_file_is_named(folder):
-    refused(put(folder, "file_name\naudio/a.wav\naudio/gone.wav\n"), "row 3", "audio/gone.wav", "No such file")
+    rows = "file_name\naudio/a.wav\naudio/gone.wav\n"
+    refused(put(folder, rows), "row 3", "audio/gone.wav", "copy it there, or give --root")
 
 
 def test_folder_in_place_of_a_file_is_named(folder):

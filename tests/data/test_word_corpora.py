@@ -1,11 +1,19 @@
 """Corpora of words: what is held out for tests, and what is synthesised."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from jaxmeta.data import word_corpora
+from jaxmeta.data.audio import write_audio
+from jaxmeta.data.augmentation.banks import coloured_noise
 from jaxmeta.data.corpus import Corpus
-from tests.words.conftest import tones_folder  # noqa: F401
+from jaxmeta.data.features import extract
+from jaxmeta.files.folders import cache_home
+from tests.words.conftest import tones, tones_folder  # noqa: F401
 
 
 def corpus(**columns: list[str]) -> Corpus:
@@ -78,3 +86,42 @@ def test_folders_that_cannot_be_told_apart_are_refused(tmp_path):
         word_corpora.load_words([tmp_path / "synthesised"], invented=1)
     with pytest.raises(ValueError, match="needs folders"):
         word_corpora.load_words([])
+
+
+def test_features_of_noise_come_from_the_cache_until_a_recording_changes(monkeypatch, tmp_path):
+    folder = tones(tmp_path / "noise", words=1, speakers=1, takes=2)
+    noise = coloured_noise(64, 2.0, seed=3)
+    expected = np.stack([extract(row, replace(word_corpora.FEATURES, trim_db=None)) for row in noise])
+    np.testing.assert_array_equal(word_corpora.noise_features(seed=3), expected)
+    recorded = word_corpora.noise_features([folder])
+    with monkeypatch.context() as without:
+        without.setattr(word_corpora, "extract", None)
+        np.testing.assert_array_equal(word_corpora.noise_features(seed=3), expected)
+        np.testing.assert_array_equal(word_corpora.noise_features([folder]), recorded)
+    write_audio(
+        folder / "audio" / "0_0_0.flac", np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32), 16_000
+    )
+    assert not np.array_equal(word_corpora.noise_features([folder]), recorded)
+
+
+def test_damaged_features_of_noise_are_computed_again():
+    expected = word_corpora.noise_features(seed=3)
+    (file,) = (cache_home() / "noise").iterdir()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    np.testing.assert_array_equal(word_corpora.noise_features(seed=3), expected)
+
+
+@pytest.mark.slow
+def test_features_need_no_numba_and_those_of_the_cache_no_scipy(tmp_path):
+    folder = tones(tmp_path / "words", words=2, speakers=1, takes=1)
+    script = f"""
+import sys
+from pathlib import Path
+from jaxmeta.data.word_corpora import load_log_mels, noise_features
+load_log_mels(Path({str(folder)!r})), noise_features()
+print(sorted({{"scipy", "numba"}} & {{name.split(".")[0] for name in sys.modules}}))
+"""
+    said = [subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True) for _ in "12"]
+    assert [each.stdout.splitlines()[-1] for each in said] == ["['scipy']", "[]"]

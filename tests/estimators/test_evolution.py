@@ -14,14 +14,9 @@ from jaxmeta.estimators.evolution import smoothed_gradient
 from jaxmeta.losses import squared_error
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 SIZE = 50
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def difference(ahead, behind):

@@ -16,6 +16,7 @@ from jaxmeta.losses import cross_entropy
 from jaxmeta.tree import Under, everything
 from tests.programs import compiled, fast_among
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 SOLVERS = {
     "conjugate gradients": conjugate_gradients(50, tolerance=1e-12),
@@ -24,12 +25,6 @@ SOLVERS = {
 }
 STRENGTH, RATE, STEPS = 1.0, 0.1, 300
 """The pull alone makes the problem strongly convex: the distance to the minimum falls by 0.9 a step, to 1e-14."""
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def network():

@@ -23,8 +23,7 @@ REFERENCES, SPEAKERS = ["abcd", "abcd", "abcdefgh", "ab"], ["x", "x", "y", "y"]
 
 def test_speakers_say_the_same_in_every_condition(tmp_path):
     texts = [f"{index:05b}".replace("0", "a").replace("1", "b") for index in range(20)]  # each another recording
-    names, speakers = [f"audio/{index}.wav" for index in range(20)], ["x"] * 10 + ["y"] * 10
-    folder = write_voice(tmp_path / "speech", texts, file_name=names, transcription=texts, speaker=speakers)
+    folder = write_voice(tmp_path / "speech", texts, speaker=["x"] * 10 + ["y"] * 10)
     rng = np.random.default_rng(0)
     corpus = load_corpus(folder, FeatureConfig(n_mels=16, hop_length=160), progress=False)
     conditions = noise_conditions({"hum": coloured_noise(2, 0.5)}, rng.normal(size=(1, 9)), (10.0,), 0)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from experiments.adaptation_map.__main__ import PRESETS, Config, _finalists, main
-from experiments.adaptation_map.data import spellings, synthesised_sentences, synthesised_words
+from experiments.adaptation_map.data import SPELLINGS, spellings, synthesised_sentences, synthesised_words
+from experiments.adaptation_map.zero_shot import __main__ as zero_shot
 from jaxmeta.evaluation.choosing import ChosenMethod
 from jaxmeta.models.acoustic import output_lengths
 from jaxmeta.recognition.corpora import FEATURES
-from jaxmeta.recognition.shifts.zero_shot import folded
+from jaxmeta.recognition.shifts.zero_shot import folded, in_words
 
 
 def test_the_full_preset_is_skipped_without_a_base_and_says_why(capsys, tmp_path):
@@ -23,18 +24,35 @@ def test_one_speaker_is_refused(tmp_path):
         main(Config(speakers=1, workdir=tmp_path))
 
 
-def test_the_floor_needs_a_whisper(tmp_path):
-    with pytest.raises(ValueError, match="zero_shot=5 needs --base FOLDER of a Whisper"):
-        main(Config(zero_shot=5, workdir=tmp_path))
+def test_the_floor_needs_utterances(tmp_path):
+    with pytest.raises(ValueError, match="utterances=0 must be 1 or more"):
+        zero_shot.main(zero_shot.Config(tmp_path, 0))
 
 
 def test_spellings_name_the_slots_of_words_in_order():
     zh = spellings("zh")
-    assert [zh[word] for word in sorted(zh)] == [f"w{slot:02d}" for slot in range(12)]
+    assert [zh[word] for word in sorted(SPELLINGS["zh"])] == [f"w{slot:02d}" for slot in range(12)]
     # Slots are those of the glosses: disable, eight, four, left, move ...
     arabic = spellings("ar-test")
     assert arabic["تعطيل"] == "w00" and arabic["8"] == arabic["ثمانيه"] == "w01" and arabic["تصغير"] == "w09"
     assert all(folded(text) == text for text in [*zh, *arabic])
+
+
+def test_words_count_in_every_form_of_their_letters():
+    zh = spellings("zh")
+    for form, word in (
+        ("數字", "数字"),
+        ("飯店", "饭店"),
+        ("復旦", "复旦"),
+        ("複旦", "复旦"),
+        ("識別", "识别"),
+        ("識别", "识别"),
+    ):
+        assert zh[form] == zh[word]
+    assert in_words("總工，語言。中國語", zh) == f"{zh['总工']} {zh['语言']} {zh['中国']} 語"
+    arabic = spellings("ar-test")
+    assert in_words("أَرْبَعَة، إثنين", arabic) == f"{arabic['اربعه']} {arabic['اثنين']}"
+    assert in_words("التَّالى", arabic) == arabic["التالي"]
 
 
 def test_the_gate_judges_fine_tuning_and_the_best_start_if_there_is_one():

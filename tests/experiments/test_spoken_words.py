@@ -30,6 +30,8 @@ def test_whole_course_and_another_manifest(monkeypatch, tmp_path, tones_folder):
     promised = {"corpus", "method", "ways", "shots", "steps", "accuracy", "ci95", "episodes", "transductive"}
     assert all(promised <= set(row) for row in written["rows"])
     assert {row["method"] for row in written["rows"]} == {"protonet", "fine-tuned classifier", "cosine of log-mels"}
+    trained = {row["method"] for row in written["rows"] if row["training_minutes"] > 0}
+    assert trained == {"protonet", "fine-tuned classifier"}
     assert {"seed", "argv", "commit", "device", "packages", "data"} <= set(written["run"])
     assert list(written["run"]["seconds"]) == [
         "preparing the speech", "training the classifier", "training protonet", "testing", "writing the results",

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from jaxmeta.data import file_hashes
-from jaxmeta.data.cache import cached_features
+from jaxmeta.data.cache import cached_array, cached_features
 from jaxmeta.data.extraction import extract_chunks, read_chunk
 from jaxmeta.data.features import FeatureConfig
 from jaxmeta.data.manifest import Manifest, read_manifest, write_manifest
@@ -163,6 +163,15 @@ def chunks(folder: Path, seed: int = 0) -> Written:
     return Written(read, below(cache), mended=True, alone=True)
 
 
+def noise(folder: Path, seed: int = 0) -> Written:
+    """An array of the cache, such as features of noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).normal(size=(4, 20, 16)).astype(np.float32)
+    written = Written(lambda: leaves(cached_array(folder / "noise.npz", lambda: values)), [], mended=True, alone=True)
+    written.read()
+    return written._replace(files=below(folder))
+
+
 def vocabulary(folder: Path, seed: int = 0) -> Written:
     folder.mkdir(parents=True, exist_ok=True)
     build_vocabulary([f"ab {'cd'[seed % 2]}"]).save(folder / "vocabulary.json")
@@ -212,4 +221,5 @@ KINDS = {
     "run.json, health.json, best.json": settings,
     "metrics.jsonl": metrics,
     "results of evaluation": results,
+    "features of noise": noise,
 }

@@ -14,14 +14,9 @@ from jaxmeta.training import init_state, make_update
 from jaxmeta.tree import Under
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 RATE, STEPS = 0.15, 3
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def network(dtype=float):

@@ -13,14 +13,9 @@ from tests.derivatives import slopes
 from tests.problem import WAYS, episodes, network, one
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 RATE, STEPS = 0.1, 3
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def linear():

@@ -11,14 +11,9 @@ from jaxmeta.learners.evolved import evolved
 from jaxmeta.losses import squared_error
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 RATE, STEPS, PAIRS = 0.1, 3, 4000
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def init(key, inputs):

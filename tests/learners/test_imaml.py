@@ -11,15 +11,10 @@ from jaxmeta.learners.imaml import imaml
 from jaxmeta.losses import squared_error
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 STRENGTH = 0.5
 LINEAR = Model(lambda key, inputs: (jnp.zeros(3), {}), lambda params, state, inputs, key, train: (inputs @ params, {}))
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def test_adaptation_and_meta_gradient_are_those_of_ridge_regression_towards_the_params():

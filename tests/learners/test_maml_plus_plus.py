@@ -12,15 +12,10 @@ from jaxmeta.learners.maml_plus_plus import maml_plus_plus
 from jaxmeta.losses import squared_error
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 RATES = np.array([0.15, 0.05, 0.3])
 START, SUPPORT, QUERY = 0.3, 0.7, -0.4
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def batch(inputs, targets):

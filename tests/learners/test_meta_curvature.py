@@ -15,14 +15,9 @@ from jaxmeta.tree import Under
 from tests.derivatives import slopes
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
 ESTIMATORS = {"unrolled": unrolled(), "mixed_mode": mixed_mode()}
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def network(activation=jnp.tanh):

@@ -14,13 +14,8 @@ from jaxmeta.training import init_state, make_update
 from jaxmeta.tree import Under
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 KEY = jax.random.key(0)
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def diagonal(dtype=None):

@@ -12,15 +12,10 @@ from tests.derivatives import slopes
 from tests.problem import WAYS, episodes, network, one
 from tests.programs import compiled
 
+pytestmark = pytest.mark.usefixtures("float64")
 IDENTITY = Model(lambda key, inputs: ({}, {}), lambda params, state, inputs, key, train: (inputs, state))
 KEY = jax.random.key(0)
 TARGETS, WEIGHT = np.array([0, 2, 1, 2, 1, 0]), np.array([1, 1, 1, 0, 2, 0.5])
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def primal(features, targets, weight, ridge):

@@ -17,6 +17,8 @@ from jaxmeta.types import Ragged
 from tests.programs import compiled
 
 TEXTS = ["ab", "ba ab", "b", "a ba"]
+SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
+SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +32,18 @@ def recogniser():
 
 
 def write_voice(folder, texts=TEXTS, rate=16_000, **columns):
-    """Recordings in which each character is a tone of its own, with their transcripts."""
+    """Recordings in which each character is a tone of its own, with their transcripts.
+
+    Columns are added to those of files and transcripts, or take their place; None leaves one out.
+    """
     (folder / "audio").mkdir(parents=True)
     pitch, time = {"a": 400.0, "b": 1_500.0, " ": 0.0}, np.arange(int(0.12 * rate)) / rate
     names = [f"audio/{index}.wav" for index in range(len(texts))]
     for name, text in zip(names, texts, strict=True):
         tones = [0.3 * np.sin(2 * np.pi * pitch.get(character.lower(), 700.0) * time) for character in text]
         write_audio(folder / name, np.concatenate(tones).astype(np.float32), rate)
-    write_manifest(folder, columns or {"file_name": names, "transcription": texts})
+    columns = {"file_name": names, "transcription": texts} | columns
+    write_manifest(folder, {name: values for name, values in columns.items() if values is not None})
     return folder
 
 

@@ -20,18 +20,14 @@ from jaxmeta.recognition.recogniser import load_recogniser, save_recogniser
 from jaxmeta.recognition.training import train_in_stages, train_recogniser, weights_to_go_on_from
 from jaxmeta.recognition.validation import error_table, held_out_errors
 from jaxmeta.training.runlog import read_metrics
-from tests.recognition.conftest import interrupted, write_voice
+from tests.recognition.conftest import SAID, SPEAKERS, interrupted, write_voice
 
-SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
-SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
 TINY = PRESETS["quick"]._replace(encoder="dnn", updates=4, frames_per_batch=200, max_frames=100)
 
 
 def write_speakers(folder, texts=SAID, **columns):
     """Recordings of tones by six speakers, with more columns, or others."""
-    names = [f"audio/{index}.wav" for index in range(len(texts))]
-    columns = {"file_name": names, "transcription": texts, "speaker": SPEAKERS} | columns
-    return write_voice(folder, texts, **{name: values for name, values in columns.items() if values is not None})
+    return write_voice(folder, texts, **{"speaker": SPEAKERS, **columns})
 
 
 @pytest.fixture(scope="module", autouse=True)

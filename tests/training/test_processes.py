@@ -153,8 +153,10 @@ def test_two_processes_train_as_one_and_four_go_on(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_slow_process_changes_nothing(tmp_path):
-    with _started(tmp_path, 2, out=str(tmp_path / "run"), dtype="float32", steps=8, slow=0.5) as running:
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_slow_process_changes_nothing(tmp_path, processes):
+    given = {"out": str(tmp_path / "run"), "dtype": "float32", "steps": 8 // processes, "slow": 0.5}
+    with _started(tmp_path, processes, **given) as running:
         said = [each.communicate(timeout=HANGING)[0] for each in running]
     assert "same" in said[0], _errors(tmp_path, 0)
 

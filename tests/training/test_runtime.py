@@ -1,7 +1,10 @@
 """What prepare changes in a process, seen from one of its own."""
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 SCRIPT = """
 import sys
@@ -26,3 +29,17 @@ def test_devices_are_fixed_when_jax_starts_and_programs_are_kept(tmp_path):
     )
     assert run.stdout == "late\n", run.stderr
     assert any(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_commands_show_remarks_as_they_are_whatever_handler_orbax_brings(tmp_path):
+    script = """
+import logging
+from jaxmeta.training.runtime import begin
+begin()
+import orbax.checkpoint
+logging.getLogger("jaxmeta").warning("a remark")
+"""
+    environment = os.environ | {"JAXMETA_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert run.stderr == "a remark\n"

@@ -80,7 +80,7 @@ def _devices() -> Iterator[Finding]:
         )
         return
     kinds = sorted({f"{each.platform} ({each.device_kind})" for each in devices})
-    yield Finding("devices", "ok", f"{len(devices)}: {', '.join(kinds)}; {cores} cores of the CPU")
+    yield Finding("devices", "ok", f"{len(devices)}: {', '.join(kinds)}; CPU cores: {cores}")
     if devices[0].platform == "cpu":
         for file, remedy in _ACCELERATORS.items():
             if Path(file).exists():

@@ -229,6 +229,7 @@ def _apart(transform: Transform, key: Key, inputs: Ragged) -> Ragged:
     times as slow on CPUs. It fuses nothing across a branch; that this one is always taken, as no length is below 0, it
     cannot know.
     """
+    transform = jax.jit(transform, inline=True)  # Traced once, for the shapes and for the branch.
     result = jax.eval_shape(transform, key, inputs)
 
     def never(key: Key, inputs: Ragged) -> Ragged:

@@ -45,16 +45,19 @@ class Locator:
             else:
                 if stat.S_ISREG(info.st_mode) and info.st_size and self._lies_inside(full[: full.rindex("/")]):
                     return name
-        full = self._full(name)
+        full, allowed = self._full(name), " and ".join(self._folders)
         try:
             info = os.lstat(full)
             linked = stat.S_ISLNK(info.st_mode)
             inside = self._lies_inside(os.path.dirname(full)) and (not linked or self._is_inside(full))
             info = os.stat(full) if linked else info
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"cannot open {name!r}, which is not in {allowed}; copy it there, or give --root with its folder."
+            ) from error
         except OSError as error:
             raise ValueError(f"cannot open {name!r} ({error.strerror}).") from error
         if not inside:
-            allowed = " and ".join(self._folders)
             raise ValueError(
                 f"{name!r} is a link out of {allowed}; copy the file there, or give --root with its folder."
                 if not os.path.isabs(name)

@@ -183,9 +183,9 @@ def _utterance(word: Word, voice: Voice, take: int, seed: int) -> Utterance:
     digest = hashlib.sha256(json.dumps(word).encode()).hexdigest()[:8]
     folder = re.sub(r"[^A-Za-z0-9]+", "-", word.label)[:40] + "-" + digest
     rng = _generator(seed, *word, voice.name, take)
-    pitch = int(np.clip(voice.pitch + rng.integers(-8, 9), 0, 100))
-    rate = int(np.clip(round(voice.rate * rng.uniform(0.85, 1.15)), 80, 450))
-    pitch_range = int(np.clip(voice.pitch_range + rng.integers(-15, 16), 0, 100))
+    pitch = min(max(voice.pitch + int(rng.integers(-8, 9)), 0), 100)
+    rate = min(max(round(voice.rate * rng.uniform(0.85, 1.15)), 80), 450)
+    pitch_range = min(max(voice.pitch_range + int(rng.integers(-15, 16)), 0), 100)
     language = voice.language or word.language
     return Utterance(
         f"audio/{folder}/{voice.name}_{take:02d}.flac", word.text, f"{language}+{voice.variant}", pitch, rate,

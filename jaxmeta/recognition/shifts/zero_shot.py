@@ -23,19 +23,17 @@ _AFTER = 2 * RATE_OF_MEMORY
 """Frames after an utterance that the decoder sees, as in `jaxmeta transcribe`."""
 _ROWS = 10
 """Utterances that are recognised at once."""
-_FORMS = str.maketrans("數別識飯國總語復複أإآةى", "数别识饭国总语复复اااهي", "\u0640")
+_TATWEEL = "\u0640"
+"""Stretches an Arabic word, and is no letter."""
 
 
 def folded(text: str) -> str:
-    """A text without case, punctuation and marks on letters, with simplified characters and bare forms of letters.
+    """A text without case, punctuation and marks beside letters.
 
-    Of Chinese characters only those of the words here are simplified.
-
-    >>> folded("識別。"), folded("Zwei, DREI!")
-    ('识别', 'zwei drei')
+    >>> folded("Zwei, DREI!"), folded("مَــرحَبًا")
+    ('zwei drei', 'مرحبا')
     """
-    letters = "".join(each for each in comparable(text) if unicodedata.category(each)[0] != "M")
-    return letters.translate(_FORMS)
+    return "".join(each for each in comparable(text) if each != _TATWEEL and unicodedata.category(each)[0] != "M")
 
 
 def in_words(text: str, spellings: Mapping[str, str]) -> str:

@@ -12,10 +12,7 @@ from jaxmeta.models.acoustic import SIZES, Encoder, Size
 from jaxmeta.recognition import training
 from jaxmeta.recognition.presets import PRESETS, RecogniserPreset
 from tests.cli.test_cli import fails
-from tests.recognition.conftest import interrupted, write_voice
-
-SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
-SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
+from tests.recognition.conftest import SAID, SPEAKERS, interrupted, write_voice
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +24,7 @@ def small_network(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    names = [f"audio/{index}.wav" for index in range(len(SAID))]
-    return write_voice(tmp_path / "speech", SAID, file_name=names, transcription=SAID, speaker=SPEAKERS)
+    return write_voice(tmp_path / "speech", SAID, speaker=SPEAKERS)
 
 
 def command(folder, out, *more):

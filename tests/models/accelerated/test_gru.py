@@ -8,13 +8,8 @@ import pytest
 from jaxmeta.models.accelerated import gru as module
 from jaxmeta.models.accelerated.gru import gru
 
+pytestmark = pytest.mark.usefixtures("float64")
 FRAMES, ROWS, UNITS = 5, 3, 4
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def by_loop(gates, kernel, bias, real):

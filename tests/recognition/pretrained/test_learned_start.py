@@ -8,8 +8,10 @@ from jaxmeta.recognition.presets import MetaTraining
 from jaxmeta.recognition.pretrained import presets
 from jaxmeta.recognition.pretrained.on_base import load_any_recogniser
 from jaxmeta.tree import named
+from tests.cli.test_cli import fails
 from tests.recognition.conftest import write_voice
-from tests.recognition.pretrained.test_on_base import SMALL, bases, command, fails, quick
+from tests.recognition.pretrained.conftest import in_small
+from tests.recognition.pretrained.test_on_base import SMALL, bases, command
 
 __all__ = ["bases"]  # a fixture
 
@@ -19,13 +21,9 @@ META = MetaTraining(2, 1e-2, tasks=1, support=2, query=2, steps=2, inner_rate=0.
 
 @pytest.fixture
 def speech(tmp_path_factory, monkeypatch):
-    quick(monkeypatch, tmp_path_factory.mktemp("cache"))
-    monkeypatch.setitem(presets.BASE_PRESETS, "quick", SMALL._replace(meta=META))
-    names = [f"audio/{index}.wav" for index in range(len(SAID))]
+    in_small(monkeypatch, presets.BASE_PRESETS, SMALL._replace(meta=META), tmp_path_factory.mktemp("cache"))
     folder = tmp_path_factory.mktemp("speech") / "said"
-    return write_voice(
-        folder, SAID, file_name=names, transcription=SAID, speaker=list(np.repeat(["a", "b", "c", "d"], 4))
-    )
+    return write_voice(folder, SAID, speaker=list(np.repeat(["a", "b", "c", "d"], 4)))
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from jaxmeta.data.corpus import Corpus
 from jaxmeta.data.features import extract, waveform_frames, whisper_features
 from jaxmeta.files.cards import CardError
 from jaxmeta.models.pretrained.wav2vec2 import normalised, wav2vec2, write_wav2vec2
-from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.pretrained import presets, training
 from jaxmeta.recognition.pretrained.encoder import PublicEncoder, read_encoder
 from jaxmeta.recognition.pretrained.on_base import load_any_recogniser, load_on_base, parts
@@ -24,28 +23,20 @@ from jaxmeta.recognition.voice import read_voice
 from jaxmeta.training.checkpoint import checkpoints
 from jaxmeta.tree import named
 from jaxmeta.types import Ragged
-from tests.models.pretrained.checkpoints import (
-    WAV2VEC2,
-    WHISPER,
-    random_wav2vec2,
-    random_whisper,
-    wav2vec2_config,
-)
+from tests.cli.test_cli import fails
+from tests.models.pretrained.checkpoints import WAV2VEC2, random_wav2vec2, wav2vec2_config
 from tests.programs import compiled
-from tests.recognition.conftest import interrupted, run_interrupted, write_voice
+from tests.recognition.conftest import SAID, SPEAKERS, interrupted, run_interrupted, write_voice
+from tests.recognition.pretrained.conftest import in_small, write_small_whisper
 
-SAID = ["ab", "ba ab", "bab", "a ba", "ab a", "ba b"]
-SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
 SMALL = BasePreset(Stage(2, 1e-3), Stage(6, 1e-3), 2, 1, "dnn", 16, 1, 0.1, 200, 100)
 
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory):
     """Two small random public networks, of Whisper and of HuBERT."""
-    pytest.importorskip("safetensors", reason='needs the extra "pretrained"')
     root = tmp_path_factory.mktemp("bases")
-    config = WHISPER | {"max_source_positions": 250, "num_mel_bins": 16}
-    write_whisper(root / "whisper", config, random_whisper(config))
+    write_small_whisper(root / "whisper")
     config = WAV2VEC2 | {"model_type": "hubert", "conv_dim": [8, 8], "conv_kernel": [10, 40], "conv_stride": [10, 32]}
     write_wav2vec2(root / "hubert", config, random_wav2vec2(config))
     return root
@@ -53,9 +44,7 @@ def bases(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory):
-    names = [f"audio/{index}.wav" for index in range(len(SAID))]
-    folder = tmp_path_factory.mktemp("speech") / "said"
-    return write_voice(folder, SAID, file_name=names, transcription=SAID, speaker=SPEAKERS)
+    return write_voice(tmp_path_factory.mktemp("speech") / "said", SAID, speaker=SPEAKERS)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +52,7 @@ def trained(bases, speech, tmp_path_factory):
     """Folders of recognisers by the family of their base."""
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        quick(patch, tmp_path_factory.mktemp("cache"))
+        in_small(patch, presets.BASE_PRESETS, SMALL, tmp_path_factory.mktemp("cache"))
         for name in ("whisper", "hubert"):
             main(command(speech, bases / name, root / name))
     return root
@@ -71,25 +60,11 @@ def trained(bases, speech, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
-    quick(monkeypatch, tmp_path / "cache")
-
-
-def quick(patch, cache):
-    """A small head, a cache of the test's own, and a process whose settings stay."""
-    patch.setitem(presets.BASE_PRESETS, "quick", SMALL)
-    patch.setenv("JAXMETA_HOME", str(cache))
-    patch.setattr("jaxmeta.training.runtime.prepare", lambda **options: None)
+    in_small(monkeypatch, presets.BASE_PRESETS, SMALL, tmp_path / "cache")
 
 
 def command(speech, base, out, *more):
     return ["train", "recogniser", str(speech), "--base", str(base), "--out", str(out), "--head", "ctc", *more]
-
-
-def fails(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    return capsys.readouterr().err
 
 
 @pytest.mark.slow

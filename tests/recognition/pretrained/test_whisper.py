@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from jaxmeta.data.audio import read_audio
-from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.pretrained.whisper import load_whisper
-from tests.data.pretrained.small_tokenizer import write as write_tokenizer
-from tests.models.pretrained.checkpoints import WHISPER, random_whisper
+from tests.recognition.pretrained.conftest import write_small_whisper
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("tokenizers", reason='needs the extra "pretrained"')
@@ -22,10 +20,7 @@ SENTENCES = Path(os.environ.get("JAXMETA_DATA", ".")) / "en_nonnative_sentences"
 
 @pytest.fixture
 def folder(tmp_path):
-    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16}
-    write_whisper(tmp_path, config, random_whisper(config))
-    write_tokenizer(tmp_path)
-    return tmp_path
+    return write_small_whisper(tmp_path)
 
 
 def test_a_folder_transcribes_waveforms_of_different_length(folder):

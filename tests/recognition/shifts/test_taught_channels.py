@@ -7,14 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.models.pretrained.whispers.taught import taught_adapters
 from jaxmeta.recognition.pretrained.adapter import AdapterCard, ReadAdapters
 from jaxmeta.recognition.pretrained.whisper import load_whisper
 from jaxmeta.recognition.shifts import taught_channels
 from jaxmeta.recognition.shifts.taught_channels import Settings, Taught, Utterances, channel_rows
-from tests.data.pretrained.small_tokenizer import write as write_tokenizer
-from tests.models.pretrained.checkpoints import WHISPER, random_whisper
+from tests.recognition.pretrained.conftest import write_small_whisper
 from tests.recognition.shifts.test_shift import Changed, Named, corpus_of
 
 TEXTS = ["HELLO WORLD", "WORLD HELLO"]
@@ -22,12 +20,7 @@ TEXTS = ["HELLO WORLD", "WORLD HELLO"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    for name in ("tokenizers", "safetensors"):
-        pytest.importorskip(name, reason='needs the extra "pretrained"')
-    folder = tmp_path_factory.mktemp("whisper")
-    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16, "decoder_layers": 1}
-    write_whisper(folder, config, random_whisper(config))
-    write_tokenizer(folder)
+    folder = write_small_whisper(tmp_path_factory.mktemp("whisper"), decoder_layers=1)
     card = AdapterCard(str(folder), "0", 2, "en", True, "layers", 2, silence=0.1, longest=4.0, case="upper")
     whisper = replace(load_whisper(folder), habits=card.habits)
     adapters = taught_adapters(whisper.params, 2, 2, 2, jax.random.key(1))

@@ -7,17 +7,14 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxmeta.cli.main import main
-from jaxmeta.models.pretrained.whisper import write_whisper
 from jaxmeta.recognition.presets import MetaTraining
 from jaxmeta.recognition.pretrained import presets
 from jaxmeta.recognition.pretrained.presets import DecoderPreset, Stage
-from tests.data.pretrained.small_tokenizer import write as write_tokenizer
-from tests.models.pretrained.checkpoints import WHISPER, random_whisper
-from tests.recognition.conftest import write_voice
+from tests.recognition.conftest import SPEAKERS, write_voice
+from tests.recognition.pretrained.conftest import in_small, write_small_whisper
 
 # All of one length, for which one program is compiled.
 SAID = ["HELLO WORLD", "WORLD HELLO", "HELLO HELLO", "WORLD WORLD", "HELLO WORLD", "WORLD HELLO"]
-SPEAKERS = ["anna", "anna", "ben", "carl", "dora", "emma"]
 # Three calls of eight updates, so that training can be interrupted once the program is compiled.
 META = MetaTraining(24, 1e-2, tasks=1, support=1, query=1, steps=2, inner_rate=0.02, longest=150)
 SMALL = DecoderPreset(Stage(2, 1e-2), Stage(3, 1e-2), 2, 1, 400, 2.5, silence=0.5, meta=META)
@@ -25,21 +22,14 @@ SMALL = DecoderPreset(Stage(2, 1e-2), Stage(3, 1e-2), 2, 1, 400, 2.5, silence=0.
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
-    for name in ("tokenizers", "safetensors"):
-        pytest.importorskip(name, reason='needs the extra "pretrained"')
-    folder = tmp_path_factory.mktemp("base") / "whisper"
-    config = WHISPER | {"vocab_size": 31, "max_source_positions": 250, "num_mel_bins": 16, "decoder_layers": 1}
-    write_whisper(folder, config, random_whisper(config))
-    write_tokenizer(folder)
-    return folder
+    return write_small_whisper(tmp_path_factory.mktemp("base") / "whisper", decoder_layers=1)
 
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory):
-    names = [f"audio/{index}.wav" for index in range(len(SAID))]
     folder = tmp_path_factory.mktemp("speech") / "said"
     sounds = [f"{'a' * count}{'b' * (11 - count)}" for count in range(len(SAID))]
-    return write_voice(folder, sounds, file_name=names, transcription=SAID, speaker=SPEAKERS)
+    return write_voice(folder, sounds, transcription=SAID, speaker=SPEAKERS)
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -63,7 +53,7 @@ def compiled_once(tmp_path_factory):
 def trained(base, speech, tmp_path_factory):
     """By both stages."""
     with pytest.MonkeyPatch.context() as patch:
-        quick(patch, tmp_path_factory.mktemp("cache"))
+        in_small(patch, presets.DECODER_PRESETS, SMALL, tmp_path_factory.mktemp("cache"))
         folder = tmp_path_factory.mktemp("trained") / "recogniser"
         main(command(speech, base, folder))
     return folder
@@ -71,14 +61,7 @@ def trained(base, speech, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
-    quick(monkeypatch, tmp_path / "cache")
-
-
-def quick(patch, cache):
-    """Few updates, a cache of the test's own, and a process whose settings stay."""
-    patch.setitem(presets.DECODER_PRESETS, "quick", SMALL)
-    patch.setenv("JAXMETA_HOME", str(cache))
-    patch.setattr("jaxmeta.training.runtime.prepare", lambda **options: None)
+    in_small(monkeypatch, presets.DECODER_PRESETS, SMALL, tmp_path / "cache")
 
 
 def command(speech, base, out, *more):

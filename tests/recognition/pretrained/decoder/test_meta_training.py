@@ -24,7 +24,8 @@ from tests.cli.test_cli import fails
 from tests.models.pretrained import checkpoints
 from tests.programs import compiled
 from tests.recognition.conftest import interrupted, run_interrupted
-from tests.recognition.pretrained.decoder.conftest import META, SMALL, command, planned, quick
+from tests.recognition.pretrained.conftest import in_small
+from tests.recognition.pretrained.decoder.conftest import META, SMALL, command, planned
 
 
 def started(speech, base, out, learner="layer_rates", *more):
@@ -35,7 +36,7 @@ def started(speech, base, out, learner="layer_rates", *more):
 def start(trained, base, speech, tmp_path_factory):
     """A folder with a start for voices."""
     with pytest.MonkeyPatch.context() as patch:
-        quick(patch, tmp_path_factory.mktemp("cache"))
+        in_small(patch, presets.DECODER_PRESETS, SMALL, tmp_path_factory.mktemp("cache"))
         folder = tmp_path_factory.mktemp("started") / "recogniser"
         # Both stages are done, and only loaded.
         shutil.copytree(trained / "training", folder / "training")

@@ -1,0 +1,1 @@
+"""What an update spends its time on."""

@@ -1,0 +1,1 @@
+"""Where the seconds go from a command to its first update."""

@@ -1,0 +1,1 @@
+"""Channels of the map on a whole trained recogniser."""

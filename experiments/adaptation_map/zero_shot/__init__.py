@@ -1,0 +1,1 @@
+"""The floor of the map of languages: a public Whisper as it is."""
