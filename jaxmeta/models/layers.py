@@ -1,7 +1,6 @@
 """Layers for Ragged batches: what lies beyond a row's length never reaches the output."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -72,25 +71,9 @@ class LayerNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (present,))
         bias = self.param("bias", nn.initializers.zeros, (present,))
         share = present / (self.channels or present)
-        return _standardised(values, tuple(self.axes), share, self.epsilon)[0] * scale + bias
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
-def _standardised(values: Array, axes: tuple[int, ...], share: float, epsilon: float) -> tuple[Array, Array]:
-    """Values less their mean, over their standard deviation; and 1 over that."""
-    mean = share * values.mean(axes, keepdims=True)
-    variance = share * jnp.square(values).mean(axes, keepdims=True) - jnp.square(mean)
-    inverse = lax.rsqrt(jnp.maximum(variance, 0) + epsilon)
-    return (values - mean) * inverse, inverse
-
-
-@_standardised.defjvp
-def _(axes, share, epsilon, primals, tangents):
-    (values,), (change,) = primals, tangents
-    standardised, inverse = _standardised(values, axes, share, epsilon)
-    mean = share * change.mean(axes, keepdims=True)
-    along = share * (standardised * change).mean(axes, keepdims=True)
-    return (standardised, inverse), (inverse * (change - mean - standardised * along), -jnp.square(inverse) * along)
+        mean = share * values.mean(self.axes, keepdims=True)
+        variance = share * jnp.square(values).mean(self.axes, keepdims=True) - jnp.square(mean)
+        return (values - mean) * (lax.rsqrt(jnp.maximum(variance, 0) + self.epsilon) * scale) + bias
 
 
 class Convolution(nn.Module):
