@@ -21,6 +21,9 @@ from jaxmeta.training import TrainState, make_update
 
 __all__ = ["build", "supports"]
 
+OPTIMIZER = optax.sgd(1e-3, momentum=0.0)
+"""The outer one. Its trace is the gradient itself, and small steps downwards keep weights finite in many updates."""
+
 
 def supports(workload, order):
     return ""
@@ -38,7 +41,7 @@ def build(workload, order, devices=None):
     program, seconds, memory = compiled(update, train, episodes)
 
     def read(result):
-        return to_numpy(traverse_util.flatten_dict(result[0].optimizer.trace, sep="/"))
+        return to_numpy(traverse_util.flatten_dict(result[0].optimizer[0].trace, sep="/"))
 
     cores = f"{devices} device{'s' * (devices > 1)}"
     return Step(lambda: jax.block_until_ready(program(train, episodes)), read, seconds, cores, memory * devices)
@@ -49,13 +52,11 @@ def update_of(workload, order, devices=1):
     use_types(workload)
     estimator = first_order() if order == 1 else exact()
     learner = maml(_model(workload), _loss(workload.name), optax.sgd(workload.rate), workload.steps, estimator)
-    # A trace without decay is the gradient itself, and the outer optimizer's state shows it.
-    optimizer = optax.trace(decay=0.0)
     at_once = workload.name == "sinusoid" or jax.default_backend() != "cpu"
     mesh = _mesh(devices) if devices > 1 else None
-    update = make_update(learner, optimizer, microbatch=None if at_once else 1, mesh=mesh)
+    update = make_update(learner, OPTIMIZER, microbatch=None if at_once else 1, mesh=mesh)
     params = traverse_util.unflatten_dict({name: jnp.asarray(w) for name, w in workload.weights.items()}, sep="/")
-    train = TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), params, {}, optimizer.init(params))
+    train = TrainState(jnp.zeros((), jnp.int32), jax.random.key(0), params, {}, OPTIMIZER.init(params))
     episodes = _episodes(workload)
     if mesh is not None:
         spec, everywhere = jax.sharding.PartitionSpec("tasks"), jax.sharding.PartitionSpec()

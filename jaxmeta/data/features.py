@@ -1,7 +1,8 @@
-"""Log-mel and mel-cepstral features of a waveform, as librosa has them; every parameter is in one frozen config."""
+"""Log-mel and mel-cepstral features of a waveform, by librosa; every parameter is in one frozen config."""
 
 import functools
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 VERSION = 2
 """Goes into the cache key: raise it whenever the same config and waveform would give other numbers."""
 
-_BLOCK = 128
-"""Frames whose spectrum is computed at once: half a megabyte, which stays in the processor's cache."""
+_BLOCK = 8192
+"""Frames whose spectrum is in memory at once."""
 _LEAST_FRAMES = 4
 """Trimming never leaves fewer hops than this of a longer recording, so that a click does not become a word."""
 _DELTA_WIDTH = 9
@@ -24,10 +25,6 @@ _DELTA_WIDTH = 9
 _KINDS = ("logmel", "mfcc", "whisper", "waveform")
 Beyond = Literal["constant", "reflect"]
 """What lies beyond the ends of a recording."""
-_LOG_STEP = np.log(6.4) / 27
-"""Slaney's mel scale above 1 kHz."""
-_SILENCE = 1e-10
-"""Power below which all is as silent."""
 _LEAST_DEVIATION = 1e-5
 """A feature that varies less than this is constant up to rounding; it is centred but not scaled."""
 
@@ -189,17 +186,11 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
 
     Raises ValueError where a band is narrower than the spacing of the Fourier bins and would be constant.
     """
-    from scipy.sparse import csr_array  # Imported late: features of the cache do without.
+    from scipy.sparse import csr_array  # Imported late, as librosa's parts are: features of the cache need neither.
 
-    # Bit for bit those of librosa, whose import takes a second. Slaney's scale is linear up to 1 kHz.
-    step, bend = 200 / 3, 1000 / (200 / 3)
-    low, high = [f / step if f < 1000 else bend + np.log(f / 1000) / _LOG_STEP for f in (fmin, fmax)]
-    mels = np.linspace(low, high, n_mels + 2)
-    edges = np.where(mels < bend, step * mels, 1000 * np.exp(_LOG_STEP * (mels - bend)))
-    slopes = np.subtract.outer(edges, np.fft.rfftfreq(n_fft, 1 / sample_rate))
-    widths = np.diff(edges)[:, None]
-    triangles = np.maximum(0, np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:])).astype(np.float32)
-    filters = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Empty filters detected")  # Raised as an error below.
+        filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
     empty = int((filters.max(axis=1) == 0).sum())
     if empty:
         raise ValueError(f"{empty} of n_mels={n_mels} bands hold no bin of n_fft={n_fft}; lower n_mels or raise n_fft.")
@@ -220,20 +211,18 @@ def _mel_power(waveform: np.ndarray, config: FeatureConfig, beyond: Beyond = "co
     if len(waveform) < config.n_fft:
         waveform = np.pad(waveform, (0, config.n_fft - len(waveform)))
     filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
-    window = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, config.win_length + 1)[:-1])
-    left = (config.n_fft - config.win_length) // 2
-    window = np.pad(window, (left, config.n_fft - config.win_length - left))
     blocks = []
     for block in _blocks(waveform, config, beyond):
-        spectrum = np.fft.rfft(window[:, None] * _frames(block, config.n_fft, config.hop_length), axis=0)
-        spectrum = spectrum.astype(np.complex64)
+        spectrum = librosa.stft(
+            block, n_fft=config.n_fft, hop_length=config.hop_length, win_length=config.win_length, center=False
+        )
         with np.errstate(over="ignore"):  # `extract` refuses what is not finite, and says why.
             blocks.append(filters @ (spectrum.real**2 + spectrum.imag**2))
     return np.concatenate(blocks, axis=1)[:, :frames]
 
 
 def _blocks(waveform: np.ndarray, config: FeatureConfig, beyond: Beyond = "constant") -> Iterator[np.ndarray]:
-    """The samples of `_BLOCK` frames at a time, centred on multiples of the hop."""
+    """The samples of `_BLOCK` frames at a time, centred on multiples of the hop; all of an hour is a gigabyte."""
     waveform = np.pad(waveform, config.n_fft // 2, mode=beyond)
     frames = 1 + (len(waveform) - config.n_fft) // config.hop_length
     for first in range(0, frames, _BLOCK):
@@ -243,30 +232,27 @@ def _blocks(waveform: np.ndarray, config: FeatureConfig, beyond: Beyond = "const
 
 def _trim(waveform: np.ndarray, trim_db: float, config: FeatureConfig) -> np.ndarray:
     """Cuts silence at both ends, but keeps at least a few hops around what is left; by frames as librosa does."""
-    start, stop = _loud(waveform, trim_db, config)
+    if len(waveform) <= _BLOCK * config.hop_length:
+        _, (start, stop) = librosa.effects.trim(
+            waveform, top_db=trim_db, frame_length=config.n_fft, hop_length=config.hop_length
+        )
+    else:
+        start, stop = _loud(waveform, trim_db, config)
     least = min(len(waveform), _LEAST_FRAMES * config.hop_length)
     start = max(0, min(start, (start + stop - least) // 2, len(waveform) - least))
     return waveform[start : max(stop, start + least)]
 
 
 def _loud(waveform: np.ndarray, trim_db: float, config: FeatureConfig) -> tuple[int, int]:
-    """Where a waveform is not silent: what `librosa.effects.trim` finds, in blocks."""
-    power = np.concatenate([levels(block, config.n_fft, config.hop_length) for block in _blocks(waveform, config)]) ** 2
-    decibels = 10 * np.log10(np.maximum(power, _SILENCE))
-    loud = np.flatnonzero(decibels - decibels.max() > -trim_db)
+    """Where a long waveform is not silent: what `librosa.effects.trim` finds, in blocks."""
+    levels = np.concatenate([
+        librosa.feature.rms(y=block, frame_length=config.n_fft, hop_length=config.hop_length, center=False)[0]
+        for block in _blocks(waveform, config)
+    ])  # fmt: skip
+    loud = np.flatnonzero(librosa.amplitude_to_db(levels, ref=np.max, top_db=None) > -trim_db)
     if not len(loud):
         return 0, 0
     return int(loud[0]) * config.hop_length, min(len(waveform), (int(loud[-1]) + 1) * config.hop_length)
-
-
-def levels(waveform: np.ndarray, frame: int, hop: int) -> np.ndarray:
-    """Root mean square [T] of the frames of a waveform [S], S >= frame."""
-    return np.sqrt(np.mean(np.square(_frames(waveform, frame, hop)), axis=0))
-
-
-def _frames(waveform: np.ndarray, frame: int, hop: int) -> np.ndarray:
-    """Every frame of a waveform that is whole, [frame, T]; a view."""
-    return np.lib.stride_tricks.sliding_window_view(waveform, frame)[::hop].T
 
 
 def _need(condition: bool, name: str, value: object, rule: str) -> None:

@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable, Sequence
 
+import librosa
 import numpy as np
 
 from jaxmeta.data.audio import Audio, AudioError, decode
-from jaxmeta.data.features import FeatureConfig, extract, levels
+from jaxmeta.data.features import FeatureConfig, extract
 from jaxmeta.data.manifests.clips import as_clip
 
 SILENT = 1e-4
@@ -89,8 +90,8 @@ def sounding_seconds(waveform: np.ndarray, sample_rate: int) -> float:
     frame, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     if len(waveform) < frame:
         return 0.0
-    heights = levels(waveform, frame, hop)
-    return float((heights > max(SILENT, heights.max() * 10 ** (-QUIET_DB / 20))).sum() * hop / sample_rate)
+    levels = librosa.feature.rms(y=waveform, frame_length=frame, hop_length=hop, center=False)[0]
+    return float((levels > max(SILENT, levels.max() * 10 ** (-QUIET_DB / 20))).sum() * hop / sample_rate)
 
 
 def digest(recording: np.ndarray) -> str:

@@ -158,8 +158,9 @@ def _step(
     def step(carry, key):
         fast, slots, state = carry
         (loss, state), gradients = gradient(fast, constants, state, support, key)
-        # A label that is no class makes the loss NaN, but has no gradient of its own to show it by.
-        unknown = jax.lax.stop_gradient(jnp.where(jnp.isnan(loss), loss, 0))
+        # A label that is no class makes the loss NaN, but has no gradient of its own to show it by. NaN is added, for
+        # the derivative of a choice would need to know in the backward pass what was chosen.
+        unknown = jnp.where(jnp.isnan(loss), jnp.nan, 0.0)
         gradients = jax.tree.map(lambda g: g + unknown.astype(g.dtype), gradients)
         updates, slots = optimizer.update(gradients, slots, fast)
         return (optax.apply_updates(fast, updates), slots, jax.lax.stop_gradient(state)), loss
@@ -182,7 +183,11 @@ def _proximal(inner: Inner) -> Callable:
 
 def _scan(step: Callable, carry: PyTree, keys: PyTree, remat: int | None) -> tuple[PyTree, jax.Array]:
     """Scan over steps, in blocks of `remat` whose inside is computed again in the backward pass."""
-    # A scan even for one step: XLA would merge an unrolled loop's recomputation and lose the memory saved.
+    if len(keys) == 1 and remat is None:
+        # Within a loop, vmap would copy the weights that all tasks start from.
+        carry, loss = step(carry, keys[0])
+        return carry, loss[None]
+    # Else a scan, even for few steps: XLA would merge an unrolled loop's recomputation and lose the memory saved.
     if remat is None:
         return jax.lax.scan(step, carry, keys)
     whole = len(keys) // remat * remat
@@ -225,7 +230,7 @@ def _passing_on(loss: Callable, asymmetries: list[str]) -> Callable:
     """The gradient of a loss (*arguments, *hidden), where hidden is what it closed over.
 
     Args:
-      loss: perhaps traced already.
+      loss: traced already.
       asymmetries: what called `asymmetric` then.
     """
 

@@ -13,14 +13,9 @@ from tests.derivatives import slopes
 from tests.problem import STEPS, WAYS, episodes, network, one
 from tests.programs import compiled, fast_among
 
+pytestmark = pytest.mark.usefixtures("float64")
 EXACT = {"unrolled": unrolled(), "mixed_mode": mixed_mode(), "truncated to all steps": truncated(STEPS)}
 OPTIMIZERS = {"sgd": optax.sgd(0.2), "momentum": optax.sgd(0.2, momentum=0.9), "adam": optax.adam(0.1, eps_root=1e-3)}
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def meta_gradient(learner, params, episode):
@@ -206,6 +201,14 @@ def test_recomputing_steps_saves_memory(estimator):
     # At least a copy of the weights a step.
     assert stored > 64 * 64**2 * 8
     assert recomputed < stored / 3
+
+
+@pytest.mark.parametrize("estimator", [unrolled(), mixed_mode(), first_order()], ids=["unrolled", "mixed", "first"])
+def test_a_single_step_is_no_loop(estimator):
+    params, episode = problem()
+    learner = maml(network(WAYS), cross_entropy, optax.sgd(0.1), 1, estimator)
+    gradient = jax.grad(lambda params: learner.meta_loss(params, {}, episode, jax.random.key(0))[0])
+    assert "scan" not in str(jax.make_jaxpr(gradient)(params))
 
 
 @pytest.mark.parametrize("estimator", [unrolled, mixed_mode])

@@ -10,11 +10,7 @@ from jaxmeta import Batch, Episode, Model, maml, mixed_mode
 from jaxmeta.losses import squared_error
 from tests.programs import compiled
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 @pytest.mark.slow
