@@ -101,6 +101,15 @@ def all_finite(tree: PyTree) -> Array:
     return jnp.all(jnp.stack(checks)) if checks else jnp.array(True)
 
 
+def flat(tree: PyTree) -> Array:
+    """All leaves in one vector. What reads it is one program; each shape of leaves would need its own.
+
+    >>> flat({"a": np.ones(2), "b": np.zeros((1, 1))}).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
 def where(condition: Array, if_true: PyTree, if_false: PyTree) -> PyTree:
     """Choose one of two trees of the same structure by a scalar condition."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)

@@ -221,7 +221,7 @@ def _forward_over_reverse(loss: Callable) -> Callable:
         # constant of the backward pass, and has to be passed to it.
         with noting_asymmetry() as noted:
             converted, hidden = jax.closure_convert(lambda *each: loss(*each), *arguments)
-        return _passing_on(*((converted, noted) if hidden else (loss, [])))(arguments, hidden)
+        return _passing_on(converted, noted)(arguments, hidden)
 
     return gradient
 
@@ -230,7 +230,7 @@ def _passing_on(loss: Callable, asymmetries: list[str]) -> Callable:
     """The gradient of a loss (*arguments, *hidden), where hidden is what it closed over.
 
     Args:
-      loss: perhaps traced already.
+      loss: traced already.
       asymmetries: what called `asymmetric` then.
     """
 

@@ -3,6 +3,7 @@
 from flax import linen as nn
 from jax import numpy as jnp
 
+from jaxmeta.models.accelerated.depthwise import depthwise
 from jaxmeta.models.layers import where
 from jaxmeta.types import Array
 
@@ -77,16 +78,6 @@ class ConvolutionModule(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (self.kernel_size, 1, size))
         hidden = nn.swish(nn.LayerNorm()(depthwise(hidden, kernel[:, 0])))
         return nn.Dense(size, name="down")(hidden)
-
-
-def depthwise(values: Array, kernel: Array) -> Array:
-    """Convolve each feature of [N, T, D] over time with its own column of a kernel [K, D], K odd; zeros at the ends.
-
-    A sum of shifted products, which fuse: as a grouped convolution it and its derivatives are slow on a CPU.
-    """
-    taps, frames = len(kernel), values.shape[1]
-    padded = jnp.pad(values, ((0, 0), (taps // 2, taps // 2), (0, 0)))
-    return sum((kernel[tap] * padded[:, tap : tap + frames] for tap in range(1, taps)), kernel[0] * padded[:, :frames])
 
 
 class ConformerBlock(nn.Module):

@@ -141,8 +141,10 @@ def _sum_of_chunks(function: Callable, *operands: Array) -> Array:
     chunks, missing = -(-count // chunk), -count % chunk
     padded = [jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1))) for x in operands]
     split = [x.reshape(chunks, chunk, *x.shape[1:]) for x in padded]
-    start = function(*(x[0] for x in split))
-    return lax.fori_loop(1, chunks, lambda i, total: total + function(*(x[i] for x in split)), start)
+    # From zeros, not from the first chunk, which would be a second program beside the loop's.
+    shape = jax.eval_shape(function, *(x[0] for x in split))
+    start = jnp.zeros(shape.shape, shape.dtype)
+    return lax.fori_loop(0, chunks, lambda i, total: total + function(*(x[i] for x in split)), start)
 
 
 def _on_cpu(function: Callable) -> Callable:

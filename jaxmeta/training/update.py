@@ -177,7 +177,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
     def at_index(index: Array):
         task, counts = tree.take((tasks, real), jnp.minimum(index, count - 1))
         value = function(task)
-        counts = counts & tree.all_finite(value[:2]) & (index < count)
+        counts = counts & tree.all_finite(tree.flat(value[:2])) & (index < count)
         return counts, tree.where(counts, value, jax.tree.map(jnp.zeros_like, value))
 
     def several(task: PyTree, counts: Array) -> tuple[Array, PyTree]:
@@ -185,7 +185,7 @@ def _sum_over_finite(function: Callable, tasks: PyTree, real: Array, chunk: int)
         quick = jax.tree.map(partial(_sum, counts), values)
         # A sum is finite only where all its terms are: tasks are looked at one by one only where it is not.
         return jax.lax.cond(
-            tree.all_finite(quick[:2]),
+            tree.all_finite(tree.flat(quick[:2])),
             lambda: (counts.sum(dtype=jnp.int32), quick),
             lambda: _finite_ones(counts & jax.vmap(tree.all_finite)(values[:2]), values),
         )

@@ -1,24 +1,15 @@
-"""Attention, rotary positions and the depthwise convolution."""
+"""Attention and rotary positions."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmeta.models.attention import Attention, DecoderBlock, depthwise, rotate
+from jaxmeta.models.attention import Attention, DecoderBlock, rotate
 from tests.programs import compiled
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
-
-
-def test_a_depthwise_convolution_is_one_correlation_a_feature():
-    values, kernel = RNG.normal(size=(2, 9, 3)), RNG.normal(size=(5, 3))
-    result = np.asarray(compiled(depthwise)(values, kernel))
-    for row in range(2):
-        for feature in range(3):
-            expected = np.correlate(np.pad(values[row, :, feature], 2), kernel[:, feature], "valid")
-            np.testing.assert_allclose(result[row, :, feature], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_rotated_scores_depend_on_the_distance_alone():
