@@ -1,4 +1,4 @@
-"""Depthwise convolution over time whose derivatives of every order are loops over its taps.
+"""Depthwise convolution over time whose derivatives of every order are, on a CPU, loops over its taps.
 
 Written as a sum of shifted products, each tap is a program of its own to a compiler, and so is each derivative of it.
 Here are two bilinear primitives instead, whose derivatives are calls of the two again. A leading axis of groups (tasks)
@@ -50,18 +50,20 @@ def _shift(values: Array, taps: int) -> Callable[[Array], Array]:
     return lambda tap: lax.dynamic_slice_in_dim(padded, tap, values.shape[2], 2)
 
 
-def _convolve(values: Array, kernel: Array, taps: int) -> Array:
+def _convolve(values: Array, kernel: Array, taps: int, unroll: bool = False) -> Array:
     """[g, N, T, D], [g, K, D] -> [g, N, T, D]."""
     shift = _shift(values, taps)
     return lax.fori_loop(
-        0, taps, lambda tap, total: total + kernel[:, tap, None, None] * shift(tap), jnp.zeros_like(values)
-    )
+        0, taps, lambda tap, total: total + kernel[:, tap, None, None] * shift(tap), jnp.zeros_like(values),
+        unroll=unroll,
+    )  # fmt: skip
 
 
-def _correlate(values: Array, results: Array, taps: int) -> Array:
+def _correlate(values: Array, results: Array, taps: int, unroll: bool = False) -> Array:
     """[g, N, T, D], [g, N, T, D] -> [g, K, D]."""
     shift = _shift(values, taps)
-    return lax.map(lambda tap: (shift(tap) * results).sum((1, 2)), jnp.arange(taps)).swapaxes(0, 1)
+    sums = lax.scan(lambda _, tap: (None, (shift(tap) * results).sum((1, 2))), None, jnp.arange(taps), unroll=unroll)[1]
+    return sums.swapaxes(0, 1)
 
 
 def _primitive(name: str, function: Callable) -> Primitive:
@@ -72,7 +74,10 @@ def _primitive(name: str, function: Callable) -> Primitive:
 
     primitive.def_impl(jax.jit(primitive.bind, static_argnames="taps"))
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=False))
+    # An accelerator launches a program a turn of a loop; a CPU compiles one a tap without.
+    for platform, unroll in {None: True, "cpu": False}.items():
+        lowered = mlir.lower_fun(partial(function, unroll=unroll), multiple_results=False)
+        mlir.register_lowering(primitive, lowered, platform=platform)
     batching.primitive_batchers[primitive] = partial(_batch, primitive)
     return primitive
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from jaxmeta.models.accelerated.depthwise import depthwise
 from tests.programs import compiled
@@ -50,3 +51,10 @@ def test_second_derivatives_are_those_of_products_for_tasks_too():
             )
             for actual, leaf in zip(ours, expected, strict=True):
                 np.testing.assert_allclose(actual, leaf, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("platform", "loops"), [("cpu", True), ("cuda", False)])
+def test_derivatives_are_loops_over_taps_on_a_cpu_alone(platform, loops):
+    forms = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((2, 9, 3), (5, 3))]
+    lowered = export.export(jax.jit(of_gradients(depthwise)), platforms=[platform])(*forms).mlir_module()
+    assert ("stablehlo.while" in lowered) == loops
