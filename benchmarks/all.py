@@ -36,8 +36,8 @@ SECTIONS = (
     "rows", "processes",
 )  # fmt: skip
 """Modules of this folder, the most telling first."""
-GPU_SECTIONS = ("peers", "operations", "layers", "calls", "meta_gradient", "recognition", "scaling", "memory")
-"""What a GPU changes."""
+GPU_SECTIONS = ("peers", "calls", "meta_gradient", "recognition", "scaling", "memory", "layers", "operations")
+"""What a GPU changes; the last ones get what the others leave, for a GPU compiles their programs slowly."""
 GPU_SECONDS = 480.0
 GPU_ARGUMENTS = {"recognition": ("--no-searches",), "meta_gradient": ("--microbatch", "None")}
 QUICK_ARGUMENTS = {
