@@ -166,6 +166,7 @@ def _end(number: int, frame: Any) -> None:
 def _silence_libraries() -> None:
     """Show no traceback of what the end cuts off in other threads, such as those that write a checkpoint."""
     threading.excepthook = lambda error: None
+    sys.excepthook = lambda *error: None  # By which errors of C code are printed in its threads.
     logging.disable()
     warnings.simplefilter("ignore")
 

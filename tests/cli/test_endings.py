@@ -58,7 +58,7 @@ def test_a_command_that_runs_out_of_memory_says_what_to_do(monkeypatch, capsys, 
 def command(body):
     """A process in which this runs as a command, once it has said "ready"."""
     script = f"""
-import asyncio, hashlib, signal, threading, time, weakref
+import asyncio, hashlib, signal, sys, threading, time, weakref
 from jaxmeta.cli.endings import prompt_signals, quiet_pipe
 from jaxmeta.interrupts import collected_signals, patience
 patience.seconds = 0.5
@@ -102,6 +102,14 @@ CUT_OFF = """loop = asyncio.new_event_loop()
     finally:
         loop.close()"""
 """A thread that has nobody left to give its result to, as those that write checkpoints."""
+PRINTED = f"""try:
+        {READY}; time.sleep(600)
+    finally:
+        try:
+            [].pop()
+        except IndexError:
+            sys.excepthook(*sys.exc_info())"""
+"""C code that has nobody left to give its result to: it prints its error, and Python has it printed by this hook."""
 REPLACED = f"""try:
         {READY}; time.sleep(600)
     except BaseException:
@@ -118,9 +126,10 @@ REPLACED = f"""try:
         (signal.SIGINT, f"with collected_signals(): {STUCK}"),
         (signal.SIGTERM, COLLECTED),
         (signal.SIGTERM, CUT_OFF),
+        (signal.SIGTERM, PRINTED),
         (signal.SIGTERM, REPLACED),
     ],
-    ids=["stuck", "stuck-interrupt", "python", "training", "callback", "thread", "import"],
+    ids=["stuck", "stuck-interrupt", "python", "training", "callback", "thread", "printed", "import"],
 )
 def test_a_signal_ends_a_command_with_a_line_whatever_it_does(number, body):
     with command(body) as process:
