@@ -13,13 +13,12 @@ rounded as tensor cores do, and the form of single programs (`convolution_form("
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.shared import console
+from benchmarks.shared import console, timing
 from benchmarks.shared.results import Options
 from benchmarks.workloads import IMAGE, MELS, SEGMENTS, WIDTH, WORDS_STRIDES
 
@@ -63,12 +62,12 @@ def layers() -> Iterator[Layer]:
         size //= 2
         for examples in (SUPPORT, QUERY["conv4"]):
             yield Layer(f"conv4, {number}", (size, size), (1, 1), examples)
-    time_, bands = SEGMENTS, MELS
+    frames, bands = SEGMENTS, MELS
     for number, strides in enumerate(WORDS_STRIDES, start=1):
         if number > 1:
             for examples in (SUPPORT, QUERY["words"]):
-                yield Layer(f"words, {number}", (time_, bands), strides, examples)
-        time_, bands = -(-time_ // strides[0]), -(-bands // strides[1])
+                yield Layer(f"words, {number}", (frames, bands), strides, examples)
+        frames, bands = -(-frames // strides[0]), -(-bands // strides[1])
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -153,9 +152,4 @@ def programs(layer: Layer, tasks: int, form: str, seed: int) -> dict[str, Callab
 def seconds(run: Callable[[], Any], turns: int) -> float:
     """Median wall time of a call."""
     run()
-    taken = []
-    for _ in range(turns):
-        began = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - began)
-    return median(taken)
+    return median(timing.in_turns({"": run}, turns, lambda what: None)[""])
